@@ -1,0 +1,78 @@
+# Everything one types here. A fresh machine needs Python >= 3.11 and make; the rest is set up in .venv, once.
+#
+# The lock is binder/requirements.txt: what Binder, CI and this file install is then one and the same list. It holds
+# every package with its hashes and names no registry, so pip takes them from wherever this machine's pip is pointed at.
+
+PYTHON ?= python3
+LOCK := binder/requirements.txt
+BIN := .venv/bin
+READY := .venv/.ready
+UNFINISHED := .venv/.unfinished
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lab bench soak lint format lock setup
+
+## Show what can be made.
+help:
+	@awk '/^## / { text = substr($$0, 4); next } \
+	      /^[a-z]+:/ && text { name = $$1; sub(/:.*/, "", name); printf "  make %-8s %s\n", name, text } \
+	      { text = "" }' $(firstword $(MAKEFILE_LIST))
+
+## Run the flights notebook for July, headless, and print its answer.
+demo: $(READY)
+	@$(BIN)/flowbook run notebooks/flights.ipynb -p month=7
+
+## Check everything: lint, then the tests (not the soak tests).
+test: lint
+	$(BIN)/python -m pytest -m "not soak"
+
+## Open the notebooks in JupyterLab, on this machine only.
+lab: $(READY)
+	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=notebooks \
+	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	  $(if $(filter 0,$(shell id -u)),--allow-root)
+
+## Measure what the engine costs beside plain Python.
+bench: $(READY)
+	$(BIN)/python -m tests.bench
+
+## Run the long tests, and the property tests with many more examples.
+soak: $(READY)
+	$(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile=soak
+
+## Check style, types and the rules of who may import whom.
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+## Let ruff repair what it can and lay the code out.
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+## Write the lock anew from pyproject.toml, with the newest versions that fit.
+lock: $(READY)
+	$(PIP) install --quiet "uv>=0.9"
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev \
+	  --generate-hashes --no-header --no-annotate --output-file $(LOCK) pyproject.toml
+
+## Set up .venv (the other targets do it by themselves when needed).
+setup: $(READY)
+
+# The stamp is written last and a set-up under way is marked: an interrupted one is begun anew, for pip takes a half
+# unpacked package for an installed one. A virtual environment that somebody made by hand is only added to.
+$(READY): pyproject.toml $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "flowbook needs Python 3.11 or newer, and '$(PYTHON)' is not one. Name yours, like this:"; \
+	  echo "  make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12"; exit 2; }
+	@if [ -e $(UNFINISHED) ]; then find .venv -mindepth 1 -maxdepth 1 ! -name .unfinished -exec rm -rf {} +; fi
+	@echo "Setting up .venv; this takes a minute or two, once."
+	@mkdir -p .venv && touch $(UNFINISHED)
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --quiet --require-hashes --requirement $(LOCK)
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@ && rm $(UNFINISHED)
