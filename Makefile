@@ -73,6 +73,6 @@ $(READY): pyproject.toml $(LOCK)
 	@echo "Setting up .venv; this takes a minute or two, once."
 	@mkdir -p .venv && touch $(UNFINISHED)
 	@$(PYTHON) -m venv .venv
-	@$(PIP) install --quiet --require-hashes --requirement $(LOCK)
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) install -qq --progress-bar off --require-hashes --requirement $(LOCK)
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@ && rm $(UNFINISHED)

@@ -1,0 +1,49 @@
+"""Where the repository is and what it holds, for the tests of its house rules."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "flowbook"
+
+
+def modules(root: Path) -> Iterator[Path]:
+    """Yield the Python files below ``root``, sorted."""
+    yield from sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def module_name(path: Path, root: Path) -> str:
+    """Turn ``flowbook/core/events.py`` below ``root`` into ``flowbook.core.events``."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def rooms(package: Path) -> Iterator[Path]:
+    """Yield the folders of ``package`` that hold Python, ``package`` itself included."""
+    yield from sorted({path.parent for path in modules(package)})
+
+
+def tracked_files(root: Path) -> list[Path]:
+    """List the files that git keeps or would keep; all files when there is no git, as in a source archive."""
+    asked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=root,
+        capture_output=True,
+        check=False,
+    )
+    if asked.returncode:
+        return sorted(path for path in root.rglob("*") if path.is_file() and ".venv" not in path.parts)
+    names = asked.stdout.decode().split("\0")
+    return sorted(path for path in (root / name for name in names if name) if path.is_file())
+
+
+def text_of(path: Path) -> str | None:
+    """Read a text file; None for a binary one."""
+    content = path.read_bytes()
+    return None if b"\0" in content[:8192] else content.decode("utf-8", errors="replace")

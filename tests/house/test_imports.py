@@ -1,0 +1,159 @@
+"""Who may import whom, and what importing flowbook may cost."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.house.source_tree import PACKAGE, ROOT, modules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAVY = {"IPython", "ipywidgets", "nbclient", "numpy", "polars", "traitlets"}
+CORE_MAY_IMPORT = ("flowbook.core", "flowbook.errors")
+
+
+def foreign_imports(path: Path, *allowed: str) -> list[str]:
+    """Name what ``path`` imports beside the standard library and the ``allowed`` packages, at any level of nesting."""
+    found = []
+    for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            names = [statement.module or "."] if statement.level == 0 else ["."]
+        found += [
+            name
+            for name in names
+            if name.split(".")[0] not in sys.stdlib_module_names
+            and not any(f"{name}.".startswith(f"{room}.") for room in allowed)
+        ]
+    return found
+
+
+def heavy_modules_after(statement: str) -> set[str]:
+    """Run ``statement`` in a fresh Python and say which of the heavy libraries it loaded."""
+    code = f"import sys\n{statement}\nprint('LOADED', *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return HEAVY & set(done.stdout.rpartition("LOADED")[2].split())
+
+
+def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
+    """Check the import contracts of ``root/pyproject.toml`` against ``root/flowbook``."""
+    return subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def copied_tree(tmp_path: Path) -> Path:
+    """Copy the package and its contracts to where a test may break them."""
+    shutil.copytree(PACKAGE, tmp_path / "flowbook", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def plant(root: Path, name: str, code: str) -> None:
+    """Write ``code`` as the module ``name`` ("flowbook.core.planted"), making its rooms when they are missing."""
+    *room, module = name.split(".")
+    folder = root.joinpath(*room)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "__init__.py").exists():
+        (folder / "__init__.py").touch()
+    (folder / f"{module}.py").write_text(code, encoding="utf-8")
+
+
+def test_core_imports_nothing_but_the_standard_library_and_the_errors() -> None:
+    """``flowbook.core`` says what a flow is, in plain Python."""
+    found = {
+        path.name: names for path in modules(PACKAGE / "core") if (names := foreign_imports(path, *CORE_MAY_IMPORT))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import json, numpy", ["numpy"]),
+        ("def late():\n    import polars as pl", ["polars"]),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from rich.table import Table", ["rich.table"]),
+        ("from flowbook.runtime.plan import Plan", ["flowbook.runtime.plan"]),
+        ("from . import events", ["."]),
+        ("from flowbook.core_of_something import x", ["flowbook.core_of_something"]),
+        ("import asyncio\nfrom flowbook.core.events import Event\nfrom flowbook.errors import FlowbookError", []),
+    ],
+)
+def test_an_import_that_core_may_not_have_is_found(tmp_path: Path, code: str, found: list[str]) -> None:
+    """The rule above is able to fail."""
+    path = tmp_path / "planted.py"
+    path.write_text(code, encoding="utf-8")
+    assert foreign_imports(path, *CORE_MAY_IMPORT) == found
+
+
+def test_importing_flowbook_loads_neither_jupyter_nor_tables() -> None:
+    """A notebook that only makes a flow waits for nothing."""
+    assert heavy_modules_after("import flowbook") == set()
+
+
+def test_a_heavy_import_is_seen() -> None:
+    """The rule above is able to fail."""
+    assert heavy_modules_after("import traitlets, numpy.linalg") == {"numpy", "traitlets"}
+
+
+def test_the_import_contracts_hold() -> None:
+    """The rooms stack, and the engine reaches neither Jupyter nor tables."""
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("planted", "complaint"),
+    [
+        (
+            {"flowbook.runtime.planted": "", "flowbook.core.planted": "from flowbook.runtime import planted"},
+            "Rooms stack",
+        ),
+        (
+            {"flowbook.canvas.planted": "", "flowbook.data.planted": "def f(): import flowbook.canvas.planted"},
+            "Rooms stack",
+        ),
+        (
+            {"flowbook.headless.planted": "", "flowbook.notebook.planted": "import flowbook.headless.planted"},
+            "Rooms stack",
+        ),
+        ({"flowbook.toolbox.planted": ""}, "Rooms stack"),
+        ({"flowbook.core.planted": "import numpy"}, "The engine needs no Jupyter"),
+        (
+            {
+                "flowbook.runtime.planted": "import flowbook.data.planted",
+                "flowbook.data.planted": "def f(): import polars",
+            },
+            "The engine needs no Jupyter",
+        ),
+        ({"flowbook.observe.planted": "import IPython.display"}, "The engine needs no Jupyter"),
+    ],
+    ids=["upwards", "upwards-late", "sideways", "undeclared-room", "numpy-in-core", "tables-through-data", "jupyter"],
+)
+def test_a_planted_import_breaks_its_contract(copied_tree: Path, planted: dict[str, str], complaint: str) -> None:
+    """The contracts are able to fail."""
+    for name, code in planted.items():
+        plant(copied_tree, name, code)
+    done = lint_imports(copied_tree)
+    assert done.returncode != 0
+    broken = [line for line in done.stdout.splitlines() if line.endswith("BROKEN")]
+    assert any(line.startswith(complaint) for line in broken), done.stdout + done.stderr
