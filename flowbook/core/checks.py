@@ -1,0 +1,167 @@
+"""Every finding about a flow that can be known before a run. Checks never raise; they describe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from flowbook.core.topology import find_cycle
+from flowbook.core.wiring import Wiring, resolve, type_problem
+from flowbook.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flowbook.core.flow_data import FlowData
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong, or will be when somebody needs it.
+
+    Attributes:
+        code: FBnnn, the same that the error of a run would have.
+        severity: ``"error"`` will fail a run of that node, ``"note"`` will not.
+        message: one sentence.
+        node_id: where, or None for the whole flow.
+        port: which input or setting, or None.
+        hint: what to type next.
+    """
+
+    code: str
+    severity: Literal["error", "note"]
+    message: str
+    node_id: str | None = None
+    port: str | None = None
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Show the finding as one or two lines."""
+        text = f"[{self.code}] {self.message}"
+        return f"{text}\n  hint {self.hint}" if self.hint else text
+
+
+def check(
+    flow: FlowData, wiring: Wiring | None = None, *, is_given: Callable[[str, str], bool] = lambda _node, _port: False
+) -> list[Finding]:
+    """List the findings of a flow, in the order of its nodes.
+
+    Args:
+        flow: what to check.
+        wiring: its wiring, when the caller has it already.
+        is_given: whether an unconnected input ``(node, port)`` has a value from elsewhere: the notebook, ``inputs=``.
+    """
+    wiring = wiring or resolve(flow)
+    findings = [*_cycles(flow, wiring), *_edges(flow)]
+    for node_id in flow.nodes:
+        findings.extend(_node(flow, wiring, node_id, is_given))
+    return findings
+
+
+def _cycles(flow: FlowData, wiring: Wiring) -> Iterator[Finding]:
+    path = find_cycle(list(flow.nodes), wiring.successors)
+    if path:
+        yield Finding(
+            code="FB203",
+            severity="error",
+            message="these nodes read each other in a loop: " + " → ".join(path),
+            node_id=path[0],
+            hint=f'flow.disconnect("{path[0]}", "{path[1]}.…") cuts one of the edges',
+        )
+
+
+def _edges(flow: FlowData) -> Iterator[Finding]:
+    for edge in flow.edges:
+        for end in (edge.source, edge.target):
+            if end not in flow.nodes:
+                yield Finding(
+                    code="FB201",
+                    severity="error",
+                    message=f"an edge names {end!r}, which is no node of this flow",
+                    node_id=edge.target if edge.target in flow.nodes else None,
+                    hint=did_you_mean(end, flow.nodes),
+                )
+        if edge.source in flow.nodes and edge.target in flow.nodes:
+            yield from _edge_ports(flow, edge.source, edge.source_port, edge.target, edge.target_port)
+
+
+def _edge_ports(
+    flow: FlowData, source: str, source_port: str | None, target: str, target_port: str
+) -> Iterator[Finding]:
+    source_type, target_type = flow.type_of(source), flow.type_of(target)
+    if source_port and source_type.origin != "stub" and source_type.output(source_port) is None:
+        yield Finding(
+            code="FB201",
+            severity="error",
+            message=f"{source!r} has no output {source_port!r}",
+            node_id=target,
+            port=target_port,
+            hint=did_you_mean(source_port, [port.name for port in source_type.outputs]),
+        )
+    known = [entry.name for entry in (*target_type.inputs, *target_type.settings)]
+    if target_type.origin != "stub" and target_port not in known:
+        yield Finding(
+            code="FB201",
+            severity="error",
+            message=f"{target!r} has no input {target_port!r}",
+            node_id=target,
+            port=target_port,
+            hint=did_you_mean(target_port, known),
+        )
+
+
+def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str, str], bool]) -> Iterator[Finding]:
+    node, node_type = flow.nodes[node_id], flow.type_of(node_id)
+    if node_type.origin == "stub":
+        yield Finding(
+            code="FB210",
+            severity="note",
+            message=f"{node_id!r} waits for the code of {node_type.type_id!r}",
+            node_id=node_id,
+            hint="run the cell that defines it",
+        )
+        return
+    for name in node.settings:
+        if node_type.setting(name) is None and node_type.input(name) is None:
+            known = [entry.name for entry in (*node_type.inputs, *node_type.settings)]
+            yield Finding(
+                code="FB211",
+                severity="note",
+                message=f"{node_id!r} keeps a value for {name!r}, which it does not have",
+                node_id=node_id,
+                port=name,
+                hint=did_you_mean(name, known),
+            )
+    for port in (*node_type.inputs, *node_type.settings):
+        link = wiring.links.get((node_id, port.name))
+        if link is not None:
+            problem = type_problem(flow.type_of(link.source), link.source_port, node_type, port.name)
+            if problem:
+                yield Finding(
+                    code="FB207",
+                    severity="error",
+                    message=f"{link.source}.{link.source_port} cannot feed {node_id}.{port.name}: {problem}",
+                    node_id=node_id,
+                    port=port.name,
+                    hint="put a node between them that makes the one into the other",
+                )
+    for port in node_type.inputs:
+        key = (node_id, port.name)
+        if key in wiring.ambiguous:
+            yield Finding(
+                code="FB204",
+                severity="error",
+                message=f"{node_id}.{port.name} could be " + " or ".join(wiring.ambiguous[key]),
+                node_id=node_id,
+                port=port.name,
+                hint=f'flow.connect("{wiring.ambiguous[key][0]}", "{node_id}.{port.name}")',
+            )
+        elif port.is_required and key not in wiring.links and port.name not in node.settings and not is_given(*key):
+            yield Finding(
+                code="FB403",
+                severity="error",
+                message=f"{node_id!r} needs {port.name!r}, and nothing gives it",
+                node_id=node_id,
+                port=port.name,
+                hint=f'connect it, or give it to a run: inputs={{"{port.name}": …}}',
+            )

@@ -1,0 +1,373 @@
+"""Node types: ports and settings read off a function's signature.
+
+A node type is a function together with what its annotations say: which parameters come by edge, which a person sets,
+what it gives back. The function itself stays as it was and can still be called.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flowbook.core.annotations import Meaning, Setting, lookup_name, read_annotation, value_type_of
+from flowbook.core.policies import Policy, checked_policy
+from flowbook.core.settings import SettingSpec, to_json_value
+from flowbook.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+#: Output port of a function that names none.
+RESULT = "result"
+#: Every node has this output; it carries the ErrorPacket of a failed firing when something is connected to it.
+ERROR = "error"
+NODE_ID = re.compile(r"[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A typed place on a node.
+
+    Attributes:
+        name: unique among the inputs, or among the outputs, of its node.
+        type: table, series, array, picture, callable, scalar, text, packet or any.
+        form: class the value is converted to before the function gets it ("LazyFrame"), or empty.
+        is_required: the node cannot fire without it.
+        has_default: an unconnected port takes the function's own default.
+        is_ambient: a name read by a cell's body: when no node bears it, the notebook's own variable is taken.
+        is_mutable: the consumer gets a private copy it may change.
+        annotation: as written, for people.
+    """
+
+    name: str
+    type: str = "any"
+    form: str = ""
+    is_required: bool = True
+    has_default: bool = False
+    is_ambient: bool = False
+    is_mutable: bool = False
+    annotation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeType:
+    """A declaration that nodes are made from.
+
+    Attributes:
+        type_id: how documents name it.
+        function: what a firing calls with keyword arguments; None for a stub whose code is not known yet.
+        inputs: input ports in the order of the signature.
+        outputs: output ports, at least one.
+        settings: what a person may move.
+        doc: first paragraph of the docstring.
+        policy: how its nodes behave unless a node says otherwise.
+        is_async: the function is a coroutine function and runs on the engine's loop.
+        context_name: parameter that receives an ``fb.Context``, or None.
+        packet_names: input ports that want the packet, not its payload.
+        is_tuple_result: the function returns its outputs as a tuple in port order (False: as one value, or by attribute).
+        origin: ``"code"`` (decorator), ``"cell"`` (``%%node``), ``"document"`` (``types`` of a document) or ``"stub"``.
+        source: source text, or empty.
+        filename: where the function is defined, as tracebacks show it.
+        first_line: of the function in that file, >= 1.
+    """
+
+    type_id: str
+    function: Callable[..., Any] | None
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = (Port(name=RESULT),)
+    settings: tuple[SettingSpec, ...] = ()
+    doc: str = ""
+    policy: Policy = field(default_factory=Policy)
+    is_async: bool = False
+    context_name: str | None = None
+    packet_names: frozenset[str] = frozenset()
+    is_tuple_result: bool = False
+    origin: str = "code"
+    source: str = ""
+    filename: str = ""
+    first_line: int = 1
+
+    def input(self, name: str) -> Port | None:
+        """Return the input port of that name, or None."""
+        return next((port for port in self.inputs if port.name == name), None)
+
+    def output(self, name: str) -> Port | None:
+        """Return the output port of that name, or None; ``error`` always exists."""
+        if name == ERROR and all(port.name != ERROR for port in self.outputs):
+            return Port(name=ERROR, type="packet")
+        return next((port for port in self.outputs if port.name == name), None)
+
+    def setting(self, name: str) -> SettingSpec | None:
+        """Return the setting of that name, or None."""
+        return next((spec for spec in self.settings if spec.name == name), None)
+
+    def primary_output(self, node_id: str) -> str | None:
+        """Name the port that ``run[node_id]`` means: the one bearing the node's name, else the only one, else None."""
+        names = [port.name for port in self.outputs]
+        if node_id in names:
+            return node_id
+        return names[0] if len(names) == 1 else None
+
+
+def stub_type(type_id: str) -> NodeType:
+    """Make the type of a node whose code is not known (yet): it keeps its place, settings and edges."""
+    return NodeType(type_id=type_id, function=None, origin="stub")
+
+
+def node_type_of(
+    function: Callable[..., Any],
+    *,
+    type_id: str | None = None,
+    outputs: Sequence[str] | None = None,
+    mutable: Sequence[str] = (),
+    policy: Mapping[str, Any] | None = None,
+) -> NodeType:
+    """Read a node type off a function.
+
+    Args:
+        function: any function with named parameters; left as it is.
+        type_id: how documents name it; the function's name when left out.
+        outputs: names of its outputs when it returns a tuple of several.
+        mutable: input ports that get a private copy which the function may change.
+        policy: fields of ``Policy``.
+
+    Raises:
+        DefinitionError: FB101 to FB109: an unknown policy, ``*args``, a setting whose default does not fit …
+    """
+    name = type_id or getattr(function, "__name__", "")
+    where = f"node {name!r}"
+    if not NODE_ID.fullmatch(name):
+        raise DefinitionError(
+            f"{name!r} cannot name a node",
+            code="FB105",
+            where=where,
+            hint="give the function a name: letters, digits, _",
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise DefinitionError(
+            f"{name!r} is a generator; sources that yield are not part of this version",
+            code="FB106",
+            where=where,
+            hint="return a list, or a LazyFrame",
+        )
+    namespace = getattr(inspect.unwrap(function), "__globals__", {})
+    signature = _signature(function, name)
+    reader = _SignatureReader(namespace, _parameter_docs(function.__doc__ or ""), set(mutable), where)
+    for parameter in signature.parameters.values():
+        reader.read(parameter)
+    ports, is_tuple = _outputs(signature.return_annotation, outputs, namespace, where)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return NodeType(
+        type_id=name,
+        function=function,
+        inputs=tuple(reader.inputs),
+        outputs=ports,
+        settings=tuple(reader.settings),
+        doc=inspect.cleandoc(function.__doc__ or "").split("\n\n")[0],
+        policy=Policy(**checked_policy(policy or {})),
+        is_async=inspect.iscoroutinefunction(function),
+        context_name=reader.context_name,
+        packet_names=frozenset(reader.packet_names),
+        is_tuple_result=is_tuple,
+        source=_source(function),
+        filename=code.co_filename if code else "",
+        first_line=code.co_firstlineno if code else 1,
+    )
+
+
+def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
+    try:
+        # Annotations stay as they are: evaluating text would fail on names that only type checkers import.
+        return inspect.signature(function, eval_str=False)
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(
+            f"the parameters of {name!r} cannot be read",
+            code="FB107",
+            hint="wrap it in a function with named parameters",
+        ) from error
+
+
+def _source(function: Callable[..., Any]) -> str:
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        return ""
+
+
+class _SignatureReader:
+    """Sorts parameters into input ports, settings and services."""
+
+    def __init__(self, namespace: Mapping[str, Any], docs: Mapping[str, str], mutable: set[str], where: str) -> None:
+        self.namespace = namespace
+        self.docs = docs
+        self.mutable = mutable
+        self.where = where
+        self.inputs: list[Port] = []
+        self.settings: list[SettingSpec] = []
+        self.packet_names: list[str] = []
+        self.context_name: str | None = None
+
+    def read(self, parameter: inspect.Parameter) -> None:
+        self._refuse_unnamed(parameter)
+        has_default = parameter.default is not inspect.Parameter.empty
+        if parameter.annotation is inspect.Parameter.empty:
+            meaning = Meaning(value_type=value_type_of(parameter.default)) if has_default else Meaning()
+        else:
+            meaning = read_annotation(parameter.annotation, self.namespace)
+        if meaning.is_context:
+            self.context_name = parameter.name
+        elif has_default and meaning.value_type and meaning.value_type != "none":
+            self.settings.append(self._setting(parameter, meaning))
+        else:
+            self.inputs.append(self._port(parameter, meaning, has_default=has_default))
+
+    def _refuse_unnamed(self, parameter: inspect.Parameter) -> None:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise DefinitionError(
+                f"{parameter} has no ports: a node's parameters are named one by one",
+                code="FB108",
+                where=self.where,
+                hint=f"replace {parameter} by the parameters it stands for, or by one parameter that takes a list",
+                parameter=parameter.name,
+            )
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise DefinitionError(
+                f"{parameter.name} is positional-only; ports are given by name",
+                code="FB108",
+                where=self.where,
+                hint="remove the '/' from the signature",
+                parameter=parameter.name,
+            )
+
+    def _port(self, parameter: inspect.Parameter, meaning: Meaning, *, has_default: bool) -> Port:
+        if meaning.text.rpartition(".")[2] == "Packet":
+            self.packet_names.append(parameter.name)
+        return Port(
+            name=parameter.name,
+            type=meaning.type,
+            form=meaning.form,
+            is_required=not has_default,
+            has_default=has_default,
+            is_mutable=parameter.name in self.mutable,
+            annotation=meaning.text,
+        )
+
+    def _setting(self, parameter: inspect.Parameter, meaning: Meaning) -> SettingSpec:
+        hints = meaning.setting or Setting()
+        choices = meaning.choices
+        if choices is None and meaning.value_type == "enum":
+            choices = type(parameter.default)
+        options = tuple(to_json_value(option) for option in (hints.options or meaning.options or _members(choices)))
+        spec = SettingSpec(
+            name=parameter.name,
+            value_type=meaning.value_type,
+            default=None,
+            control=_control(meaning.value_type, hints, has_options=bool(options)),
+            min=hints.min,
+            max=hints.max,
+            step=hints.step,
+            options=options,
+            choices=choices,
+            label=hints.label or parameter.name,
+            unit=hints.unit,
+            help=hints.help or self.docs.get(parameter.name, ""),
+            is_optional=meaning.is_optional or parameter.default is None,
+        )
+        try:
+            return dataclasses.replace(spec, default=spec.checked(parameter.default))
+        except DefinitionError as error:
+            error.where = self.where
+            raise
+
+
+def _members(choices: Any) -> tuple[Any, ...]:
+    return tuple(choices) if choices is not None else ()
+
+
+def _control(value_type: str, hints: Setting, *, has_options: bool) -> str:
+    if has_options:
+        return "select"
+    if value_type in ("int", "float"):
+        return "slider" if hints.min is not None and hints.max is not None else "number"
+    return {"bool": "switch", "str": "text", "path": "path", "date": "date", "datetime": "date", "time": "text"}.get(
+        value_type, "json"
+    )
+
+
+def _outputs(
+    annotation: object, names: Sequence[str] | None, namespace: Mapping[str, Any], where: str
+) -> tuple[tuple[Port, ...], bool]:
+    if names is not None:
+        if (
+            isinstance(names, str)
+            or not names
+            or len(set(names)) != len(names)
+            or not all(map(str.isidentifier, names))
+        ):
+            raise DefinitionError(
+                f"outputs={names!r} does not name ports", code="FB109", where=where, hint='outputs=("train", "test")'
+            )
+        meanings = _tuple_parts(annotation, namespace)
+        if len(meanings) != len(names):
+            meanings = [read_annotation(annotation, namespace) if len(names) == 1 else Meaning() for _ in names]
+        return tuple(_output(name, meaning) for name, meaning in zip(names, meanings, strict=True)), len(names) > 1
+    record = _record_class(annotation, namespace)
+    if record is not None:
+        hints = record.__annotations__
+        fields = getattr(record, "_fields", None) or [entry.name for entry in dataclasses.fields(record)]
+        return tuple(_output(name, read_annotation(hints.get(name, "Any"), namespace)) for name in fields), False
+    meaning = Meaning() if annotation is inspect.Signature.empty else read_annotation(annotation, namespace)
+    return (_output(RESULT, meaning),), False
+
+
+def _output(name: str, meaning: Meaning) -> Port:
+    return Port(name=name, type=meaning.type, form=meaning.form, annotation=meaning.text)
+
+
+def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:
+    """Find the NamedTuple or dataclass that a function returns, or None."""
+    found: Any = annotation
+    if isinstance(annotation, str):
+        try:
+            found = lookup_name(ast.parse(annotation.strip(), mode="eval").body, namespace)
+        except SyntaxError:
+            return None
+    if not isinstance(found, type):
+        return None
+    is_named_tuple = issubclass(found, tuple) and hasattr(found, "_fields")
+    return found if is_named_tuple or dataclasses.is_dataclass(found) else None
+
+
+def _tuple_parts(annotation: object, namespace: Mapping[str, Any]) -> list[Meaning]:
+    if annotation is inspect.Signature.empty:
+        return []
+    if isinstance(annotation, str):
+        try:
+            tree = ast.parse(annotation.strip(), mode="eval").body
+        except SyntaxError:
+            return []
+        if isinstance(tree, ast.Subscript) and isinstance(tree.slice, ast.Tuple):
+            return [read_annotation(ast.unparse(part), namespace) for part in tree.slice.elts]
+        return []
+    return [read_annotation(part, namespace) for part in getattr(annotation, "__args__", ())]
+
+
+_ARGS_ENTRY = re.compile(r"^\s{2,}\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.+)$")
+
+
+def _parameter_docs(doc: str) -> dict[str, str]:
+    """Read the ``Args:`` section of a Google docstring; other styles give nothing."""
+    found: dict[str, str] = {}
+    inside = False
+    for line in inspect.cleandoc(doc).splitlines():
+        if re.fullmatch(r"(Args|Arguments|Parameters):\s*", line):
+            inside = True
+        elif inside and line and not line.startswith(" "):
+            break
+        elif inside and (entry := _ARGS_ENTRY.match(line)):
+            found[entry[1]] = entry[2].strip()
+    return found

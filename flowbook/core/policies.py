@@ -1,0 +1,163 @@
+"""How a node or a flow behaves, as values without behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from flowbook.errors import DefinitionError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["pure", "stateful", "io"]
+CacheMode = Literal["memory", "off"]
+OnChange = Literal["auto", "manual", "once"]
+ExecutorName = Literal["thread", "main"]
+OnError = Literal["continue", "stop", "retry_flow"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """When a failed firing is tried again.
+
+    Attributes:
+        max_attempts: tries in all, >= 1.
+        delay_s: wait before the second try, seconds, >= 0.
+        multiplier: the wait grows by this factor from try to try, >= 1.
+        cap_s: longest wait, seconds.
+        jitter: pick the wait uniformly in ``[0, wait]`` instead of taking it whole.
+    """
+
+    max_attempts: int = 3
+    delay_s: float = 0.5
+    multiplier: float = 2.0
+    cap_s: float = 60.0
+    jitter: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that would never or always retry."""
+        if self.max_attempts < 1 or self.delay_s < 0 or self.multiplier < 1 or self.cap_s < 0:
+            message = f"Retry({self.max_attempts=}, {self.delay_s=}, {self.multiplier=}, {self.cap_s=}) is out of range"
+            raise DefinitionError(
+                message.replace("self.", ""),
+                code="FB101",
+                hint="max_attempts >= 1, delay_s >= 0, multiplier >= 1, cap_s >= 0",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How one node is run; a node in a flow may override what its type says.
+
+    Attributes:
+        kind: pure (same inputs, same outputs; may be reused), stateful or io (fires at every explicit run).
+        retry: what to do when it fails; None: nothing.
+        timeout_s: longest time one attempt may take, seconds; None: no limit. In process the thread of an overdue node
+            cannot be stopped, only abandoned.
+        cache: ``"memory"`` keeps results of earlier settings within the flow's byte budget, ``"off"`` does not.
+        on_change: ``"auto"`` re-runs after a setting was moved, ``"manual"`` only turns stale, ``"once"`` fires only while
+            it has no value.
+        executor: ``"thread"``, or ``"main"`` for code that needs the interpreter's main thread.
+        priority: among nodes that are ready, the larger goes first.
+        muted: does not fire; what depends on it is skipped and says so.
+        bypassed: does not fire; hands its first input on as its first output.
+        pinned: its value is computed and kept even if nothing else needs it.
+    """
+
+    kind: Kind = "pure"
+    retry: Retry | None = None
+    timeout_s: float | None = None
+    cache: CacheMode = "memory"
+    on_change: OnChange = "auto"
+    executor: ExecutorName = "thread"
+    priority: int = 0
+    muted: bool = False
+    bypassed: bool = False
+    pinned: bool = False
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> Policy:
+        """Return this policy with some fields replaced.
+
+        Raises:
+            DefinitionError: an unknown field, or a value that the field cannot take.
+        """
+        return replace(self, **checked_policy(overrides)) if overrides else self
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "kind": ("pure", "stateful", "io"),
+    "cache": ("memory", "off"),
+    "on_change": ("auto", "manual", "once"),
+    "executor": ("thread", "main"),
+}
+_FLAGS = ("muted", "bypassed", "pinned")
+POLICY_FIELDS = tuple(entry.name for entry in fields(Policy))
+
+
+def checked_policy(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check policy fields given by a person and bring them into their Python form.
+
+    ``retry`` may be a ``Retry``, a number of attempts, or a mapping of Retry's fields.
+
+    Raises:
+        DefinitionError: FB101, naming the field and what it takes.
+    """
+    return {name: _checked_field(name, value) for name, value in values.items()}
+
+
+def _checked_field(name: str, value: Any) -> Any:
+    if name not in POLICY_FIELDS:
+        raise DefinitionError(
+            f"there is no policy {name!r}", code="FB101", hint=did_you_mean(name, POLICY_FIELDS), policy=name
+        )
+    if name in _CHOICES and value not in _CHOICES[name]:
+        allowed = ", ".join(repr(choice) for choice in _CHOICES[name])
+        raise DefinitionError(
+            f"{name}={value!r} is not a policy", code="FB101", hint=f"use one of {allowed}", policy=name
+        )
+    if name in _FLAGS and not isinstance(value, bool):
+        raise DefinitionError(f"{name}={value!r} is not a policy", code="FB101", hint="use True or False", policy=name)
+    if name == "priority" and (isinstance(value, bool) or not isinstance(value, int)):
+        raise DefinitionError(f"priority={value!r} is not a whole number", code="FB101", policy=name)
+    if name == "timeout_s" and value is not None and not _is_positive(value):
+        raise DefinitionError(f"timeout_s={value!r} is not a time", code="FB101", hint="seconds, > 0", policy=name)
+    if name == "retry":
+        return _checked_retry(value)
+    return value
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _checked_retry(value: Any) -> Retry | None:
+    if value is None or isinstance(value, Retry):
+        return value
+    try:
+        return Retry(max_attempts=value) if isinstance(value, int) else Retry(**value)
+    except TypeError as error:
+        raise DefinitionError(
+            f"retry={value!r} is not a retry policy",
+            code="FB101",
+            hint="retry=fb.Retry(max_attempts=3)",
+            policy="retry",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowPolicy:
+    """How a whole flow is run.
+
+    Attributes:
+        max_concurrency: firings at one time, >= 1; None: as many as the machine has cores, at least four.
+        on_error: ``"continue"`` finishes all that does not depend on the failed node, ``"stop"`` starts nothing more,
+            ``"retry_flow"`` runs what failed again, up to ``flow_attempts`` times in all.
+        flow_attempts: see ``on_error``, >= 1.
+        state_storage: where stateful nodes keep their state; only ``"memory"`` in this version.
+    """
+
+    max_concurrency: int | None = None
+    on_error: OnError = "continue"
+    flow_attempts: int = 1
+    state_storage: str = "memory"

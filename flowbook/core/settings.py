@@ -1,0 +1,151 @@
+"""Settings: what a person may move on a node, the control that fits, and the JSON form in which a value is kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from flowbook.errors import DefinitionError
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "list": (list,),
+    "dict": (dict,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingSpec:
+    """One setting of a node type.
+
+    Attributes:
+        name: the parameter's name.
+        value_type: int, float, bool, str, date, datetime, time, path, enum, literal, list, dict or json.
+        default: the default in its JSON form.
+        control: slider, number, switch, select, text, path, date or json.
+        min: smallest value, inclusive, or None.
+        max: largest value, inclusive, or None.
+        step: distance between values, > 0, or None.
+        options: what a select offers, JSON values.
+        choices: the Enum class behind a select, or None.
+        label: what stands before the control.
+        unit: what stands after the value.
+        help: one sentence, or empty.
+        is_optional: None is allowed.
+    """
+
+    name: str
+    value_type: str
+    default: Any
+    control: str
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
+    options: tuple[Any, ...] = ()
+    choices: type[enum.Enum] | None = None
+    label: str = ""
+    unit: str = ""
+    help: str = ""
+    is_optional: bool = False
+
+    def checked(self, value: Any) -> Any:
+        """Return ``value`` in the JSON form in which documents keep it.
+
+        Raises:
+            DefinitionError: FB103, the value is not of this setting's type, out of range or not among its options.
+        """
+        plain = to_json_value(value)
+        if plain is None and (self.is_optional or self.default is None):
+            return None
+        problem = self._problem(plain)
+        if problem:
+            raise DefinitionError(
+                f"{self.name}={value!r} {problem}", code="FB103", hint=self._hint(), setting=self.name
+            )
+        return plain
+
+    def to_python(self, plain: Any) -> Any:
+        """Turn the JSON form into what the function expects: dates, paths and Enum members again."""
+        if plain is None or not isinstance(plain, str):
+            return self.choices(plain) if self.choices is not None and plain is not None else plain
+        if self.value_type == "path":
+            return Path(plain)
+        if self.choices is not None:
+            return self.choices[plain]
+        if self.value_type in ("date", "datetime", "time"):
+            cls: Any = {"date": dt.date, "datetime": dt.datetime, "time": dt.time}[self.value_type]
+            return cls.fromisoformat(plain)
+        return plain
+
+    def _problem(self, plain: Any) -> str:
+        if self.options and not any(_same(plain, option) for option in self.options):
+            return "is not one of its options"
+        allowed = _TYPES.get(self.value_type)
+        if allowed and (not isinstance(plain, allowed) or (isinstance(plain, bool) and bool not in allowed)):
+            return f"is not of type {self.value_type}"
+        if self.value_type in ("date", "datetime", "time", "path"):
+            try:
+                self.to_python(plain)
+            except ValueError:
+                return f"is not a {self.value_type}"
+            return "" if isinstance(plain, str) else f"is not a {self.value_type}"
+        if isinstance(plain, int | float) and not isinstance(plain, bool):
+            if (self.min is not None and plain < self.min) or (self.max is not None and plain > self.max):
+                return "is out of range"
+        return ""
+
+    def _hint(self) -> str:
+        if self.options:
+            return "use one of " + ", ".join(repr(option) for option in self.options[:12])
+        bounds = [
+            f"{self.min:g} <= " if self.min is not None else "",
+            f" <= {self.max:g}" if self.max is not None else "",
+        ]
+        return f"give a value of type {self.value_type}" + (
+            f", {bounds[0]}{self.name}{bounds[1]}" if any(bounds) else ""
+        )
+
+
+def to_json_value(value: Any) -> Any:
+    """Bring a setting's or constant's value into JSON form: dates ISO, paths text, Enum members their names.
+
+    Raises:
+        DefinitionError: FB104, the value has no JSON form (a table, an object, NaN).
+    """
+    # Enums of str or int are JSON values by inheritance; their name must win.
+    if isinstance(value, enum.Enum):
+        return value.name
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return value
+        raise DefinitionError(
+            f"{value!r} cannot be kept in a document", code="FB104", hint="use None or a finite number"
+        )
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if isinstance(value, list | tuple | set | frozenset):
+        items = sorted(value) if isinstance(value, set | frozenset) else value
+        return [to_json_value(item) for item in items]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: to_json_value(item) for key, item in value.items()}
+    raise DefinitionError(
+        f"a value of type {type(value).__name__} cannot be kept in a document",
+        code="FB104",
+        hint="give it to a run instead: flow.run(inputs={...}) or overrides={...}",
+    )
+
+
+def _same(left: Any, right: Any) -> bool:
+    return (type(left) is type(right) and left == right) or json.dumps(left) == json.dumps(right)

@@ -1,0 +1,233 @@
+"""Which input reads which output: explicit edges, and the edges that names imply.
+
+An unconnected input that is named like a node, or like one output port of one node, is connected to it. Such edges are
+drawn but never stored; an explicit edge wins, a constant wins, a cut forbids. Nothing is wired to itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flowbook.core.flow_data import Edge, FlowData, output_exists
+from flowbook.core.node_types import ERROR, RESULT, NodeType, Port
+from flowbook.core.topology import find_cycle, reachable
+from flowbook.errors import CycleError, UnknownIdError, WiringError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Port types between which a value is converted on the way.
+_TABULAR = frozenset({"table", "series", "array"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A resolved connection: what one input of one node reads.
+
+    Attributes:
+        source: id of the node that gives.
+        source_port: its output port, resolved; None when the primary output cannot be told (a stub).
+        target: id of the node that takes.
+        target_port: its input port or setting.
+        is_implicit: it follows from names.
+    """
+
+    source: str
+    source_port: str | None
+    target: str
+    target_port: str
+    is_implicit: bool = False
+
+
+@dataclass(slots=True)
+class Wiring:
+    """Every link of a flow, and every name that could mean several ports.
+
+    Attributes:
+        links: by ``(target, target_port)``.
+        ambiguous: ``(target, target_port)`` -> candidates as ``node.port``.
+        successors: ids that read a node, for every node.
+    """
+
+    links: dict[tuple[str, str], Link] = field(default_factory=dict)
+    ambiguous: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    successors: dict[str, list[str]] = field(default_factory=dict)
+
+
+def resolve(flow: FlowData) -> Wiring:
+    """Resolve the wiring of a flow; O(nodes + ports + edges). Never raises: findings are for ``core.checks``."""
+    wiring = Wiring(successors={node_id: [] for node_id in flow.nodes})
+    for edge in flow.edges:
+        if edge.source in flow.nodes and edge.target in flow.nodes:
+            port = edge.source_port or flow.type_of(edge.source).primary_output(edge.source)
+            link = Link(source=edge.source, source_port=port, target=edge.target, target_port=edge.target_port)
+            wiring.links[edge.target, edge.target_port] = link
+    named_ports = _ports_by_name(flow)
+    for node_id, node in flow.nodes.items():
+        for port in flow.type_of(node_id).inputs:
+            key = (node_id, port.name)
+            if key not in wiring.links and port.name not in node.settings:
+                _link_by_name(flow, wiring, named_ports, key)
+    for link in wiring.links.values():
+        wiring.successors[link.source].append(link.target)
+    return wiring
+
+
+def _ports_by_name(flow: FlowData) -> dict[str, list[str]]:
+    """Map the names of declared output ports to the nodes that bear them; the nameless ``result`` implies nothing."""
+    found: dict[str, list[str]] = {}
+    for node_id in flow.nodes:
+        for port in flow.type_of(node_id).outputs:
+            if port.name not in (RESULT, ERROR):
+                found.setdefault(port.name, []).append(node_id)
+    return found
+
+
+def _link_by_name(flow: FlowData, wiring: Wiring, named_ports: Mapping[str, list[str]], key: tuple[str, str]) -> None:
+    target, name = key
+    source: str | None = None
+    port: str | None = None
+    if name in flow.nodes and name != target:
+        source, port = name, flow.type_of(name).primary_output(name)
+        outputs = flow.type_of(name).outputs
+        if port is None and flow.type_of(name).origin != "stub":
+            wiring.ambiguous[key] = tuple(f"{name}.{output.name}" for output in outputs)
+            return
+    else:
+        bearers = [node_id for node_id in named_ports.get(name, ()) if node_id != target]
+        if len(bearers) > 1:
+            wiring.ambiguous[key] = tuple(f"{node_id}.{name}" for node_id in bearers)
+            return
+        if bearers:
+            source, port = bearers[0], name
+    if source is not None and (source, target, name) not in flow.cuts:
+        wiring.links[key] = Link(source=source, source_port=port, target=target, target_port=name, is_implicit=True)
+
+
+def can_meet(source: str, target: str) -> bool:
+    """Whether a value of port type ``source`` can be handed to a port of type ``target``."""
+    if source == target or "any" in (source, target) or "packet" in (source, target):
+        return True
+    return source in _TABULAR and target in _TABULAR
+
+
+def parse_end(flow: FlowData, text: str) -> tuple[str, str | None]:
+    """Split ``"node"`` or ``"node.port"`` and check the node.
+
+    Raises:
+        UnknownIdError: FB201.
+    """
+    node_id, _, port = text.partition(".")
+    flow.node(node_id)
+    return node_id, port or None
+
+
+def edge_between(flow: FlowData, source: str, target: str) -> Edge:
+    """Make the explicit edge that ``flow.connect(source, target)`` means, after checking that it can be.
+
+    Args:
+        flow: stays as it is.
+        source: ``"node"`` (its primary output) or ``"node.port"``.
+        target: ``"node.port"``, or ``"node"`` when the node has one input.
+
+    Raises:
+        UnknownIdError: FB201, no such node or port.
+        WiringError: FB207, the types cannot meet; FB208, the port must be named.
+        CycleError: FB203, the edge would close a loop; the path is named.
+    """
+    source_id, source_port = parse_end(flow, source)
+    target_id, target_port = parse_end(flow, target)
+    source_type, target_type = flow.type_of(source_id), flow.type_of(target_id)
+    source_port = _checked_output(flow, source_id, source_type, source_port)
+    target_port = _checked_input(flow, target_id, target_type, target_port)
+    _check_types(flow, (source_id, source_type, source_port), (target_id, target_type, target_port))
+    edge = Edge(source=source_id, source_port=source_port, target=target_id, target_port=target_port)
+    _refuse_loop(flow, edge)
+    return edge
+
+
+def _checked_output(flow: FlowData, node_id: str, node_type: NodeType, port: str | None) -> str | None:
+    names = [output.name for output in node_type.outputs]
+    if port is None and node_type.origin != "stub":
+        port = node_type.primary_output(node_id)
+        if port is None:
+            raise WiringError(
+                f"{node_id!r} has several outputs",
+                code="FB208",
+                where=flow.where,
+                hint="name one: " + ", ".join(f"{node_id}.{name}" for name in names),
+            )
+    if not output_exists(node_type, port):
+        raise UnknownIdError(
+            f"{node_id!r} has no output {port!r}", where=flow.where, hint=did_you_mean(port or "", names), port=port
+        )
+    return port
+
+
+def _checked_input(flow: FlowData, node_id: str, node_type: NodeType, port: str | None) -> str:
+    names = [entry.name for entry in (*node_type.inputs, *node_type.settings)]
+    if port is None:
+        ports = [entry.name for entry in node_type.inputs]
+        if len(ports) == 1:
+            return ports[0]
+        raise WiringError(
+            f"which input of {node_id!r} is meant",
+            code="FB208",
+            where=flow.where,
+            hint="name one: " + ", ".join(f"{node_id}.{name}" for name in names) if names else "it has no inputs",
+        )
+    if port not in names and node_type.origin != "stub":
+        raise UnknownIdError(
+            f"{node_id!r} has no input {port!r}", where=flow.where, hint=did_you_mean(port, names), port=port
+        )
+    return port
+
+
+def _check_types(flow: FlowData, source: tuple[str, NodeType, str | None], target: tuple[str, NodeType, str]) -> None:
+    problem = type_problem(source[1], source[2], target[1], target[2])
+    if problem:
+        raise WiringError(
+            f"{source[0]}.{source[2]} cannot feed {target[0]}.{target[2]}: {problem}",
+            code="FB207",
+            where=flow.where,
+            hint="put a node between them that makes the one into the other",
+        )
+
+
+def type_problem(source_type: NodeType, source_port: str | None, target_type: NodeType, target_port: str) -> str:
+    """Say in words why two ports cannot meet; empty when they can, or when nothing is known."""
+    output: Port | None = source_type.output(source_port) if source_port else None
+    spec = target_type.setting(target_port)
+    entry = target_type.input(target_port)
+    if output is None or (spec is None and entry is None) or "stub" in (source_type.origin, target_type.origin):
+        return ""
+    wanted = entry.type if entry else ("text" if spec and spec.value_type == "str" else "scalar")
+    loose = spec is not None and spec.value_type in (
+        "literal",
+        "json",
+        "path",
+        "date",
+        "datetime",
+        "time",
+        "enum",
+        "list",
+        "dict",
+    )
+    if can_meet(output.type, wanted) or (loose and output.type in ("text", "scalar")):
+        return ""
+    return f"a {output.type} is not a {wanted}"
+
+
+def _refuse_loop(flow: FlowData, edge: Edge) -> None:
+    wiring = resolve(flow)
+    if edge.source == edge.target or edge.source in reachable([edge.target], wiring.successors):
+        successors = {node_id: list(readers) for node_id, readers in wiring.successors.items()}
+        successors[edge.source].append(edge.target)
+        path = find_cycle(list(flow.nodes), successors) if edge.source != edge.target else [edge.source, edge.source]
+        raise CycleError(
+            "this edge would close a loop: " + " → ".join(path),
+            where=flow.where,
+            hint="remove one of these edges first",
+            path=path,
+        )
