@@ -1,0 +1,426 @@
+"""Gives a table or an array the form an annotation asks for, and says truthfully what that copied.
+
+===========  ===============================  ==========================  ============================================
+from         LazyFrame                        DataFrame, Series           ndarray
+===========  ===============================  ==========================  ============================================
+LazyFrame    –                                collected                   collected, then as below
+DataFrame    a plan over the same buffers     Series: its only column     2-D; shared when the columns lie one behind
+                                                                          the other and have one numeric type
+Series       its frame, lazily                a frame of one column       1-D (Array columns: N-D); shared for numbers
+                                                                          and times without nulls in one chunk
+ndarray      its frame, lazily                shared for aligned numbers  –
+                                              in C order (Series) or
+                                              column by column (frame)
+===========  ===============================  ==========================  ============================================
+
+"Shared" means the same addresses, and no copy is reported. An array that the notebook can still write to is copied
+before a frame is built on it: polars takes its buffers to be constant.
+
+Row order is the table's own. A LazyFrame is collected by polars' default engine, which keeps the order of row-wise
+steps but promises none for ``group_by``, ``join``, ``unique`` and ``unpivot`` unless they were told to maintain it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from flowbook.core.interfaces import Handed, PayloadCopy
+from flowbook.data import guards, plans
+from flowbook.data.families import Family, family_of
+from flowbook.data.kinds import array_label, dtype_label
+from flowbook.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import polars as pl
+
+FORMS: Final = frozenset({"LazyFrame", "DataFrame", "Series", "ndarray"})
+_FORM_OF: Final[dict[Family, str]] = {
+    "lazy_frame": "LazyFrame",
+    "frame": "DataFrame",
+    "series": "Series",
+    "array": "ndarray",
+}
+# numpy kinds and sizes whose buffers polars uses as they are.
+_SHARED_TYPES: Final = frozenset(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)) | {"f2", "f4", "f8"}
+# The units of time both sides know; of others, the next finer one they share.
+_SHARED_UNITS: Final = frozenset({"ns", "us", "ms"})
+_NEXT_UNIT: Final = {"Y": "D", "M": "D", "W": "D", "D": "D", "h": "ms", "m": "ms", "s": "ms"}
+
+
+class _Made(NamedTuple):
+    """A converted value and the copies made on the way."""
+
+    value: Any
+    copies: tuple[PayloadCopy, ...] = ()
+
+
+def hand_out(value: object, form: str, *, is_own: bool) -> Handed:
+    """Give ``value`` to one consumer, guarded, in the form it asks for.
+
+    Args:
+        value: what the edge holds.
+        form: ``"LazyFrame"``, ``"DataFrame"``, ``"Series"``, ``"ndarray"``; anything else means "as it is".
+        is_own: a node made the value, so its arrays are frozen; False: the notebook can still write to them.
+
+    Returns:
+        The value and the copies made, none when the bytes are shared.
+
+    Raises:
+        DataError: FB600 the value is no table or array; FB601 a Series is asked of several columns; FB602 a type
+            has no counterpart (the column is named); FB603 an array has the wrong number of dimensions; FB604
+            polars panicked.
+    """
+    if form not in FORMS:
+        return Handed(guards.isolate(value))
+    family = family_of(value)
+    if _FORM_OF.get(family) == form:
+        return Handed(guards.isolate(value))
+    made = _Made(value)
+    if family == "arrow_table":
+        made = _from_arrow(value)
+        family = "frame"
+    if family not in _FORM_OF:
+        raise _refusal(value, form)
+    return _along(family, form, made, is_own=is_own)
+
+
+def _along(family: Family, form: str, made: _Made, *, is_own: bool) -> Handed:
+    """Walk from form to form; every step is a row of the table above."""
+    at = _FORM_OF[family]
+    copies = made.copies
+    value = made.value
+    while at != form:
+        if at == "ndarray":
+            at, step = ("Series", _array_to_series) if form == "Series" else ("DataFrame", _array_to_frame)
+            made = step(value, is_own=is_own)
+        else:
+            at, convert = _STEPS[at, form]
+            made = convert(value)
+        value, copies = made.value, copies + made.copies
+    return Handed(value, copies)
+
+
+def _collect(plan: Any) -> _Made:
+    return _Made(plans.collect([plan])[0])
+
+
+def _frame_to_lazy(frame: Any) -> _Made:
+    return _Made(frame.lazy())
+
+
+def _frame_to_series(frame: Any) -> _Made:
+    if frame.width != 1:
+        listed = ", ".join(repr(name) for name in frame.columns[:4]) + (" …" if frame.width > 4 else "")
+        raise DataError(
+            f"a table of {frame.width} columns is no Series",
+            code="FB601",
+            hint=f"select one column ({listed}) or annotate the port as pl.DataFrame",
+            columns=frame.columns[:100],
+        )
+    return _Made(frame.to_series())
+
+
+def _series_to_frame(series: Any) -> _Made:
+    return _Made(series.to_frame())
+
+
+def _series_to_array(series: pl.Series) -> _Made:
+    try:
+        return _Made(guards.read_only_view(series.to_numpy(allow_copy=False)))
+    except RuntimeError:  # "copy not allowed"
+        pass
+    _refuse_unknown_to_numpy(series)
+    array = series.to_numpy()
+    return _copied_array(array, series.estimated_size(), _why_series_copies(series))
+
+
+def _frame_to_array(frame: pl.DataFrame) -> _Made:
+    try:
+        return _Made(guards.read_only_view(frame.to_numpy(allow_copy=False)))
+    except RuntimeError:  # "copy not allowed"
+        pass
+    for series in frame:
+        _refuse_unknown_to_numpy(series)
+    array = frame.to_numpy()
+    return _copied_array(array, int(frame.estimated_size()), _why_frame_copies(frame, array_label(array.dtype)))
+
+
+def _copied_array(array: np.ndarray[Any, Any], source_bytes: int, reason: str) -> _Made:
+    """Report a fresh array; an array of Python objects holds about as many bytes again outside itself."""
+    size_bytes = array.nbytes + (source_bytes if array.dtype.kind == "O" else 0)
+    array.flags.writeable = False  # as every array a node is given, so that no node works by luck
+    return _Made(array, (PayloadCopy(size_bytes, reason),) if size_bytes else ())
+
+
+def _refuse_unknown_to_numpy(series: pl.Series) -> None:
+    import polars as pl
+
+    if series.dtype in {pl.Int128, pl.UInt128}:
+        raise DataError(
+            f"column {series.name!r} is {dtype_label(series.dtype)}, which numpy does not have",
+            code="FB602",
+            hint=f"cast it first: pl.col({series.name!r}).cast(pl.Int64)",
+            column=series.name,
+        )
+
+
+def _why_series_copies(series: pl.Series) -> str:
+    import polars as pl
+
+    dtype = series.dtype
+    if dtype == pl.Boolean:
+        return f"bool column {series.name!r}: bits become bytes"
+    if not dtype.is_numeric() and dtype.base_type() not in {pl.Date, pl.Datetime, pl.Duration, pl.Array, pl.Null}:
+        return f"column {series.name!r}: {dtype_label(dtype)} becomes Python objects"
+    if dtype == pl.Decimal:
+        return f"column {series.name!r}: decimal becomes Python objects"
+    if series.null_count():
+        return f"nulls in column {series.name!r}"
+    if dtype == pl.Date:
+        return f"column {series.name!r}: dates take 4 bytes in polars, 8 in numpy"
+    if series.n_chunks() > 1:
+        return f"column {series.name!r} lies in {series.n_chunks()} chunks"
+    return f"column {series.name!r}: {dtype_label(dtype)} lies differently in numpy"
+
+
+def _why_frame_copies(frame: pl.DataFrame, target: str) -> str:
+    types = list(dict.fromkeys(dtype_label(dtype) for dtype in frame.dtypes))
+    if len(types) > 1:
+        return f"columns of {len(types)} types ({', '.join(types[:3])}{' …' if len(types) > 3 else ''}) become {target}"
+    if frame.width == 1 or not frame.dtypes[0].is_numeric():
+        return _why_series_copies(frame.to_series(0))
+    for series in frame:
+        if series.null_count() or series.n_chunks() > 1:
+            return _why_series_copies(series)
+    return "columns lie apart in memory"
+
+
+def _array_to_series(array: np.ndarray[Any, Any], *, is_own: bool, name: str = "") -> _Made:
+    """Build a Series on the array's own memory where polars can read it; N-D becomes a column of pl.Array."""
+    import polars as pl
+
+    if array.ndim == 0:
+        raise DataError("a 0-d array is no Series", code="FB603", hint="make it one value long: np.atleast_1d(x)")
+    array, why = _readable(array, name, is_own=is_own)
+    if array.dtype.kind in "mM":
+        series = _time_series(array, name)
+    elif array.dtype.kind == "O":
+        series = _object_series(array, name)
+    else:
+        series = pl.Series(name, array)
+    if not why:
+        return _Made(series)
+    size_bytes = int(series.estimated_size())
+    return _Made(series, (PayloadCopy(size_bytes, why),) if size_bytes else ())
+
+
+def _array_to_frame(array: np.ndarray[Any, Any], *, is_own: bool) -> _Made:
+    """Build a frame: a record array by its fields, 1-D as one column, 2-D column by column, named as polars does."""
+    import polars as pl
+
+    if array.dtype.names:
+        if array.ndim != 1:
+            raise _dimensions_refused(array)
+        return _join_columns(
+            {name: _array_to_series(array[name], is_own=is_own, name=name) for name in array.dtype.names}
+        )
+    if array.ndim == 1:
+        return _join_columns({"column_0": _array_to_series(array, is_own=is_own, name="column_0")})
+    if array.ndim != 2:  # a table has rows and columns
+        raise _dimensions_refused(array)
+    if array.shape[1] == 0:
+        return _Made(pl.from_numpy(array))
+    turned: tuple[PayloadCopy, ...] = ()
+    if array.shape[1] > 1 and not array.flags.f_contiguous and array.dtype.str[1:] in _SHARED_TYPES and array.size:
+        import numpy as np
+
+        # One pass over the whole array; the columns then share it.
+        array, turned = np.asfortranarray(array), (PayloadCopy(array.nbytes, "C-order 2D: rows become columns"),)
+        is_own = True
+    names = [f"column_{index}" for index in range(array.shape[1])]
+    columns = {name: _array_to_series(array[:, i], is_own=is_own, name=name) for i, name in enumerate(names)}
+    made = _join_columns(columns)
+    return _Made(made.value, turned + made.copies)
+
+
+def _join_columns(columns: dict[str, _Made]) -> _Made:
+    """Make a frame of the columns; their copies are added up by reason, since they were one hop."""
+    import polars as pl
+
+    sizes: dict[str, int] = {}
+    for made in columns.values():
+        for copy in made.copies:
+            sizes[copy.reason] = sizes.get(copy.reason, 0) + copy.size_bytes
+    frame = pl.DataFrame({name: made.value for name, made in columns.items()})
+    return _Made(frame, tuple(PayloadCopy(size_bytes, reason) for reason, size_bytes in sizes.items()))
+
+
+def _readable(array: np.ndarray[Any, Any], name: str, *, is_own: bool) -> tuple[np.ndarray[Any, Any], str]:
+    """Bring an array into a form polars takes.
+
+    Returns:
+        The array, and why its Series will hold a copy of it; an empty reason when it will share its memory.
+    """
+    import numpy as np
+
+    dtype = array.dtype
+    what = f"column {name!r}" if name else "the array"
+    if np.ma.isMaskedArray(array) and np.ma.getmask(array) is not np.ma.nomask:
+        if dtype.kind in "mM":
+            return _readable_times(array.filled("NaT"), what, is_own=is_own)  # type: ignore[attr-defined]
+        if dtype.kind in "biuf":
+            return array, "masked values become nulls"
+        return np.ma.filled(array.astype(object), None), "masked values become nulls"
+    array = np.asarray(array)
+    if dtype.kind in "cV" or dtype.str[1:] in {"f12", "f16"}:
+        raise DataError(
+            f"{what} holds {array_label(dtype)}, which polars does not have",
+            code="FB602",
+            hint=_REMEDIES.get(dtype.kind, 'convert it first: x.astype("float64")'),
+            dtype=array_label(dtype),
+        )
+    if dtype.kind in "mM":
+        return _readable_times(array, what, is_own=is_own)
+    if dtype.kind == "O":
+        return array, "Python objects become a column"
+    if dtype.kind not in "iuf":
+        return array, {"b": "bool: bytes become bits"}.get(
+            dtype.kind, f"{array_label(dtype)} becomes a column of its own"
+        )
+    return _contiguous(array, is_own=is_own)
+
+
+def _contiguous(array: np.ndarray[Any, Any], *, is_own: bool) -> tuple[np.ndarray[Any, Any], str]:
+    """Copy numbers that polars could not share, or that the notebook could change under it."""
+    import numpy as np
+
+    if not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("=")), "foreign byte order"
+    if not array.flags.c_contiguous:
+        return np.ascontiguousarray(array), "strided: values lie apart in memory"
+    if not array.flags.aligned:
+        return np.require(array, requirements=["A", "C"]), "not aligned in memory"
+    if array.flags.writeable and not is_own:
+        return array.copy(), "the notebook can still write to this array"
+    return array, ""
+
+
+def _readable_times(array: np.ndarray[Any, Any], what: str, *, is_own: bool) -> tuple[np.ndarray[Any, Any], str]:
+    import numpy as np
+
+    unit, count = np.datetime_data(array.dtype)
+    if unit == "D" and count == 1 and array.dtype.kind == "M":
+        return array, "dates take 8 bytes in numpy, 4 in polars"
+    if unit not in _SHARED_UNITS or count != 1:
+        shared = unit if unit in _SHARED_UNITS else _NEXT_UNIT.get(unit, "")
+        shared = "ms" if shared == "D" and array.dtype.kind == "m" else shared
+        if not shared or (array.dtype.kind == "m" and unit in "YM"):
+            raise DataError(
+                f"{what} holds {array_label(array.dtype)}, which polars does not have",
+                code="FB602",
+                hint=f'convert it first: x.astype("{array.dtype.kind}8[us]")',
+                dtype=array_label(array.dtype),
+            )
+        return array.astype(f"{array.dtype.kind}8[{shared}]"), f"{array_label(array.dtype)} becomes {shared}"
+    if np.isnat(array).any():
+        return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), "NaT becomes null"
+    return _contiguous(array, is_own=is_own)
+
+
+def _time_series(array: np.ndarray[Any, Any], name: str) -> pl.Series:
+    """Build a Series of times; where no NaT is in the way, over the array's own 64-bit counts."""
+    import numpy as np
+    import polars as pl
+
+    flat = array.reshape(-1)
+    unit: Any = np.datetime_data(array.dtype)[0]
+    if unit == "D" or np.isnat(flat).any():
+        series = pl.Series(name, flat)
+    else:
+        dtype = pl.Datetime(unit) if array.dtype.kind == "M" else pl.Duration(unit)
+        series = pl.Series(name, flat.view("i8")).cast(dtype)
+    return series if array.ndim == 1 else series.reshape(array.shape)
+
+
+def _object_series(array: np.ndarray[Any, Any], name: str) -> pl.Series:
+    """Build a Series of an array of Python objects, when they are of one type that polars knows."""
+    import polars as pl
+
+    try:
+        series = pl.Series(name, array.tolist())
+    except (Exception, pl.exceptions.PanicException) as cause:  # whatever polars says of a mixture
+        raise _objects_refused(name) from cause
+    if series.dtype == pl.Object:
+        raise _objects_refused(name)
+    return series
+
+
+def _from_arrow(table: Any) -> _Made:
+    """Read a table of pandas, pyarrow, … through the Arrow interface.
+
+    Whether the bytes are shared is up to the other side, so the hop is counted as a copy.
+    """
+    import polars as pl
+
+    try:
+        frame: Any = pl.from_arrow(table)
+    except (Exception, pl.exceptions.PanicException) as cause:  # the stranger's code runs here
+        raise DataError(
+            f"the {type(table).__name__} cannot be read through Arrow: {str(cause)[:200]}",
+            code="FB605",
+            hint="give a polars table",
+        ) from cause
+    frame = frame.to_frame() if isinstance(frame, pl.Series) else frame
+    size_bytes = int(frame.estimated_size())
+    library = type(table).__module__.partition(".")[0]
+    return _Made(frame, (PayloadCopy(size_bytes, f"from {library} (counted as a copy)"),) if size_bytes else ())
+
+
+def _objects_refused(name: str) -> DataError:
+    what = f"column {name!r}" if name else "the array"
+    return DataError(
+        f"{what} holds Python objects that are no column type of polars",
+        code="FB602",
+        hint="give them one type first: x.astype(str) or x.astype(float)",
+        column=name,
+    )
+
+
+def _dimensions_refused(array: np.ndarray[Any, Any]) -> DataError:
+    return DataError(
+        f"an array of {array.ndim} dimensions is no table",
+        code="FB603",
+        hint="reshape it to (rows, columns)" + (" or annotate the port as pl.Series" if array.ndim > 1 else ""),
+        dimensions=array.ndim,
+    )
+
+
+def _refusal(value: object, form: str) -> DataError:
+    made_of = {"LazyFrame": "pl.LazyFrame", "DataFrame": "pl.DataFrame", "Series": "pl.Series", "ndarray": "np.array"}
+    if value is None:
+        hint = "the node that makes it returned nothing: end it with a return"
+    elif isinstance(value, (list, tuple, dict)):
+        hint = f"make it one: {made_of[form]}(value)"
+    else:
+        hint = f"annotate the port as {type(value).__name__}, or give it a {form}"
+    return DataError(f"a {type(value).__name__} is no {form}", hint=hint, given=type(value).__name__, form=form)
+
+
+_REMEDIES: Final = {
+    "c": "give x.real and x.imag as two columns, or annotate the port as np.ndarray",
+    "V": "annotate the port as pl.DataFrame when it is a record array, as np.ndarray otherwise",
+}
+_STEPS: Final[dict[tuple[str, str], tuple[str, Callable[[Any], _Made]]]] = {
+    ("LazyFrame", "DataFrame"): ("DataFrame", _collect),
+    ("LazyFrame", "Series"): ("DataFrame", _collect),
+    ("LazyFrame", "ndarray"): ("DataFrame", _collect),
+    ("DataFrame", "LazyFrame"): ("LazyFrame", _frame_to_lazy),
+    ("DataFrame", "Series"): ("Series", _frame_to_series),
+    ("DataFrame", "ndarray"): ("ndarray", _frame_to_array),
+    ("Series", "DataFrame"): ("DataFrame", _series_to_frame),
+    ("Series", "LazyFrame"): ("DataFrame", _series_to_frame),
+    ("Series", "ndarray"): ("ndarray", _series_to_array),
+}

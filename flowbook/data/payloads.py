@@ -1,0 +1,88 @@
+"""What the engine sees of this room: one object that knows tables, arrays and pictures."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from flowbook.data import content_keys, conversions, guards, kinds, plans, previews, sizes
+from flowbook.data.families import family_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import polars as pl
+
+    from flowbook.core.interfaces import Handed, ValueShape
+
+_NUMBERS: Final = frozenset({"int", "float"})
+
+
+class TablePayloads:
+    """Fills ``core.interfaces.Payloads`` with polars, numpy and whatever draws pictures.
+
+    It has no state and may be shared by all flows and threads. polars and numpy are loaded by the first value that
+    needs them, never by a plain one.
+    """
+
+    def shape(self, value: object) -> ValueShape:
+        """Describe ``value`` in O(1); see `kinds.shape`."""
+        return kinds.shape(value)
+
+    def publish(self, value: object) -> object:
+        """Guard a value that a node just made; see `guards.publish`."""
+        return guards.publish(value)
+
+    def hand_out(self, value: object, form: str, *, is_own: bool) -> Handed:
+        """Give ``value`` to one consumer in the ``form`` it asks for; see `conversions.hand_out`."""
+        return conversions.hand_out(value, form, is_own=is_own)
+
+    def collect(self, values: Sequence[object]) -> list[object]:
+        """Collect the lazy tables among ``values`` in one pass; see `plans.collect`."""
+        return plans.collect(values)
+
+    def preview(self, value: object, *, collect_head: bool = False) -> dict[str, Any] | None:
+        """Make the small JSON preview of the canvas bundle; see `previews.preview`."""
+        return previews.preview(value, collect_head=collect_head)
+
+    def size_bytes(self, value: object) -> int:
+        """Estimate the memory a value holds, in bytes; see `sizes.size_bytes`."""
+        return sizes.size_bytes(value)
+
+    def content_key(self, value: object) -> str | None:
+        """Digest the content of a small value; see `content_keys.content_key`."""
+        return content_keys.content_key(value)
+
+    def scanned_files(self, value: object) -> tuple[Path, ...]:
+        """List the local files a lazy table reads; empty for everything else; see `plans.scanned_files`."""
+        return plans.scanned_files(value) if family_of(value) == "lazy_frame" else ()
+
+    def table(self, rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+        """Make a table of plain rows.
+
+        Columns come in the order in which they first appear, and a column's type depends on the types of its values
+        alone: all int → Int64, int and float → Float64, all bool → Boolean, all str → String, dates and times
+        likewise; a column without values is Null; nested or mixed values become JSON text.
+
+        Args:
+            rows: mappings from column name to value; a missing name is null.
+
+        Returns:
+            A DataFrame of as many rows.
+        """
+        import polars as pl
+
+        kept = list(rows)
+        names = dict.fromkeys(name for row in kept for name in row)
+        return pl.DataFrame([pl.Series(name, _column([row.get(name) for row in kept])) for name in names])
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Bring the values of one column to one type."""
+    types = {type(value).__name__ for value in values if value is not None}
+    if types == _NUMBERS:
+        return [None if value is None else float(value) for value in values]
+    if len(types) <= 1 and not types & {"list", "dict", "tuple", "set"}:
+        return values
+    return [value if value is None or isinstance(value, str) else json.dumps(value, default=str) for value in values]

@@ -1,0 +1,168 @@
+"""Asks lazy tables what they read and hold, and collects several of them together.
+
+A plan is walked with polars' own node traverser, the one its GPU engine uses: it names every file of a scan, expanded
+from globs, without serialising what the plan holds in memory. It is an interface polars may change, so nothing here
+fails when it does: the answer is then "not known".
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+from flowbook.data.families import family_of
+from flowbook.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# polars 2.1 shows every scan to the traverser but those of Arrow IPC files; the text of the plan names the first file.
+_IPC_LINE: Final = re.compile(r"^\s*Ipc SCAN \[(?P<first>.*?)(?P<more>, \.\.\. \d+ other sources?)?\]$", re.MULTILINE)
+_HAS_SCHEME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def collect(values: Sequence[object]) -> list[object]:
+    """Collect the lazy tables among ``values`` together, so that what they share is computed once.
+
+    Row order holds as far as polars promises it: row-wise steps keep it, ``group_by``, ``join``, ``unique`` and
+    ``unpivot`` only when told to maintain it.
+
+    Args:
+        values: any values; those that are no LazyFrame come back as they are.
+
+    Returns:
+        As many values, in the same order, every LazyFrame replaced by its DataFrame.
+
+    Raises:
+        DataError: FB604, polars panicked (its own exception would pass by every ``except Exception``).
+        polars.exceptions.PolarsError: what polars says of a plan that cannot be computed. One such plan fails the
+            whole call; collect them one by one to learn which it was.
+    """
+    lazy_at = [index for index, value in enumerate(values) if family_of(value) == "lazy_frame"]
+    collected = list(values)
+    if not lazy_at:
+        return collected
+    import polars as pl
+
+    plans: Any = [values[index] for index in lazy_at]
+    try:
+        frames = [plans[0].collect()] if len(plans) == 1 else pl.collect_all(plans)
+    except pl.exceptions.PanicException as panic:
+        raise panic_refused(panic) from panic
+    for index, frame in zip(lazy_at, frames, strict=True):
+        collected[index] = frame
+    return collected
+
+
+def panic_refused(panic: BaseException) -> DataError:
+    """Turn a panic of polars, which is no ``Exception``, into an error that a run can carry."""
+    first_line = str(panic).partition("\n")[0][:300]
+    return DataError(
+        f"polars panicked: {first_line}",
+        code="FB604",
+        hint="this is a bug in polars, not in the table; another way to write the step may avoid it",
+    )
+
+
+def scanned_files(plan: Any) -> tuple[Path, ...]:
+    """List the local files a lazy table reads, sorted, each once.
+
+    The plan is resolved for it (headers and metadata are read, and cached by polars), data is not. Globs and folders
+    are expanded as polars expanded them: a file that appears later is not part of this plan either.
+
+    Args:
+        plan: a LazyFrame.
+
+    Returns:
+        The paths as polars holds them; empty when the plan reads none, cannot be resolved, or is not understood.
+        Files on other hosts are left out, and so are tables in memory and open file objects.
+    """
+    try:
+        names: set[str] = set()
+        holds_memory = reads_ipc = False
+        for leaf in _leaves(plan):
+            names.update(getattr(leaf, "paths", ()))
+            holds_memory |= hasattr(leaf, "df")
+            reads_ipc |= leaf is None
+        if reads_ipc:
+            names.update(_ipc_files(plan, holds_memory=holds_memory))
+        paths = {path for name in names if (path := _local_path(name))}
+    except _failures():
+        return ()
+    return tuple(sorted(paths))
+
+
+def held_bytes(plan: Any) -> int:
+    """Add up the tables in memory that a lazy table is built on, in bytes; 0 when it only reads files."""
+    try:
+        return sum(int(leaf.df.estimated_size()) for leaf in _leaves(plan) if hasattr(leaf, "df"))
+    except _failures():
+        return 0
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    import polars as pl
+
+    return Exception, pl.exceptions.PanicException
+
+
+def _leaves(plan: Any) -> Iterator[Any]:
+    """Yield the sources of a plan as polars describes them; None for a kind of source it will not describe."""
+    import polars as pl
+
+    as_written = pl.QueryOptFlags.none()._pyoptflags  # noqa: SLF001 - optimising could drop a source that is read
+    traverser = plan._ldf.with_optimizations(as_written).visit()  # noqa: SLF001 - see the module's docstring
+    waiting = [traverser.get_node()]
+    seen = set()
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        traverser.set_node(node)
+        inputs = traverser.get_inputs()
+        waiting += inputs
+        if not inputs:
+            try:
+                leaf = traverser.view_current_node()
+            except NotImplementedError:
+                leaf = None
+            yield leaf
+
+
+def _ipc_files(plan: Any, *, holds_memory: bool) -> set[str]:
+    """Name the Arrow IPC files of a plan: all of them, or the first of each scan when that would cost memory.
+
+    The plan's text leaves out all but the first of many files; its serialised form has them all, but would embed
+    every table in memory.
+    """
+    scans = list(_IPC_LINE.finditer(plan.explain(optimized=False)))
+    names = {scan["first"] for scan in scans}
+    if any(scan["more"] for scan in scans) and not holds_memory:
+        buffer = io.BytesIO()
+        plan._ldf.serialize_json(buffer)  # noqa: SLF001 - the public method warns that JSON may go away
+        names.update(_sources_in(json.loads(buffer.getvalue())))
+    return names
+
+
+def _sources_in(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        for source in (part.get("sources") or {}).get("Paths", ()) if isinstance(part.get("sources"), dict) else ():
+            name = source["inner"] if isinstance(source, dict) else source
+            yield from glob.glob(name, recursive=True) if glob.has_magic(name) else (name,)
+        part = list(part.values())
+    if isinstance(part, list):
+        for child in part:
+            yield from _sources_in(child)
+
+
+def _local_path(name: str) -> Path | None:
+    if not _HAS_SCHEME.match(name):
+        return Path(name)
+    address = urlsplit(name)
+    return Path(unquote(address.path)) if address.scheme == "file" else None

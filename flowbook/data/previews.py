@@ -1,0 +1,248 @@
+"""Makes the small JSON that a card shows of a value: a few rows, a spark line, a thumbnail, three lines of text.
+
+A preview costs the same for ten rows and for ten million: of tables only the head is read, of arrays at most 4,096
+elements evenly apart, and a lazy table is not collected unless its head is asked for. All text is plain text, cut
+short; whoever draws it escapes it. Nothing here raises: what cannot be shown is told in words.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from flowbook.data import pictures, short_text
+from flowbook.data.families import Family, family_of
+from flowbook.data.kinds import PNG_SIGNATURE, array_label, dtype_label, shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import polars as pl
+
+HEAD_ROWS: Final = 4
+MOST_COLUMNS: Final = 8
+SPARK_POINTS: Final = 60
+SAMPLED_ELEMENTS: Final = 4096
+_NAME_CHARS: Final = 32
+
+
+def preview(value: object, *, collect_head: bool = False) -> dict[str, Any] | None:
+    """Make the preview of a value.
+
+    Args:
+        value: anything.
+        collect_head: of a lazy table compute the first four rows (``head(4)`` is pushed into the plan; a sort or an
+            aggregation still has to run). Otherwise only its columns are shown.
+
+    Returns:
+        One of four shapes, JSON values only::
+
+            {"kind": "table", "columns": [{"name", "type"}], "rows": [[str]], "height": int | None, "width": int}
+            {"kind": "array", "dtype", "shape": [int], "min": num | None, "max", "spark": [0..1], "sampled": bool}
+            {"kind": "picture", "mime": "image/png", "data": base64, "width": px, "height": px}
+            {"kind": "text", "text": str}
+
+        ``height`` is None for a lazy table that nobody counted. ``sampled`` says that min, max and spark speak of
+        a sample. A value that cannot be shown gives a text.
+    """
+    family = family_of(value)
+    try:
+        if family == "lazy_frame":
+            return _preview_plan(value, collect_head=collect_head)
+        make = _MAKERS.get(family)
+        made = make(value) if make else None
+    except Exception:  # drawing a card must not fail a run
+        made = None
+    except BaseException as panic:  # a panic of polars is no Exception
+        if type(panic).__name__ != "PanicException":
+            raise
+        made = None
+    return made if made is not None else _in_words(value)
+
+
+def _in_words(value: object) -> dict[str, Any]:
+    """Say what a value is when it cannot be shown: its own short text, or its kind and size."""
+    try:
+        described = shape(value)
+        text = (
+            short_text.spell(value)
+            if described.kind in {"any", "scalar", "callable"}
+            else f"{described.kind} {described.text}"
+        )
+    except Exception:  # a class may break any rule
+        text = type(value).__name__
+    return {"kind": "text", "text": short_text.few_lines(text.strip())}
+
+
+def _preview_text(value: Any) -> dict[str, Any]:
+    return {"kind": "text", "text": short_text.few_lines(value)}
+
+
+def _preview_spelled(value: object) -> dict[str, Any]:
+    return {"kind": "text", "text": short_text.few_lines(short_text.spell(value))}
+
+
+def _preview_bytes(value: bytes) -> dict[str, Any] | None:
+    return pictures.from_png(value) if value.startswith(PNG_SIGNATURE) else _preview_spelled(value)
+
+
+def _preview_plan(plan: Any, *, collect_head: bool) -> dict[str, Any]:
+    import polars as pl
+
+    try:
+        schema = plan.collect_schema()
+        if collect_head:
+            head: pl.DataFrame = plan.select(schema.names()[:MOST_COLUMNS]).head(HEAD_ROWS).collect()
+            return {**_table(head, len(schema)), "height": None}
+    except (Exception, pl.exceptions.PanicException) as failure:  # the plan's own fault: the node that collects says so
+        return _preview_text(f"a lazy table that does not resolve: {failure}")
+    return {
+        "kind": "table",
+        "columns": [_column(name, dtype) for name, dtype in list(schema.items())[:MOST_COLUMNS]],
+        "rows": [],
+        "height": None,
+        "width": len(schema),
+    }
+
+
+def _preview_frame(frame: pl.DataFrame) -> dict[str, Any]:
+    head = frame.select(frame.columns[:MOST_COLUMNS]).head(HEAD_ROWS)
+    return {**_table(head, frame.width), "height": frame.height}
+
+
+def _preview_series(series: pl.Series) -> dict[str, Any]:
+    return {**_table(series.head(HEAD_ROWS).to_frame(), 1), "height": len(series)}
+
+
+def _preview_arrow_table(table: Any) -> dict[str, Any] | None:
+    """Show the head of a foreign table, when it can be cut before it is read."""
+    import polars as pl
+
+    cut = getattr(table, "head", None) or table.slice
+    described = shape(table)
+    head: Any = pl.from_arrow(cut(HEAD_ROWS) if hasattr(table, "head") else cut(0, HEAD_ROWS))
+    if isinstance(head, pl.Series):
+        head = head.to_frame()
+    return {**_preview_frame(head), "height": described.rows, "width": described.columns or head.width}
+
+
+def _table(head: pl.DataFrame, width: int) -> dict[str, Any]:
+    columns = [_cells(series) for series in head]
+    return {
+        "kind": "table",
+        "columns": [_column(name, dtype) for name, dtype in head.schema.items()],
+        "rows": [list(row) for row in zip(*columns, strict=True)],
+        "height": head.height,
+        "width": width,
+    }
+
+
+def _column(name: str, dtype: Any) -> dict[str, str]:
+    return {
+        "name": short_text.one_line(name, _NAME_CHARS),
+        "type": short_text.one_line(dtype_label(dtype), _NAME_CHARS),
+    }
+
+
+def _cells(series: pl.Series) -> list[str]:
+    """Write a few values of a column; times that Python cannot hold are written by polars."""
+    import polars as pl
+
+    try:
+        if series.dtype.is_nested():
+            series = _shortened(series)
+        return [short_text.cell(value) for value in series.to_list()]
+    except (Exception, pl.exceptions.PanicException):  # year 12000, a type younger than this file
+        pass
+    try:
+        return [short_text.cell(value) for value in series.cast(pl.String).to_list()]
+    except (Exception, pl.exceptions.PanicException):  # nothing left to try
+        return ["?"] * len(series)
+
+
+def _shortened(series: pl.Series) -> pl.Series:
+    """Cut long lists before they become Python objects: a cell shows six items, not a million."""
+    import polars as pl
+
+    if series.dtype == pl.Array and len(series.dtype.shape) == 1:  # type: ignore[attr-defined]
+        series = series.arr.to_list()
+    return series.list.head(8) if series.dtype == pl.List else series
+
+
+def _preview_array(array: np.ndarray[Any, Any]) -> dict[str, Any]:
+    import numpy as np
+
+    sample, is_sampled = _sample(array)
+    least = most = None
+    spark: list[float] = []
+    if sample.dtype.kind in "biufmM" and sample.size:
+        numbers = sample.astype("i8") if sample.dtype.kind in "mM" else sample
+        values = np.where(np.isnat(sample), np.nan, numbers) if sample.dtype.kind in "mM" else numbers.astype("f8")
+        spark = _spark(values)
+        if sample.dtype.kind in "biuf":
+            finite = numbers[np.isfinite(values)]
+            least, most = (_json_number(finite.min()), _json_number(finite.max())) if finite.size else (None, None)
+    return {
+        "kind": "array",
+        "dtype": short_text.one_line(array_label(array.dtype), _NAME_CHARS),
+        "shape": list(array.shape),
+        "min": least,
+        "max": most,
+        "spark": spark,
+        "sampled": is_sampled,
+    }
+
+
+def _sample(array: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], bool]:
+    """Take at most 4,096 elements evenly apart, in C order, without copying or flattening the array."""
+    import numpy as np
+
+    is_sampled = array.size > SAMPLED_ELEMENTS
+    at = np.linspace(0, array.size - 1, min(array.size, SAMPLED_ELEMENTS)).astype("i8")
+    masked = np.ma.isMaskedArray(array)
+    plain = np.ma.getdata(array) if masked else np.asarray(array)
+    index = np.unravel_index(at, plain.shape) if plain.ndim and plain.size else ()
+    sample = plain[index] if index else plain.reshape(-1)
+    if masked and np.ma.getmask(array) is not np.ma.nomask:
+        mask = np.ma.getmask(array)
+        sample = sample[~(mask[index] if index else mask.reshape(-1))]
+    return sample, is_sampled
+
+
+def _spark(values: np.ndarray[Any, Any]) -> list[float]:
+    """Average the sample in at most 60 buckets, scaled to 0..1; buckets without a finite value are left out."""
+    import numpy as np
+
+    buckets = (bucket[np.isfinite(bucket)] for bucket in np.array_split(values, min(SPARK_POINTS, values.size)))
+    with np.errstate(over="ignore"):
+        means = [mean for bucket in buckets if bucket.size and math.isfinite(mean := float(bucket.mean()))]
+    if not means:
+        return []
+    low, high = min(means), max(means)
+    span = high - low
+    if not span or not math.isfinite(span):
+        return [0.5] * len(means)
+    return [round((mean - low) / span, 3) for mean in means]
+
+
+def _json_number(value: Any) -> float | int | None:
+    plain = value.item()
+    if isinstance(plain, (bool, int)):
+        return int(plain)
+    number = float(plain)
+    return float(f"{number:.6g}") if math.isfinite(number) else None
+
+
+_MAKERS: Final[dict[Family, Callable[[Any], dict[str, Any] | None]]] = {
+    "frame": _preview_frame,
+    "series": _preview_series,
+    "arrow_table": _preview_arrow_table,
+    "array": _preview_array,
+    "figure": pictures.from_figure,
+    "photo": pictures.from_photo,
+    "chart": pictures.from_chart,
+    "png_maker": pictures.from_png_maker,
+    "bytes": _preview_bytes,
+    "text": _preview_text,
+}
