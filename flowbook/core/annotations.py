@@ -9,6 +9,7 @@ enough for ``pl.LazyFrame``.
 from __future__ import annotations
 
 import ast
+import builtins
 import enum
 import typing
 from dataclasses import dataclass, replace
@@ -109,7 +110,7 @@ class Meaning:
     """What an annotation means.
 
     Attributes:
-        type: port type: table, series, array, picture, callable, scalar, text, packet, any.
+        port_type: table, series, array, picture, callable, scalar, text, packet, any.
         form: class name the value is converted to, or empty.
         value_type: int, float, bool, str, date, datetime, time, path, enum, literal, list, dict for what a person can
             type; empty otherwise.
@@ -121,7 +122,7 @@ class Meaning:
         text: the annotation as written.
     """
 
-    type: str = "any"
+    port_type: str = "any"
     form: str = ""
     value_type: str = ""
     options: tuple[Any, ...] = ()
@@ -173,10 +174,12 @@ def value_type_of(default: object) -> str:
 def lookup_name(node: ast.expr, namespace: Mapping[str, Any]) -> object | None:
     """Find what ``a.b.c`` is bound to without evaluating anything but attribute access; None when it is not there."""
     if isinstance(node, ast.Name):
-        return namespace.get(node.id, getattr(__import__("builtins"), node.id, None))
+        found: object = namespace.get(node.id, getattr(builtins, node.id, None))
+        return found
     if isinstance(node, ast.Attribute):
         owner = lookup_name(node.value, namespace)
-        return getattr(owner, node.attr, None) if owner is not None else None
+        found = getattr(owner, node.attr, None) if owner is not None else None
+        return found
     return None
 
 
@@ -276,28 +279,28 @@ def _by_name(name: str, found: object | None) -> Meaning:
         return _container(name, [])
     if name in _VALUES:
         port_type, value_type = _VALUES[name]
-        return Meaning(type=port_type, value_type=value_type, is_optional=value_type == "none")
+        return Meaning(port_type=port_type, value_type=value_type, is_optional=value_type == "none")
     port_type, form = _BY_NAME.get(name, ("any", ""))
     # Another library's DataFrame or Series is a table too, but polars' form is only asked for by polars' own class.
     module = getattr(found, "__module__", "") if found is not None else ""
     if form and module and not module.startswith(("polars", "numpy")):
         form = ""
-    return Meaning(type=port_type, form=form)
+    return Meaning(port_type=port_type, form=form)
 
 
 def _enum(cls: type[enum.Enum]) -> Meaning:
-    return Meaning(type="scalar", value_type="enum", options=tuple(member.name for member in cls), choices=cls)
+    return Meaning(port_type="scalar", value_type="enum", options=tuple(member.name for member in cls), choices=cls)
 
 
 def _literal(options: tuple[Any, ...]) -> Meaning:
     port_type = "text" if options and all(isinstance(option, str) for option in options) else "scalar"
-    return Meaning(type=port_type, value_type="literal", options=options, is_optional=None in options)
+    return Meaning(port_type=port_type, value_type="literal", options=options, is_optional=None in options)
 
 
 def _container(name: str, parts: list[Meaning]) -> Meaning:
     # A list of tables is not something a person can type; a list of numbers or of unsaid things is.
-    is_value = all(part.value_type or (not part.text and part.type == "any" and not part.form) for part in parts)
-    return Meaning(type="any", value_type=_CONTAINERS[name] if is_value else "")
+    is_value = all(part.value_type or (not part.text and part.port_type == "any" and not part.form) for part in parts)
+    return Meaning(port_type="any", value_type=_CONTAINERS[name] if is_value else "")
 
 
 def _union(parts: list[Meaning]) -> Meaning:
@@ -306,7 +309,9 @@ def _union(parts: list[Meaning]) -> Meaning:
     if not real:
         return Meaning(value_type="none", is_optional=True)
     first = real[0]
-    if all((part.type, part.form, part.value_type) == (first.type, first.form, first.value_type) for part in real):
+    if all(
+        (part.port_type, part.form, part.value_type) == (first.port_type, first.form, first.value_type) for part in real
+    ):
         return replace(first, is_optional=is_optional)
     if all(part.value_type for part in real):
         # int | float is a number, anything wider is typed as JSON.
@@ -315,5 +320,5 @@ def _union(parts: list[Meaning]) -> Meaning:
         return Meaning(
             type="scalar", value_type="float" if numbers else "json", is_optional=is_optional, setting=setting
         )
-    same_type = all(part.type == first.type for part in real)
-    return Meaning(type=first.type if same_type else "any", is_optional=is_optional)
+    same_type = all(part.port_type == first.port_type for part in real)
+    return Meaning(port_type=first.port_type if same_type else "any", is_optional=is_optional)

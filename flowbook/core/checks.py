@@ -98,7 +98,7 @@ def _edge_ports(
             port=target_port,
             hint=did_you_mean(source_port, [port.name for port in source_type.outputs]),
         )
-    known = [entry.name for entry in (*target_type.inputs, *target_type.settings)]
+    known = target_type.parameter_names
     if target_type.origin != "stub" and target_port not in known:
         yield Finding(
             code="FB201",
@@ -123,7 +123,7 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
         return
     for name in node.settings:
         if node_type.setting(name) is None and node_type.input(name) is None:
-            known = [entry.name for entry in (*node_type.inputs, *node_type.settings)]
+            known = node_type.parameter_names
             yield Finding(
                 code="FB211",
                 severity="note",
@@ -132,19 +132,18 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
                 port=name,
                 hint=did_you_mean(name, known),
             )
-    for port in (*node_type.inputs, *node_type.settings):
-        link = wiring.links.get((node_id, port.name))
-        if link is not None:
-            problem = type_problem(flow.type_of(link.source), link.source_port, node_type, port.name)
-            if problem:
-                yield Finding(
-                    code="FB207",
-                    severity="error",
-                    message=f"{link.source}.{link.source_port} cannot feed {node_id}.{port.name}: {problem}",
-                    node_id=node_id,
-                    port=port.name,
-                    hint="put a node between them that makes the one into the other",
-                )
+    for name in node_type.parameter_names:
+        link = wiring.links.get((node_id, name))
+        problem = type_problem(flow.type_of(link.source), link.source_port, node_type, name) if link else ""
+        if link is not None and problem:
+            yield Finding(
+                code="FB207",
+                severity="error",
+                message=f"{link.source}.{link.source_port} cannot feed {node_id}.{name}: {problem}",
+                node_id=node_id,
+                port=name,
+                hint="put a node between them that makes the one into the other",
+            )
     for port in node_type.inputs:
         key = (node_id, port.name)
         if key in wiring.ambiguous:

@@ -241,12 +241,17 @@ def _read_position(value: Any, where: str) -> tuple[int, int] | None:
     if value is None:
         return None
     reader = _Reader(value, f"{where}.position")
-    numbers = (reader.entry.get("x"), reader.entry.get("y"))
-    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
+    x: Any = reader.entry.get("x")
+    y: Any = reader.entry.get("y")
+    if not (_is_number(x) and _is_number(y)):
         raise DocumentError(
             f"position {json.dumps(value)[:60]} has no x and y", code="FB303", where=where, hint='{"x": 0, "y": 0}'
         )
-    return (round(numbers[0]), round(numbers[1]))  # type: ignore[arg-type] -- checked the line before
+    return (round(x), round(y))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _read_edge(entry: Any, where: str) -> Edge:

@@ -101,6 +101,11 @@ class NodeType:
             return Port(name=ERROR, type="packet")
         return next((port for port in self.outputs if port.name == name), None)
 
+    @property
+    def parameter_names(self) -> list[str]:
+        """Names of everything that can be connected or set: inputs, then settings."""
+        return [port.name for port in self.inputs] + [spec.name for spec in self.settings]
+
     def setting(self, name: str) -> SettingSpec | None:
         """Return the setting of that name, or None."""
         return next((spec for spec in self.settings if spec.name == name), None)
@@ -138,7 +143,7 @@ def node_type_of(
     Raises:
         DefinitionError: FB101 to FB109: an unknown policy, ``*args``, a setting whose default does not fit …
     """
-    name = type_id or getattr(function, "__name__", "")
+    name: str = type_id or str(getattr(function, "__name__", ""))
     where = f"node {name!r}"
     if not NODE_ID.fullmatch(name):
         raise DefinitionError(
@@ -248,7 +253,7 @@ class _SignatureReader:
             self.packet_names.append(parameter.name)
         return Port(
             name=parameter.name,
-            type=meaning.type,
+            type=meaning.port_type,
             form=meaning.form,
             is_required=not has_default,
             has_default=has_default,
@@ -325,7 +330,7 @@ def _outputs(
 
 
 def _output(name: str, meaning: Meaning) -> Port:
-    return Port(name=name, type=meaning.type, form=meaning.form, annotation=meaning.text)
+    return Port(name=name, type=meaning.port_type, form=meaning.form, annotation=meaning.text)
 
 
 def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:
@@ -339,7 +344,8 @@ def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:
     if not isinstance(found, type):
         return None
     is_named_tuple = issubclass(found, tuple) and hasattr(found, "_fields")
-    return found if is_named_tuple or dataclasses.is_dataclass(found) else None
+    is_record = is_named_tuple or dataclasses.is_dataclass(found)
+    return found if is_record else None
 
 
 def _tuple_parts(annotation: object, namespace: Mapping[str, Any]) -> list[Meaning]:

@@ -65,9 +65,9 @@ def resolve(flow: FlowData) -> Wiring:
             wiring.links[edge.target, edge.target_port] = link
     named_ports = _ports_by_name(flow)
     for node_id, node in flow.nodes.items():
-        for port in flow.type_of(node_id).inputs:
-            key = (node_id, port.name)
-            if key not in wiring.links and port.name not in node.settings:
+        for entry in flow.type_of(node_id).inputs:
+            key = (node_id, entry.name)
+            if key not in wiring.links and entry.name not in node.settings:
                 _link_by_name(flow, wiring, named_ports, key)
     for link in wiring.links.values():
         wiring.successors[link.source].append(link.target)
@@ -166,7 +166,7 @@ def _checked_output(flow: FlowData, node_id: str, node_type: NodeType, port: str
 
 
 def _checked_input(flow: FlowData, node_id: str, node_type: NodeType, port: str | None) -> str:
-    names = [entry.name for entry in (*node_type.inputs, *node_type.settings)]
+    names = node_type.parameter_names
     if port is None:
         ports = [entry.name for entry in node_type.inputs]
         if len(ports) == 1:

@@ -1,1 +1,12 @@
-"""HOW A FLOW RUNS: plan, scheduler, firing, cache, keys and capture; no Jupyter, no tables, no arrays."""
+"""How a flow runs.
+
+A checked flow is compiled to a plan of integer slots (``plan``). An execution (``execution``) walks it: the scheduler
+says which slot may go next and runs nothing (``scheduler``), the key of a slot says whether its value is still good
+(``keys``, ``code_keys``), a firing calls the function with its inputs (``firing``), and executors give it a thread, the
+engine's loop or the main thread (``executors``). What came out is kept per node (``results``); a ``Run`` is what the
+user holds (``run``); the engine lets one run per flow go at a time (``engine``).
+
+Decisions are transitions of a small state under one lock, made by whichever thread has news; no thread that decides
+runs a node, so a node that never returns stops nobody else. Tables, arrays, notebooks and traces are handed in through
+``core.interfaces``: nothing here imports polars, numpy or Jupyter, and nothing here draws or stores.
+"""

@@ -1,0 +1,122 @@
+"""What all runs of a process share: threads, the loop, payloads, keys, and the queue of each flow."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from flowbook.runtime.code_keys import CodeKey, CodeKeys
+from flowbook.runtime.executors import LoopThread, MainThreadQueue, WorkerPool
+from flowbook.runtime.keys import Identities
+
+if TYPE_CHECKING:
+    from flowbook.core.interfaces import Capture, Clock, Namespace, Payloads
+    from flowbook.runtime.execution import Execution
+
+#: Fewest firings at one time by default: nodes often wait for a disk or a network rather than for a core.
+LEAST_CONCURRENCY = 4
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.perf_counter()
+
+    def time(self) -> float:
+        """Seconds since the epoch, UTC."""
+        return time.time()
+
+
+class NoNamespace:
+    """No notebook: names are bound to nothing."""
+
+    def lookup(self, name: str) -> tuple[bool, Any]:  # noqa: ARG002 -- the protocol's signature
+        """Find nothing."""
+        return False, None
+
+
+class Engine:
+    """Runs executions; see the module's docstring.
+
+    Args:
+        payloads: what values are and how they are handed on.
+        capture: collects what nodes print.
+        versions: text that becomes part of every key: versions of flowbook and of the table library.
+        namespace: the notebook's variables.
+        clock: time.
+        chance: source of jitter.
+    """
+
+    def __init__(
+        self,
+        *,
+        payloads: Payloads,
+        capture: Capture,
+        versions: str,
+        namespace: Namespace | None = None,
+        clock: Clock | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.payloads = payloads
+        self.capture = capture
+        self.versions = versions
+        self.namespace: Namespace = namespace or NoNamespace()
+        self.clock: Clock = clock or SystemClock()
+        self.random = chance or random.Random()  # noqa: S311 -- jitter, not secrets
+        self.pool = WorkerPool()
+        self.loop_thread = LoopThread()
+        self.main_queue = MainThreadQueue()
+        self.identities = Identities()
+        self.code_keys = CodeKeys(payloads.content_key)
+        self.no_code = CodeKey("", {})
+        self.default_concurrency = max(LEAST_CONCURRENCY, os.cpu_count() or 1)
+        self._lock = threading.Lock()
+        self._queues: dict[str, list[Execution]] = {}
+
+    def submit(self, execution: Execution, *, supersedes: str | None = None) -> None:
+        """Start a run as soon as no other run of its flow goes on.
+
+        Args:
+            execution: the run.
+            supersedes: a node whose firing in an earlier run is given up for this one, if it is pure; the new run then
+                starts at once when nothing else it needs is being fired.
+        """
+        flow = execution.plan.flow
+        execution.on_done(lambda: self._next(flow, execution))
+        with self._lock:
+            queue = self._queues.setdefault(flow, [])
+            queue.append(execution)
+            earlier = queue[:-1]
+        if (supersedes is not None and self._take_over(execution, supersedes, earlier)) or not earlier:
+            execution.start()
+
+    def _take_over(self, execution: Execution, node_id: str, earlier: list[Execution]) -> bool:
+        is_pure = execution.plan.slots[execution.plan.index[node_id]].policy.kind == "pure"
+        active = [run for run in earlier if run.is_firing(node_id)]
+        if not active or not is_pure:
+            return False
+        for run in active:
+            run.supersede(node_id)
+        return not any(run.is_firing(other) for run in earlier for other in execution.node_ids)
+
+    def _next(self, flow: str, ended: Execution) -> None:
+        with self._lock:
+            queue = self._queues.get(flow, [])
+            if ended in queue:
+                queue.remove(ended)
+            following = queue[0] if queue else None
+            if not queue:
+                self._queues.pop(flow, None)
+        if following is not None:
+            # Started from a worker: the thread that ends one run may hold that run's lock.
+            self.pool.submit(following.start)
+
+    def active(self) -> list[Execution]:
+        """Return every run that is under way or queued."""
+        with self._lock:
+            return [execution for queue in self._queues.values() for execution in queue]

@@ -1,0 +1,146 @@
+"""Where node code runs: worker threads, the engine's event loop, the interpreter's main thread.
+
+All threads are daemons and start without any context variables of the cell that caused them, so that nothing they print
+is attributed to a cell by accident.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+IDLE_S = 2.0
+
+
+class WorkerPool:
+    """Daemon threads made on demand; an idle one ends after ``IDLE_S`` seconds.
+
+    There is no upper bound here: whoever submits bounds its own concurrency, and a thread stuck in a node that never
+    returns must not keep others from being served.
+    """
+
+    def __init__(self, name: str = "flowbook-worker") -> None:
+        self._name = name
+        self._condition = threading.Condition()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._idle_count = 0
+        self._made_count = 0
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run ``job`` soon; it must not raise."""
+        with self._condition:
+            self._jobs.append(job)
+            if self._idle_count >= len(self._jobs):
+                self._condition.notify()
+                return
+            self._made_count += 1
+            number = self._made_count
+        threading.Thread(target=self._serve, name=f"{self._name}-{number}", daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            with self._condition:
+                self._idle_count += 1
+                while not self._jobs:
+                    if not self._condition.wait(IDLE_S) and not self._jobs:
+                        self._idle_count -= 1
+                        return
+                self._idle_count -= 1
+                job = self._jobs.popleft()
+            job()
+            del job  # a finished job must not keep its run, and with it every value, alive while the thread idles
+
+
+class LoopThread:
+    """One event loop in a thread of its own, for async nodes and timers; started at first use."""
+
+    def __init__(self, name: str = "flowbook-loop") -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._serve, args=(self._loop,), name=self._name, daemon=True).start()
+            return self._loop
+
+    @staticmethod
+    def _serve(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+
+    def call_later(self, delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
+        """Call ``job`` on the loop after ``delay_s`` seconds; the returned function takes it back."""
+        loop = self.loop
+        handle: list[asyncio.TimerHandle] = []
+        is_cancelled = threading.Event()
+
+        def arm() -> None:
+            if not is_cancelled.is_set():
+                handle.append(loop.call_later(delay_s, job))
+
+        def disarm() -> None:
+            is_cancelled.set()
+            if handle:
+                loop.call_soon_threadsafe(handle[0].cancel)
+
+        loop.call_soon_threadsafe(arm)
+        return disarm
+
+    def create_task(
+        self, make: Callable[[], Coroutine[Any, Any, Any]], context: Any, on_done: Callable[[asyncio.Task[Any]], None]
+    ) -> Callable[[], None]:
+        """Run a coroutine in ``context``; the returned function cancels it."""
+        loop = self.loop
+        tasks: list[asyncio.Task[Any]] = []
+        is_cancelled = threading.Event()
+
+        def begin() -> None:
+            # The coroutine is made inside its context so that its first statements see it too.
+            task = context.run(lambda: loop.create_task(make(), context=context))
+            tasks.append(task)
+            task.add_done_callback(on_done)
+            if is_cancelled.is_set():
+                task.cancel()
+
+        def cancel() -> None:
+            is_cancelled.set()
+            if tasks:
+                loop.call_soon_threadsafe(tasks[0].cancel)
+
+        loop.call_soon_threadsafe(begin)
+        return cancel
+
+
+class MainThreadQueue:
+    """Jobs that need the interpreter's main thread.
+
+    Whoever waits for a run on the main thread serves the queue meanwhile; when nobody waits, ``wake`` (set by the
+    notebook) gets the main thread's own loop to serve it.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: deque[Callable[[], None]] = deque()
+        self.wake: Callable[[], None] | None = None
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run ``job`` on the main thread soon; it must not raise."""
+        self._jobs.append(job)
+        if self.wake is not None:
+            self.wake()
+
+    def serve(self) -> None:
+        """Run what is queued, if this is the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        while self._jobs:
+            self._jobs.popleft()()

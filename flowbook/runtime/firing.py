@@ -1,0 +1,173 @@
+"""One call of one node: its inputs gathered, its function called, its outputs guarded."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from flowbook.core.packets import ErrorPacket, Packet
+from flowbook.errors import (
+    DataError,
+    DefinitionError,
+    FlowbookError,
+    MissingInputError,
+    NodeTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from flowbook.core.interfaces import PayloadCopy, Payloads
+    from flowbook.core.node_types import NodeType
+    from flowbook.runtime.plan import Slot
+    from flowbook.runtime.results import NodeResult
+
+#: Complaints of code that needs the main thread, and what they have in common.
+_MAIN_THREAD_COMPLAINTS = (
+    "signal only works in main thread",
+    "main thread is not in main loop",
+    "There is no current event loop in thread",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Gathered:
+    """The keyword arguments of one firing, and the copies that making them took."""
+
+    arguments: dict[str, Any] = field(default_factory=dict)
+    copies: list[PayloadCopy] = field(default_factory=list)
+
+
+def hand_edge(
+    payloads: Payloads, result: NodeResult, output: int, form: str, *, wants_packet: bool, origin: str
+) -> tuple[Any, tuple[PayloadCopy, ...]]:
+    """Give one output of one result to one consumer, converted at most once per form however many consumers ask.
+
+    Raises:
+        DataError: the value cannot take the form.
+    """
+    value = result.outputs[output]
+    if wants_packet:
+        return Packet(value=value, trace_id=result.run_id, origin=origin, created_at=result.at), ()
+    if not form or type(value).__name__ == form:
+        handed = payloads.hand_out(value, form, is_own=result.is_own)
+        return handed.value, handed.copies
+    with result.lock:
+        known = result.converted.get((output, form))
+        if known is None:
+            collected = result.collected.get(output)
+            known = payloads.hand_out(value if collected is None else collected, form, is_own=result.is_own)
+            known = replace(known, value=payloads.publish(known.value))
+            result.converted[output, form] = known
+            if form == "DataFrame" and payloads.shape(value).is_lazy:
+                result.collected[output] = known.value
+    # Every consumer is told of the copy that gave it its form, so that a trace does not depend on who came first.
+    return payloads.hand_out(known.value, form, is_own=True).value, known.copies
+
+
+def missing_input(flow: str, slot: Slot, name: str) -> MissingInputError:
+    """Make the error of an input that nothing gives."""
+    return MissingInputError(
+        f"{slot.node_id!r} needs {name!r}, and nothing gives it",
+        where=f"flow {flow!r}, node {slot.node_id!r}",
+        hint=f'define a node {name!r}, connect one, or give it: flow.run(inputs={{"{name}": …}})',
+        node=slot.node_id,
+        port=name,
+    )
+
+
+def split_outputs(node_type: NodeType, node_id: str, returned: Any) -> tuple[Any, ...]:
+    """Spread what a function returned over its output ports.
+
+    Raises:
+        DefinitionError: FB110, it returned something else than its outputs say.
+    """
+    ports = node_type.outputs
+    if node_type.is_tuple_result:
+        if isinstance(returned, tuple | list) and len(returned) == len(ports):
+            return tuple(returned)
+        names = ", ".join(port.name for port in ports)
+        given = f"{len(returned)} values" if isinstance(returned, tuple | list) else f"a {type(returned).__name__}"
+        raise DefinitionError(
+            f"{node_id!r} returned {given} for its outputs {names}",
+            code="FB110",
+            where=f"node {node_id!r}",
+            hint=f"return {names}",
+        )
+    if len(ports) == 1:
+        return (returned,) if not _is_record_of(node_type, returned) else (getattr(returned, ports[0].name),)
+    try:
+        return tuple(getattr(returned, port.name) for port in ports)
+    except AttributeError as error:
+        raise DefinitionError(
+            f"{node_id!r} returned a {type(returned).__name__}, which has no {error.name!r}",
+            code="FB110",
+            where=f"node {node_id!r}",
+            hint="return the record that the annotation names",
+        ) from error
+
+
+def _is_record_of(node_type: NodeType, returned: Any) -> bool:
+    # One field records: told apart from a plain value by the annotation having produced a named port.
+    name = node_type.outputs[0].name
+    fields = getattr(type(returned), "_fields", None) or tuple(getattr(type(returned), "__dataclass_fields__", ()))
+    return fields == (name,)
+
+
+def error_packet(
+    error: BaseException, *, node_id: str, trace_id: str, attempt: int, node_type: NodeType
+) -> ErrorPacket:
+    """Describe an exception as the one shape every failure takes."""
+    is_ours = isinstance(error, FlowbookError)
+    code = error.code if isinstance(error, FlowbookError) else "FB402"
+    message = error.what if isinstance(error, FlowbookError) else _one_line(error)
+    return ErrorPacket(
+        code=code,
+        message=message,
+        node_id=node_id,
+        trace_id=trace_id,
+        recoverable=isinstance(error, NodeTimeoutError | OSError)
+        or (not is_ours and node_type.policy.retry is not None),
+        attempt=attempt,
+        hint=error.hint if isinstance(error, FlowbookError) else _hint(error),
+        line=failing_line(error, node_type),
+        cause=error,
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else ""
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _hint(error: BaseException) -> str:
+    text = str(error)
+    if any(complaint in text for complaint in _MAIN_THREAD_COMPLAINTS):
+        return 'this code needs the main thread: @flow.node(executor="main"), or %%node … --executor main'
+    notes = getattr(error, "__notes__", [])
+    return str(notes[0]) if notes else ""
+
+
+def failing_line(error: BaseException, node_type: NodeType) -> int | None:
+    """Return the line of the node's own code where the error passed, >= 1, or None when it never did."""
+    found: int | None = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == node_type.filename:
+            found = line
+    return found
+
+
+def refuse_error_value(value: Any, node_id: str) -> None:
+    """Refuse a coroutine that a plain function returned: nobody would ever await it.
+
+    Raises:
+        DataError: FB650.
+    """
+    if hasattr(value, "__await__") and hasattr(value, "close"):
+        value.close()
+        raise DataError(
+            f"{node_id!r} returned a coroutine that nobody awaits",
+            code="FB650",
+            where=f"node {node_id!r}",
+            hint="make the node itself `async def`, and await inside it",
+        )

@@ -1,0 +1,225 @@
+"""What the parameters of one slot are bound to in one run: first the key they make, then the arguments themselves."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flowbook.errors import MissingInputError, RunError
+from flowbook.runtime import firing as firings
+from flowbook.runtime.keys import KeyMaker
+from flowbook.runtime.plan import ERROR_INDEX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowbook.core.interfaces import PayloadCopy
+    from flowbook.core.packets import ErrorPacket
+    from flowbook.runtime.engine import Engine
+    from flowbook.runtime.plan import Binding, Plan, Slot
+    from flowbook.runtime.results import FlowResults, KeyParts, NodeResult
+
+
+class RunInputs(Protocol):
+    """What a run was given for itself alone."""
+
+    @property
+    def settings(self) -> Mapping[tuple[str, str], Any]:
+        """``(node, setting)`` -> JSON value."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """By ``port`` or ``node.port``."""
+        ...
+
+
+class RunView(Protocol):
+    """Values as one run sees them: a run under way, or the present state of the flow when asking what is stale."""
+
+    trace_id: str
+
+    @property
+    def plan(self) -> Plan:
+        """The compiled flow."""
+        ...
+
+    @property
+    def request(self) -> RunInputs:
+        """What the run was given."""
+        ...
+
+    @property
+    def results(self) -> FlowResults:
+        """The flow's present values."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """Payloads, namespace, code keys, versions."""
+        ...
+
+    def result_of(self, slot: Slot) -> NodeResult | None:
+        """The value that readers of ``slot`` get."""
+        ...
+
+    def error_of(self, slot: Slot) -> ErrorPacket | None:
+        """The failure of ``slot``, or None."""
+        ...
+
+
+class SlotInputs:
+    """Finds what the parameters of one slot are bound to in one run: first its key, then its arguments."""
+
+    def __init__(self, view: RunView, slot: Slot) -> None:
+        self.view = view
+        self.slot = slot
+        self.copies: list[PayloadCopy] = []
+        self._open: dict[str, Any] = {}
+        self._settings = dict(slot.settings)
+        for (node_id, name), value in view.request.settings.items():
+            if node_id == slot.node_id:
+                self._settings[name] = value
+
+    def key(self) -> KeyParts:
+        """Make the slot's key.
+
+        Raises:
+            FlowbookError: an input is missing or ambiguous.
+        """
+        slot, engine = self.slot, self.view.engine
+        maker = KeyMaker(engine.payloads.content_key, engine.identities)
+        environment: dict[str, object] = {}
+        fed = {binding.name for binding in slot.bindings}
+        for name, plain in self._settings.items():
+            if name not in fed:
+                maker.add_setting(name, plain)
+                spec = slot.node_type.setting(name)
+                if spec is not None and spec.value_type == "path" and plain is not None:
+                    maker.add_file(spec.to_python(plain))
+        for binding in slot.bindings:
+            self._add(maker, binding, environment)
+        function = slot.node_type.function
+        assert function is not None  # noqa: S101 -- stubs were decided before
+        skip = [port.name for port in slot.node_type.inputs] + list(slot.settings)
+        code = engine.code_keys.key(inspect.unwrap(function), extra=environment, skip=skip)
+        return maker.finish(code, engine.versions)
+
+    def _add(self, maker: KeyMaker, binding: Binding, environment: dict[str, object]) -> None:
+        if binding.kind == "problem":
+            assert binding.error is not None  # noqa: S101 -- made together with the kind
+            raise binding.error
+        if binding.kind == "edge":
+            result = self._source(binding)
+            maker.add_edge(binding.name, self.view.plan.slots[binding.source].node_id, result)
+        elif binding.kind == "constant":
+            maker.add_setting(binding.name, binding.value)
+        else:
+            self._add_open(maker, binding, environment)
+
+    def _source(self, binding: Binding) -> str:
+        """Return the key of what an edge carries."""
+        source = self.view.plan.slots[binding.source]
+        if binding.output == ERROR_INDEX:
+            return f"{self.view.trace_id}:error"
+        result = self.view.result_of(source)
+        if result is None:
+            raise MissingInputError(
+                f"{self.slot.node_id!r} needs {source.node_id!r}, which has no value yet",
+                where=f"flow {self.view.plan.flow!r}, node {self.slot.node_id!r}",
+                hint=f'flow.run(to="{self.slot.node_id}") computes what is missing',
+                node=self.slot.node_id,
+                port=binding.name,
+            )
+        return f"{result.effective_key}.{self._output(binding)}"
+
+    def _output(self, binding: Binding) -> int:
+        if binding.output is not None:
+            return binding.output
+        source = self.view.plan.slots[binding.source]
+        if source.primary is None:
+            raise RunError(
+                f"{source.node_id!r} has several outputs; {self.slot.node_id}.{binding.name} does not say which",
+                code="FB208",
+                where=f"flow {self.view.plan.flow!r}",
+                hint="connect one: " + ", ".join(f"{source.node_id}.{port.name}" for port in source.node_type.outputs),
+            )
+        return source.primary
+
+    def _add_open(self, maker: KeyMaker, binding: Binding, environment: dict[str, object]) -> None:
+        found, value, label = self._lookup(binding)
+        if found:
+            self._open[binding.name] = value
+            if label == "environment":
+                environment[f"global {binding.name}"] = value
+            else:
+                maker.add_value(f"{label} {binding.name}", value)
+        elif binding.port is None or binding.port.is_required:
+            raise firings.missing_input(self.view.plan.flow, self.slot, binding.name)
+
+    def _lookup(self, binding: Binding) -> tuple[bool, Any, str]:
+        view, name = self.view, binding.name
+        for given in (view.request.inputs, view.results.given):
+            for key in (f"{self.slot.node_id}.{name}", name):
+                if key in given:
+                    return True, given[key], "given"
+        if binding.port is not None and binding.port.is_ambient:
+            found, value = view.engine.namespace.lookup(name)
+            if found:
+                is_code = inspect.ismodule(value) or inspect.isclass(value) or inspect.isroutine(value)
+                return True, value, "environment" if is_code else "from notebook"
+        return False, None, ""
+
+    def arguments(self) -> dict[str, Any]:
+        """Make the keyword arguments; converting a lazy table may compute here, so never under a lock of the run."""
+        slot = self.slot
+        arguments: dict[str, Any] = {}
+        for spec in slot.node_type.settings:
+            arguments[spec.name] = spec.to_python(self._settings[spec.name])
+        for binding in slot.bindings:
+            if binding.kind == "edge":
+                arguments[binding.name] = self._edge_value(binding)
+            elif binding.kind == "constant":
+                arguments[binding.name] = self._constant(binding)
+            elif binding.name in self._open:
+                arguments[binding.name] = self._open_value(binding)
+        return arguments
+
+    def _edge_value(self, binding: Binding) -> Any:
+        view = self.view
+        source = view.plan.slots[binding.source]
+        if binding.output == ERROR_INDEX:
+            return view.error_of(source)
+        result = view.result_of(source)
+        assert result is not None  # noqa: S101 -- the key was made from it
+        output = self._output(binding)
+        value, copies = firings.hand_edge(
+            view.engine.payloads,
+            result,
+            output,
+            binding.port.form if binding.port is not None else "",
+            wants_packet=binding.name in self.slot.node_type.packet_names,
+            origin=f"{source.node_id}.{source.node_type.outputs[output].name}",
+        )
+        self.copies.extend(copies)
+        if binding.port is None:
+            spec = self.slot.node_type.setting(binding.name)
+            return spec.to_python(spec.checked(value)) if spec is not None else value
+        return value
+
+    @staticmethod
+    def _constant(binding: Binding) -> Any:
+        if binding.port is not None and binding.port.annotation.rpartition(".")[2] == "Path":
+            return Path(binding.value)
+        return binding.value
+
+    def _open_value(self, binding: Binding) -> Any:
+        value = self._open[binding.name]
+        if binding.port is not None and binding.port.annotation.rpartition(".")[2] == "Path" and isinstance(value, str):
+            return Path(value)
+        handed = self.view.engine.payloads.hand_out(
+            value, binding.port.form if binding.port is not None else "", is_own=False
+        )
+        self.copies.extend(handed.copies)
+        return handed.value

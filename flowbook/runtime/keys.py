@@ -1,0 +1,177 @@
+"""The key of a node: what its value depends on, without reading the value.
+
+A key digests the code (with the helpers, globals and local modules it reaches), the settings, constants and given inputs,
+the keys of what it reads, the size and modification time of files named by a ``Path``, and the versions of flowbook and of
+the table library. Payload bytes between nodes are never read. Two equal keys mean "would compute the same"; two
+different ones are explained in words by comparing their labelled parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import threading
+import weakref
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from flowbook.runtime.code_keys import CodeKey, explain_change
+from flowbook.runtime.results import KeyParts, NodeResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_SHOWN_CHARS = 40
+
+
+class Identities:
+    """Gives every object a number that is never used again, so that a recycled ``id()`` cannot look like no change."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._known: dict[int, tuple[weakref.ref[Any] | Any, int]] = {}
+
+    def token(self, value: object) -> str:
+        """Return the number of this very object as text."""
+        with self._lock:
+            found = self._known.get(id(value))
+            if found is not None and self._is_same(found[0], value):
+                return f"#{found[1]}"
+            number = next(self._numbers)
+            try:
+                keeper: Any = weakref.ref(value, lambda _ref, key=id(value): self._forget(key, number))  # type: ignore[misc]
+            except TypeError:
+                keeper = value  # cannot be watched: kept alive, so its id stays its own
+            self._known[id(value)] = (keeper, number)
+            return f"#{number}"
+
+    def _forget(self, key: int, number: int) -> None:
+        found = self._known.get(key)
+        if found is not None and found[1] == number:
+            self._known.pop(key, None)
+
+    @staticmethod
+    def _is_same(keeper: Any, value: object) -> bool:
+        return (keeper() if isinstance(keeper, weakref.ref) else keeper) is value
+
+
+class KeyMaker:
+    """Collects the parts of one key.
+
+    Args:
+        content_key: digests small values; None for large ones.
+        identities: numbers for large ones.
+    """
+
+    def __init__(self, content_key: Callable[[object], str | None], identities: Identities) -> None:
+        self._content_key = content_key
+        self._identities = identities
+        self.parts: dict[str, str] = {}
+        self.shown: dict[str, str] = {}
+
+    def add_setting(self, name: str, plain: Any) -> None:
+        """Add a setting or constant in its JSON form."""
+        self.parts[f"setting {name}"] = text = json.dumps(plain, sort_keys=True, ensure_ascii=False)
+        self.shown[f"setting {name}"] = _short(text)
+
+    def add_edge(self, name: str, source: str, key: str) -> None:
+        """Add what an input reads: the source's effective key."""
+        self.parts[f"input {name}"] = key
+        self.shown[f"input {name}"] = source
+
+    def add_value(self, label: str, value: object) -> None:
+        """Add a value that came from outside: content when small, identity when large."""
+        digest = self._content_key(value)
+        self.parts[label] = digest if digest is not None else self._identities.token(value)
+        if digest is not None and isinstance(value, str | int | float | bool | None):
+            self.shown[label] = _short(repr(value))
+        if isinstance(value, PurePath):
+            self.add_file(value)
+
+    def add_file(self, path: PurePath) -> None:
+        """Add the size and modification time of a file; a missing file is a state too."""
+        self.parts[f"file {path.name}"] = f"{path}:{_stat_text(path)}"
+
+    def finish(self, code: CodeKey, versions: str) -> KeyParts:
+        """Digest everything."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(code.digest.encode())
+        digest.update(versions.encode())
+        for label in sorted(self.parts):
+            digest.update(f"\0{label}\1{self.parts[label]}".encode())
+        return KeyParts(digest=digest.hexdigest(), code=code, parts=self.parts, shown=self.shown)
+
+
+def effective_key(key: KeyParts, files: Iterable[tuple[str, int, int]], nonce: str = "") -> str:
+    """Digest a key with the files its lazy outputs read, and with ``nonce`` for values that must not look unchanged."""
+    listed = list(files)
+    if not listed and not nonce:
+        return key.digest
+    return hashlib.blake2b(f"{key.digest}{listed}{nonce}".encode(), digest_size=16).hexdigest()
+
+
+def stat_files(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """Return ``(path, size in bytes, mtime in ns)`` of files; ``-1`` where a file is missing."""
+    return tuple((str(path), *_stat(path)) for path in paths)
+
+
+def changed_file(result: NodeResult) -> str:
+    """Name a scanned file that is not what it was when ``result`` was made; empty when none is."""
+    for path, size_bytes, mtime_ns in result.files:
+        if _stat(Path(path)) != (size_bytes, mtime_ns):
+            return Path(path).name
+    return ""
+
+
+def explain(old: KeyParts | None, new: KeyParts) -> str:
+    """Say in words why ``new`` is not ``old``: the nearest cause first; ``"first run"`` when there is no old one."""
+    if old is None:
+        return "first run"
+    causes = [*explain_change(old.code, new.code), *_explain_parts(old, new)]
+    if not causes:
+        return "nothing changed" if old.digest == new.digest else "flowbook or polars was upgraded"
+    return causes[0] if len(causes) == 1 else f"{causes[0]} (and {len(causes) - 1} more)"
+
+
+def _explain_parts(old: KeyParts, new: KeyParts) -> list[str]:
+    causes: list[str] = []
+    for label in [*new.parts, *(label for label in old.parts if label not in new.parts)]:
+        before, after = old.parts.get(label), new.parts.get(label)
+        if before == after:
+            continue
+        word, _, name = label.partition(" ")
+        if word == "input":
+            causes.append(
+                f"{new.shown.get(label, name)} changed" if before else f"now reads {new.shown.get(label, name)}"
+            )
+        elif word == "file":
+            causes.append(f"file {name} changed" if before else f"now reads file {name}")
+        elif label in old.shown and label in new.shown:
+            causes.append(f"{label} {old.shown[label]} → {new.shown[label]}")
+        else:
+            causes.append(
+                f"{label} changed" if before and after else f"{label} is new" if after else f"{label} is gone"
+            )
+    # A moved setting explains more than the upstream node that changed with it.
+    causes.sort(key=lambda cause: not cause.startswith(("setting", "given", "from notebook", "file")))
+    return causes
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
+
+
+def _stat(path: PurePath) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (-1, -1)
+    return (found.st_size, found.st_mtime_ns)
+
+
+def _stat_text(path: PurePath) -> str:
+    size_bytes, mtime_ns = _stat(path)
+    return f"{size_bytes}:{mtime_ns}"

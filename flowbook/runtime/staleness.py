@@ -1,0 +1,83 @@
+"""Which values are stale now: their key would be another if the flow were run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flowbook.errors import FlowbookError
+from flowbook.runtime.inputs import SlotInputs
+from flowbook.runtime.keys import changed_file, explain
+
+if TYPE_CHECKING:
+    from flowbook.core.packets import ErrorPacket
+    from flowbook.runtime.engine import Engine
+    from flowbook.runtime.plan import Plan, Slot
+    from flowbook.runtime.results import FlowResults, NodeResult
+
+
+@dataclass(frozen=True, slots=True)
+class _NoInputs:
+    settings: dict[tuple[str, str], Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+
+class _Present:
+    """The flow as it stands, seen like a run that has not begun."""
+
+    trace_id = ""
+
+    def __init__(self, plan: Plan, results: FlowResults, engine: Engine) -> None:
+        self.plan = plan
+        self.results = results
+        self.engine = engine
+        self.request = _NoInputs()
+
+    def result_of(self, slot: Slot) -> NodeResult | None:
+        return self.results.state(slot.node_id).result
+
+    def error_of(self, slot: Slot) -> ErrorPacket | None:
+        return self.results.state(slot.node_id).error
+
+
+def stale_reasons(plan: Plan, results: FlowResults, engine: Engine) -> dict[str, str]:
+    """Say for every node with a value that is no longer current why it is not.
+
+    A node is stale when its own key changed, when a file it scanned changed, or when something it reads is stale. Nodes
+    without a value, muted ones and those computed once are not. Nothing is run and no payload is read.
+
+    Args:
+        plan: the flow as it is now.
+        results: its present values.
+        engine: digests code and small values.
+    """
+    view = _Present(plan, results, engine)
+    stale: dict[str, str] = {}
+    with results.lock:
+        for slot in plan.slots:
+            result = results.state(slot.node_id).result
+            if result is None or slot.node_id in plan.looped or slot.policy.on_change == "once":
+                continue
+            reason = _reason(view, slot, result, stale)
+            if reason:
+                stale[slot.node_id] = reason
+    return stale
+
+
+def _reason(view: _Present, slot: Slot, result: NodeResult, stale: dict[str, str]) -> str:
+    for source in slot.predecessors:
+        node_id = view.plan.slots[source].node_id
+        if node_id in stale:
+            return f"{node_id} is stale"
+    if slot.node_type.function is None:
+        return "its cell has not run"
+    if slot.policy.bypassed or slot.policy.muted:
+        return ""
+    name = changed_file(result)
+    if name:
+        return f"file {name} changed"
+    try:
+        key = SlotInputs(view, slot).key()
+    except FlowbookError as error:
+        return error.what
+    return "" if key.digest == result.key.digest else explain(result.key, key)
