@@ -15,6 +15,7 @@ import decimal
 import enum
 import fractions
 import hashlib
+import math
 import pathlib
 import struct
 import uuid
@@ -149,9 +150,9 @@ class _Writer:
 
         if frame.estimated_size() > self._bytes_left:
             raise _NoKeyError
-        categories = [name for name, dtype in frame.schema.items() if dtype == pl.Categorical]
         try:
-            packed = frame.rechunk().with_columns(pl.col(categories).cast(pl.String)) if categories else frame.rechunk()
+            # A category's number depends on what else the process has seen; its name does not.
+            packed = frame.rechunk().with_columns(pl.col(pl.Categorical).cast(pl.String))
             content = packed.write_ipc_stream(None, compat_level=pl.CompatLevel.oldest()).getvalue()
         except (Exception, pl.exceptions.PanicException) as cause:  # a column that has no bytes
             raise _NoKeyError from cause
@@ -160,7 +161,7 @@ class _Writer:
 
 
 def _float_bytes(value: float) -> bytes:
-    return struct.pack(">d", value) if value == value else _NAN  # only NaN differs from itself
+    return struct.pack(">d", value) if not math.isnan(value) else _NAN
 
 
 def _int_bytes(value: int) -> bytes:

@@ -78,18 +78,19 @@ def hand_out(value: object, form: str, *, is_own: bool) -> Handed:
     family = family_of(value)
     if _FORM_OF.get(family) == form:
         return Handed(guards.isolate(value))
-    made = _Made(value)
-    if family == "arrow_table":
-        made = _from_arrow(value)
-        family = "frame"
-    if family not in _FORM_OF:
+    if family not in _FORM_OF and family != "arrow_table":
         raise _refusal(value, form)
-    return _along(family, form, made, is_own=is_own)
+    import polars as pl
+
+    try:
+        made = _from_arrow(value) if family == "arrow_table" else _Made(value)
+        return _along(_FORM_OF.get(family, "DataFrame"), form, made, is_own=is_own)
+    except pl.exceptions.PanicException as panic:
+        raise plans.panic_refused(panic) from panic
 
 
-def _along(family: Family, form: str, made: _Made, *, is_own: bool) -> Handed:
+def _along(at: str, form: str, made: _Made, *, is_own: bool) -> Handed:
     """Walk from form to form; every step is a row of the table above."""
-    at = _FORM_OF[family]
     copies = made.copies
     value = made.value
     while at != form:
@@ -128,24 +129,32 @@ def _series_to_frame(series: Any) -> _Made:
 
 
 def _series_to_array(series: pl.Series) -> _Made:
-    try:
-        return _Made(guards.read_only_view(series.to_numpy(allow_copy=False)))
-    except RuntimeError:  # "copy not allowed"
-        pass
-    _refuse_unknown_to_numpy(series)
-    array = series.to_numpy()
-    return _copied_array(array, series.estimated_size(), _why_series_copies(series))
+    return _to_array(series, series.to_frame(), lambda _: _why_series_copies(series))
 
 
 def _frame_to_array(frame: pl.DataFrame) -> _Made:
+    return _to_array(frame, frame, lambda array: _why_frame_copies(frame, array_label(array.dtype)))
+
+
+def _to_array(
+    data: pl.DataFrame | pl.Series, columns: pl.DataFrame, why: Callable[[np.ndarray[Any, Any]], str]
+) -> _Made:
+    """Ask polars for an array without a copy, and when it declines for one with a copy."""
+    import polars as pl
+
+    for name, dtype in columns.schema.items():
+        if dtype in {pl.Int128, pl.UInt128}:
+            raise DataError(
+                f"column {name!r} is {dtype_label(dtype)}, which numpy does not have",
+                code="FB602",
+                hint=f"cast it first: pl.col({name!r}).cast(pl.Int64)",
+                column=name,
+            )
     try:
-        return _Made(guards.read_only_view(frame.to_numpy(allow_copy=False)))
+        return _Made(guards.read_only_view(data.to_numpy(allow_copy=False)))
     except RuntimeError:  # "copy not allowed"
-        pass
-    for series in frame:
-        _refuse_unknown_to_numpy(series)
-    array = frame.to_numpy()
-    return _copied_array(array, int(frame.estimated_size()), _why_frame_copies(frame, array_label(array.dtype)))
+        array = data.to_numpy()
+    return _copied_array(array, int(data.estimated_size()), why(array))
 
 
 def _copied_array(array: np.ndarray[Any, Any], source_bytes: int, reason: str) -> _Made:
@@ -153,18 +162,6 @@ def _copied_array(array: np.ndarray[Any, Any], source_bytes: int, reason: str) -
     size_bytes = array.nbytes + (source_bytes if array.dtype.kind == "O" else 0)
     array.flags.writeable = False  # as every array a node is given, so that no node works by luck
     return _Made(array, (PayloadCopy(size_bytes, reason),) if size_bytes else ())
-
-
-def _refuse_unknown_to_numpy(series: pl.Series) -> None:
-    import polars as pl
-
-    if series.dtype in {pl.Int128, pl.UInt128}:
-        raise DataError(
-            f"column {series.name!r} is {dtype_label(series.dtype)}, which numpy does not have",
-            code="FB602",
-            hint=f"cast it first: pl.col({series.name!r}).cast(pl.Int64)",
-            column=series.name,
-        )
 
 
 def _why_series_copies(series: pl.Series) -> str:
@@ -204,7 +201,7 @@ def _array_to_series(array: np.ndarray[Any, Any], *, is_own: bool, name: str = "
 
     if array.ndim == 0:
         raise DataError("a 0-d array is no Series", code="FB603", hint="make it one value long: np.atleast_1d(x)")
-    array, why = _readable(array, name, is_own=is_own)
+    array, why = _readable(_plain(array), name, is_own=is_own)
     if array.dtype.kind in "mM":
         series = _time_series(array, name)
     elif array.dtype.kind == "O":
@@ -221,6 +218,7 @@ def _array_to_frame(array: np.ndarray[Any, Any], *, is_own: bool) -> _Made:
     """Build a frame: a record array by its fields, 1-D as one column, 2-D column by column, named as polars does."""
     import polars as pl
 
+    array = _plain(array)
     if array.dtype.names:
         if array.ndim != 1:
             raise _dimensions_refused(array)
@@ -234,7 +232,7 @@ def _array_to_frame(array: np.ndarray[Any, Any], *, is_own: bool) -> _Made:
     if array.shape[1] == 0:
         return _Made(pl.from_numpy(array))
     turned: tuple[PayloadCopy, ...] = ()
-    if array.shape[1] > 1 and not array.flags.f_contiguous and array.dtype.str[1:] in _SHARED_TYPES and array.size:
+    if _is_worth_turning(array):
         import numpy as np
 
         # One pass over the whole array; the columns then share it.
@@ -244,6 +242,21 @@ def _array_to_frame(array: np.ndarray[Any, Any], *, is_own: bool) -> _Made:
     columns = {name: _array_to_series(array[:, i], is_own=is_own, name=name) for i, name in enumerate(names)}
     made = _join_columns(columns)
     return _Made(made.value, turned + made.copies)
+
+
+def _is_worth_turning(array: np.ndarray[Any, Any]) -> bool:
+    import numpy as np
+
+    if np.ma.isMaskedArray(array) or array.shape[1] < 2 or not array.size:
+        return False
+    return array.dtype.str[1:] in _SHARED_TYPES and not array.flags.f_contiguous
+
+
+def _plain(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Drop a subclass's own rules of indexing (a matrix's column is a matrix); masks stay."""
+    import numpy as np
+
+    return array if np.ma.isMaskedArray(array) else np.asarray(array)
 
 
 def _join_columns(columns: dict[str, _Made]) -> _Made:
@@ -270,9 +283,9 @@ def _readable(array: np.ndarray[Any, Any], name: str, *, is_own: bool) -> tuple[
     what = f"column {name!r}" if name else "the array"
     if np.ma.isMaskedArray(array) and np.ma.getmask(array) is not np.ma.nomask:
         if dtype.kind in "mM":
-            return _readable_times(array.filled("NaT"), what, is_own=is_own)  # type: ignore[attr-defined]
+            return _readable_times(array.filled("NaT"), what, is_own=is_own)
         if dtype.kind in "biuf":
-            return array, "masked values become nulls"
+            return array.astype(dtype.newbyteorder("="), copy=False), "masked values become nulls"
         return np.ma.filled(array.astype(object), None), "masked values become nulls"
     array = np.asarray(array)
     if dtype.kind in "cV" or dtype.str[1:] in {"f12", "f16"}:
@@ -405,8 +418,10 @@ def _refusal(value: object, form: str) -> DataError:
     elif isinstance(value, (list, tuple, dict)):
         hint = f"make it one: {made_of[form]}(value)"
     else:
-        hint = f"annotate the port as {type(value).__name__}, or give it a {form}"
-    return DataError(f"a {type(value).__name__} is no {form}", hint=hint, given=type(value).__name__, form=form)
+        hint = f"annotate the port as {type(value).__name__}, or connect it to what makes a table or an array"
+    needed = f"an {form}" if form == "ndarray" else f"a {form}"
+    given = type(value).__name__
+    return DataError(f"a value of type {given} cannot become {needed}", hint=hint, given=given, form=form)
 
 
 _REMEDIES: Final = {

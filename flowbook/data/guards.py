@@ -46,7 +46,8 @@ def publish(value: object) -> object:
     """Guard a value that a node just made.
 
     Arrays are frozen where they lie: the node that keeps a reference gets ``ValueError`` when it writes to it later.
-    A view that the node took before, and a frame that aliases the array, are not reached.
+    A view that the node took before, and a frame that aliases the array, are not reached. An array that the function
+    only looked up in the notebook counts as made by the node once it is returned.
 
     Args:
         value: what the node returned.
@@ -68,7 +69,7 @@ def freeze(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Make ``array`` read-only, together with every array whose memory it shows (its ``.base`` chain)."""
     import numpy as np
 
-    link: Any = array
+    link: object = array
     while isinstance(link, np.ndarray):
         link.flags.writeable = False
         if isinstance(link, np.ma.MaskedArray):
@@ -91,7 +92,7 @@ def read_only_view(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if cls is np.ndarray:
         return _borrow(array)
     if cls is np.ma.MaskedArray:
-        return _masked_view(array)
+        return _masked_view(array)  # type: ignore[no-any-return]
     plain = _borrow(np.asarray(array))
     try:
         view = plain.view(array.dtype, cls) if array.dtype != plain.dtype else plain.view(cls)
@@ -149,9 +150,9 @@ def _isolate_foreign(table: Any) -> Any:
     """Share a pandas object lazily where pandas copies on write; other Arrow tables cannot be changed."""
     if type(table).__module__.partition(".")[0] != "pandas":
         return table
-    import pandas as pd  # type: ignore[import-untyped,unused-ignore]
+    version = str(getattr(sys.modules.get("pandas"), "__version__", "0"))
 
-    copies_on_write = int(pd.__version__.partition(".")[0]) >= 3  # the first version that always does
+    copies_on_write = int(version.partition(".")[0]) >= 3  # the first version that always does
     return table.copy(deep=False) if copies_on_write else table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.interfaces import ValueShape
@@ -118,6 +119,7 @@ def dtype_label(dtype: Any) -> str:
     return name
 
 
+@functools.lru_cache(maxsize=256)
 def array_label(dtype: Any) -> str:
     """Name a numpy type shortly: ``float64``, ``datetime64[us]``, ``record of 3``."""
     if dtype.names:

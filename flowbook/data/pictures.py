@@ -35,7 +35,7 @@ def from_png(data: bytes) -> dict[str, Any] | None:
     if size[0] * size[1] > _MOST_PIXELS:
         return None
     try:
-        from PIL import Image
+        from PIL import Image  # noqa: PLC0415 - Pillow need not be installed
     except ImportError:
         return _preview(data) if len(data) <= MOST_BYTES else None
     with Image.open(io.BytesIO(data)) as photo:
@@ -82,7 +82,7 @@ def from_figure(figure: Any) -> dict[str, Any] | None:
 def from_chart(chart: Any) -> dict[str, Any] | None:
     """Make a picture preview of an altair chart, when vl-convert is installed; data is not fetched from anywhere."""
     try:
-        import vl_convert
+        import vl_convert  # noqa: PLC0415 - altair does without it
     except ImportError:
         return None
     specification = chart.to_dict()

@@ -151,10 +151,12 @@ def _ipc_files(plan: Any, *, holds_memory: bool) -> set[str]:
 
 
 def _sources_in(part: Any) -> Iterator[str]:
+    """Find the file names in a serialised plan, and expand the globs among them."""
     if isinstance(part, dict):
-        for source in (part.get("sources") or {}).get("Paths", ()) if isinstance(part.get("sources"), dict) else ():
+        sources = part.get("sources")
+        for source in sources.get("Paths", ()) if isinstance(sources, dict) else ():
             name = source["inner"] if isinstance(source, dict) else source
-            yield from glob.glob(name, recursive=True) if glob.has_magic(name) else (name,)
+            yield from glob.glob(name, recursive=True) if glob.has_magic(name) else (name,)  # noqa: PTH207 - absolute
         part = list(part.values())
     if isinstance(part, list):
         for child in part:

@@ -7,6 +7,7 @@ short; whoever draws it escapes it. Nothing here raises: what cannot be shown is
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,9 @@ MOST_COLUMNS: Final = 8
 SPARK_POINTS: Final = 60
 SAMPLED_ELEMENTS: Final = 4096
 _NAME_CHARS: Final = 32
+# More than a cell shows, so that the cut is seen; less than it would take to notice.
+_CUT_CHARS: Final = 100
+_CUT_ITEMS: Final = 8
 
 
 def preview(value: object, *, collect_head: bool = False) -> dict[str, Any] | None:
@@ -93,7 +97,8 @@ def _preview_plan(plan: Any, *, collect_head: bool) -> dict[str, Any]:
     try:
         schema = plan.collect_schema()
         if collect_head:
-            head: pl.DataFrame = plan.select(schema.names()[:MOST_COLUMNS]).head(HEAD_ROWS).collect()
+            shown = pl.nth(range(min(len(schema), MOST_COLUMNS)))  # by position: a name may look like a pattern
+            head: pl.DataFrame = plan.select(shown).head(HEAD_ROWS).collect()
             return {**_table(head, len(schema)), "height": None}
     except (Exception, pl.exceptions.PanicException) as failure:  # the plan's own fault: the node that collects says so
         return _preview_text(f"a lazy table that does not resolve: {failure}")
@@ -107,7 +112,7 @@ def _preview_plan(plan: Any, *, collect_head: bool) -> dict[str, Any]:
 
 
 def _preview_frame(frame: pl.DataFrame) -> dict[str, Any]:
-    head = frame.select(frame.columns[:MOST_COLUMNS]).head(HEAD_ROWS)
+    head = frame[:HEAD_ROWS, :MOST_COLUMNS]  # by position: a name like "^a$" would select by pattern
     return {**_table(head, frame.width), "height": frame.height}
 
 
@@ -149,25 +154,30 @@ def _cells(series: pl.Series) -> list[str]:
     """Write a few values of a column; times that Python cannot hold are written by polars."""
     import polars as pl
 
-    try:
-        if series.dtype.is_nested():
-            series = _shortened(series)
+    unwritable = (Exception, pl.exceptions.PanicException)  # year 12000, a type younger than this file
+    with contextlib.suppress(*unwritable):
+        if series.dtype.is_nested() or series.dtype in {pl.String, pl.Binary}:
+            series = pl.select(_shortened(pl.lit(series), series.dtype)).to_series()
         return [short_text.cell(value) for value in series.to_list()]
-    except (Exception, pl.exceptions.PanicException):  # year 12000, a type younger than this file
-        pass
-    try:
+    with contextlib.suppress(*unwritable):
         return [short_text.cell(value) for value in series.cast(pl.String).to_list()]
-    except (Exception, pl.exceptions.PanicException):  # nothing left to try
-        return ["?"] * len(series)
+    return ["?"] * len(series)
 
 
-def _shortened(series: pl.Series) -> pl.Series:
-    """Cut long lists before they become Python objects: a cell shows six items, not a million."""
+def _shortened(values: pl.Expr, dtype: Any) -> pl.Expr:
+    """Cut long lists and texts before they become Python objects: a cell shows six items, not a million."""
     import polars as pl
 
-    if series.dtype == pl.Array and len(series.dtype.shape) == 1:  # type: ignore[attr-defined]
-        series = series.arr.to_list()
-    return series.list.head(8) if series.dtype == pl.List else series
+    if dtype == pl.String:
+        return values.str.head(_CUT_CHARS)
+    if dtype == pl.Binary:
+        return values.bin.head(_CUT_CHARS)
+    if dtype == pl.Array:
+        inner = pl.Array(dtype.inner, dtype.shape[1:]) if len(dtype.shape) > 1 else dtype.inner
+        values, dtype = values.arr.to_list(), pl.List(inner)
+    if dtype == pl.List:
+        return values.list.head(_CUT_ITEMS).list.eval(_shortened(pl.element(), dtype.inner))
+    return values
 
 
 def _preview_array(array: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -204,8 +214,8 @@ def _sample(array: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], bool]:
     plain = np.ma.getdata(array) if masked else np.asarray(array)
     index = np.unravel_index(at, plain.shape) if plain.ndim and plain.size else ()
     sample = plain[index] if index else plain.reshape(-1)
-    if masked and np.ma.getmask(array) is not np.ma.nomask:
-        mask = np.ma.getmask(array)
+    if masked:
+        mask = np.ma.getmaskarray(array)
         sample = sample[~(mask[index] if index else mask.reshape(-1))]
     return sample, is_sampled
 
