@@ -223,7 +223,6 @@ class _Hooks:
         self._proxies: dict[str, _StreamProxy] = {}
         self._replaced: list[tuple[type, str, Any, Any]] = []  # class, method name, Python's own, ours
         self._show_warning: Any = None
-        self._show_warning_before: Any = None
 
     def install(self) -> None:
         with self._lock:
@@ -246,13 +245,13 @@ class _Hooks:
             for owner, name, original, ours in self._replaced:
                 if getattr(owner, name) is ours:
                     setattr(owner, name, original)
-            for name, proxy in self._proxies.items():
-                stream = proxy.flowbook_stream
-                if getattr(sys, name) is proxy:
-                    setattr(sys, name, stream)
-                _repoint_handlers(proxy, stream)
-            if warnings.showwarning is self._show_warning:
-                warnings.showwarning = self._show_warning_before
+            for name in ("stdout", "stderr"):
+                proxy = getattr(sys, name)
+                if isinstance(proxy, _StreamProxy):
+                    setattr(sys, name, proxy.flowbook_stream)
+                    _repoint_handlers(proxy, proxy.flowbook_stream)
+            if isinstance(warnings.showwarning, _WarningHook):
+                warnings.showwarning = warnings.showwarning.show
             self._proxies.clear()
             self._replaced.clear()
 
@@ -273,14 +272,15 @@ class _Hooks:
                 return
             for name in ("stdout", "stderr"):
                 stream = getattr(sys, name)
-                if stream is None or stream is proxies.get(name):  # None: pythonw has no console
-                    continue
-                proxy = proxies[name] = _StreamProxy(name, stream)
-                setattr(sys, name, proxy)
-                _repoint_handlers(stream, proxy)
-            if warnings.showwarning is not self._show_warning:
-                self._show_warning_before = warnings.showwarning
-                self._show_warning = warnings.showwarning = _warning_for_firings(warnings.showwarning)
+                if isinstance(stream, _StreamProxy):  # an earlier one, put back by whoever had swapped it
+                    proxies[name] = stream
+                elif stream is not None:  # pythonw has no console
+                    proxy = proxies[name] = _StreamProxy(name, stream)
+                    setattr(sys, name, proxy)
+                    _repoint_handlers(stream, proxy)
+            if not isinstance(warnings.showwarning, _WarningHook):
+                warnings.showwarning = _WarningHook(warnings.showwarning)
+            self._show_warning = warnings.showwarning
 
 
 _hooks = _Hooks()
@@ -357,8 +357,14 @@ def _record_text(record: logging.LogRecord) -> str:
     return text
 
 
-def _warning_for_firings(show: Callable[..., None]) -> Callable[..., None]:
-    def show_warning(
+class _WarningHook:
+    """Stands in place of ``warnings.showwarning``."""
+
+    def __init__(self, show: Callable[..., None]) -> None:
+        self.show = show
+
+    def __call__(
+        self,
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -368,14 +374,12 @@ def _warning_for_firings(show: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         sink = current_sink.get()
         if sink is None or file is not None:
-            show(message, category, filename, lineno, file, line)
+            self.show(message, category, filename, lineno, file, line)
             return
         sink.note("warning", f"{category.__name__}: {message}")
         if sink.passes_through:
             with outside_firings():
-                show(message, category, filename, lineno, file, line)
-
-    return show_warning
+                self.show(message, category, filename, lineno, file, line)
 
 
 def _repoint_handlers(old: Any, new: Any) -> None:

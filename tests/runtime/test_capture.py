@@ -387,6 +387,20 @@ def test_a_stream_that_is_swapped_for_a_while_is_captured_and_comes_back() -> No
         with here.capture.firing(effects):
             print("again")
         assert effects.entries == [("stdout", "to the firing\n"), ("stdout", "again\n")]
+        assert sys.stdout is proxy  # and not one more around it each time
+
+
+def test_catching_warnings_around_a_run_changes_nothing_for_good() -> None:
+    with process() as here:
+        hook = warnings.showwarning
+        effects = Effects()
+        for _ in range(2):
+            with warnings.catch_warnings(record=True) as caught, here.capture.firing(effects):
+                warnings.simplefilter("always")
+                warnings.warn("in the node", UserWarning, stacklevel=1)
+            assert caught == []
+        assert warnings.showwarning is hook
+        assert effects.entries == [("warning", "UserWarning: in the node")] * 2
 
 
 def test_a_stream_that_copies_into_the_proxy_does_not_double_the_text() -> None:
