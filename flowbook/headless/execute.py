@@ -1,0 +1,454 @@
+"""One notebook, one kernel, from the first cell to the last: a ``NotebookClient`` that always comes to an end.
+
+What nbclient does not do, and this does:
+
+- the cells after a failed one run too, and every failure is kept with the cell's own line;
+- trace bundles are handed to the report while the cell that shows them still runs;
+- two hidden cells: one before the first cell (what ``--to`` sets) and one after the last, which waits for runs that go
+  on in the background (nbclient reads no message after the last cell's idle). They never stand in the notebook;
+- whole-run time-out, Ctrl-C and SIGTERM interrupt the kernel first, so that a cell's ``finally`` runs and the trace
+  gets its last word, and kill it when it does not answer. No kernel outlives this module, whichever way it is left.
+
+The kernel is started and shut down here rather than by nbclient's ``async_setup_kernel``, which would put its own
+signal handlers in the place of `flowbook.headless.interruption`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_async, run_sync
+from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
+from nbformat.v4 import new_code_cell, new_output
+
+from flowbook.canvas.protocol import TRACE_MIME
+from flowbook.errors import HeadlessError
+from flowbook.headless.scan import cell_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from jupyter_client.kernelspec import KernelSpec
+    from nbformat import NotebookNode
+
+    from flowbook.headless.interruption import Interruption
+
+NATIVE_KERNEL = "python3"
+RAISES_TAG = "raises-exception"  # Jupyter's own: the cell is meant to fail
+
+#: The hidden cells are single expressions: they leave no name behind that a node could take for a notebook's value.
+DRAIN_SOURCE = '(lambda session: session and session.drain())(__import__("sys").modules.get("flowbook.session"))'
+DEFAULTS_SOURCE = '__import__("flowbook.session", fromlist=["session"]).headless_defaults(to={to!r})'
+
+#: How long an interrupted cell may take to clean up, in seconds; a node that never stops gets 2 s from the engine.
+GRACE_S = 3.0
+#: How long a kernel may take to say goodbye, in seconds: after a run that ended by itself, and after one that did not.
+GOODBYE_S = 5.0
+HURRIED_GOODBYE_S = 1.0
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+class Ending(Enum):
+    """How an execution came to its end; the value is the exit code when nothing failed."""
+
+    DONE = 0
+    KERNEL_DIED = 3
+    TIMED_OUT = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellFailure:
+    """A cell that raised.
+
+    Attributes:
+        number: as `flowbook.headless.scan.Place` counts.
+        position: place among all cells of the executed notebook, >= 0.
+        line: the cell's own line, >= 1, or None when the traceback does not say.
+        error: ``"ZeroDivisionError: division by zero"``, one line.
+    """
+
+    number: int
+    position: int
+    line: int | None
+    error: str
+
+
+@dataclass(slots=True)
+class Execution:
+    """What came of it, beside the notebook itself.
+
+    Attributes:
+        ending: how it ended.
+        executed_count: cells that ran to their end or failed, >= 0.
+        failures: cells that raised and were not meant to.
+        kernel_exit_code: of a kernel that died, when known; negative for a signal.
+    """
+
+    ending: Ending = Ending.DONE
+    executed_count: int = 0
+    failures: list[CellFailure] = field(default_factory=list)
+    kernel_exit_code: int | None = None
+
+
+class Observer(Protocol):
+    """Is told what happens while cells run; must return quickly."""
+
+    def cell_started(self, number: int) -> None:
+        """A cell begins."""
+        ...
+
+    def cell_failed(self, failure: CellFailure) -> None:
+        """A cell raised and was not meant to."""
+        ...
+
+    def trace_seen(self, bundle: dict[str, Any], *, is_expected: bool) -> None:
+        """A trace bundle arrived; ``is_expected``: from a cell that is meant to fail."""
+        ...
+
+    def stopping(self, ending: Ending) -> None:
+        """The kernel is being interrupted."""
+        ...
+
+
+class NativeKernelSpecs(KernelSpecManager):  # type: ignore[misc, unused-ignore]
+    """Kernel specs, where ``python3`` means the interpreter that runs this, whatever is registered under that name."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """Return the spec of a kernel.
+
+        Raises:
+            NoSuchKernel: there is none of that name.
+        """
+        if kernel_name.lower() == NATIVE_KERNEL:
+            try:
+                from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+            except ImportError:
+                pass  # then the registered one is the best there is
+            else:
+                return self.kernel_spec_class(resource_dir=RESOURCES, **get_kernel_dict())
+        return super().get_kernel_spec(kernel_name)
+
+
+def kernel_name_of(notebook: NotebookNode) -> str:
+    """Name the kernel a notebook asks for: its kernelspec, else ``python3``."""
+    name = notebook.metadata.get("kernelspec", {}).get("name")
+    return name if isinstance(name, str) and name else NATIVE_KERNEL
+
+
+def check_kernel(name: str) -> None:
+    """Raise when that kernel cannot be started here.
+
+    Raises:
+        HeadlessError: FB706, exit code 2.
+    """
+    specs = NativeKernelSpecs()
+    try:
+        specs.get_kernel_spec(name)
+    except NoSuchKernel:
+        known = sorted({*specs.find_kernel_specs(), NATIVE_KERNEL})
+        raise HeadlessError(
+            f"there is no kernel {name!r} on this machine",
+            code="FB706",
+            where="the notebook's kernelspec",
+            hint=f"choose one of {', '.join(known)} for the notebook, or install {name!r}",
+            kernel=name,
+            known=known,
+        ) from None
+
+
+class FlowNotebookClient(NotebookClient):
+    """Runs a notebook's cells in a kernel of its own and tells an observer.
+
+    Args:
+        notebook: executed in place; at any moment it may be written as it is, see `visible`.
+        folder: the kernel's working directory.
+        numbers: for each cell's position the number people know it by.
+        observer: is told what happens.
+        to: nodes that every run goes to unless it says otherwise; none: all.
+
+    Attributes:
+        execution: what has come of it so far.
+        has_started: a cell of the notebook was begun.
+    """
+
+    def __init__(
+        self,
+        notebook: NotebookNode,
+        *,
+        folder: Path,
+        numbers: dict[int, int],
+        observer: Observer,
+        to: Sequence[str] = (),
+    ) -> None:
+        manager = AsyncKernelManager(
+            kernel_name=kernel_name_of(notebook), kernel_spec_manager=NativeKernelSpecs(), **_encryption()
+        )
+        super().__init__(
+            notebook,
+            km=manager,
+            allow_errors=True,
+            record_timing=False,
+            store_widget_state=False,
+            resources={"metadata": {"path": str(folder)}},
+            on_cell_error=self._remember_error,
+        )
+        self.execution = Execution()
+        self._manager = manager
+        self._numbers = numbers
+        self._observer = observer
+        self._to = tuple(to)
+        self._cell_count = len(notebook.cells)
+        self.has_started = False
+        self._errors: list[dict[str, Any]] = []  # replies of the cell that runs now
+        self._is_kernel_ready = False
+        self._is_cell_running = False
+        self._is_stopping = False
+
+    def visible(self) -> NotebookNode:
+        """Return the notebook without hidden cells, whatever moment of the execution it is."""
+        from nbformat import NotebookNode
+
+        return NotebookNode({**self.nb, "cells": self.nb.cells[: self._cell_count]})
+
+    # -- the way through the notebook
+
+    async def async_execute(self, reset_kc: bool = False, **kwargs: Any) -> NotebookNode:
+        """Run all cells in a new kernel and shut it down; ``reset_kc`` means nothing here, there is no older one.
+
+        Raises:
+            DeadKernelError: the kernel died.
+        """
+        del reset_kc
+        try:
+            await self._run_cells(**kwargs)
+        finally:
+            await self._close_kernel(GOODBYE_S, hurry=asyncio.Event())
+        return self.nb
+
+    execute = run_sync(async_execute)
+
+    async def run(self, interruption: Interruption, timeout_s: float | None) -> Execution:
+        """Run all cells; come back whatever happens, with the kernel gone.
+
+        Args:
+            interruption: is looked at all the time.
+            timeout_s: seconds for everything, the kernel's start included, > 0; None waits for ever.
+        """
+        first, second = asyncio.Event(), asyncio.Event()
+
+        def interrupted() -> None:
+            first.set()
+            if interruption.count > 1:
+                second.set()
+
+        interruption.wake(asyncio.get_running_loop(), interrupted)
+        work = asyncio.create_task(self._run_cells())
+        stop = asyncio.create_task(first.wait())
+        try:
+            await asyncio.wait({work, stop}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                await self._stop(work, Ending.INTERRUPTED if stop.done() else Ending.TIMED_OUT, second)
+            self._conclude(work)
+        finally:
+            stop.cancel()
+            work.cancel()
+            await asyncio.gather(work, stop, return_exceptions=True)
+            goodbye_s = GOODBYE_S if self.execution.ending is Ending.DONE else HURRIED_GOODBYE_S
+            await self._close_kernel(goodbye_s, hurry=second if self.execution.ending is Ending.INTERRUPTED else first)
+            interruption.rest()
+        return self.execution
+
+    async def _run_cells(self, **kwargs: Any) -> None:
+        self.reset_execution_trackers()
+        await self._open_kernel(**kwargs)
+        if self._to:
+            await self._run_hidden(DEFAULTS_SOURCE.format(to=self._to))
+            self._check_defaults()
+        for position in range(self._cell_count):
+            if self._is_stopping:
+                return
+            await self._run_cell(position)
+        await self._run_hidden(DRAIN_SOURCE)
+
+    async def _open_kernel(self, **kwargs: Any) -> None:
+        await self.async_start_new_kernel(**kwargs)
+        try:
+            await self.async_start_new_kernel_client()
+        except RuntimeError as error:  # "Kernel died before replying to kernel_info", "… didn't respond in 60 seconds"
+            raise DeadKernelError(str(error)) from error
+        assert self.kc is not None  # noqa: S101 - for mypy
+        reply = await self.async_wait_for_reply(self.kc.kernel_info())
+        self._is_kernel_ready = True
+        if reply is not None:
+            self.nb.metadata["language_info"] = reply["content"]["language_info"]
+
+    async def _run_cell(self, position: int) -> None:
+        cell = self.nb.cells[position]
+        number = self._numbers.get(position)
+        if number is None:
+            return  # Markdown, empty, or tagged to be skipped
+        self.has_started = True
+        self._observer.cell_started(number)
+        self._errors.clear()
+        self._is_cell_running = True
+        try:
+            await self.async_execute_cell(cell, position)
+        except DeadKernelError:
+            cell.outputs.append(_kernel_died_output())
+            raise
+        finally:
+            self._is_cell_running = False
+        self.execution.executed_count += 1
+        if self._errors and not self._is_stopping and RAISES_TAG not in cell_tags(cell):
+            failure = _failure(self._errors[-1], cell.execution_count, number, position)
+            self.execution.failures.append(failure)
+            self._observer.cell_failed(failure)
+
+    async def _run_hidden(self, source: str) -> None:
+        """Run source as a cell behind the last one, so that no other cell's index changes, and take it away again."""
+        cell = new_code_cell(source)
+        self.nb.cells.append(cell)
+        self._errors.clear()
+        self._is_cell_running = True
+        try:
+            await self.async_execute_cell(cell, len(self.nb.cells) - 1, store_history=False)
+        finally:
+            self._is_cell_running = False
+            del self.nb.cells[self._cell_count :]
+
+    def _check_defaults(self) -> None:
+        if self._errors and not self._is_stopping:
+            reply = self._errors[-1]
+            raise HeadlessError(
+                f"the kernel does not take --to: {reply.get('ename')}: {reply.get('evalue')}",
+                code="FB708",
+                where=f"--to {' --to '.join(self._to)}",
+                hint="install this version of flowbook where the notebook's kernel runs",
+            )
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        """Look at a message for a trace bundle, then let nbclient put it into the notebook."""
+        if msg["msg_type"] in ("display_data", "update_display_data", "execute_result"):
+            bundle = msg["content"].get("data", {}).get(TRACE_MIME)
+            if isinstance(bundle, dict):
+                self._observer.trace_seen(bundle, is_expected=RAISES_TAG in cell_tags(cell))
+        found: NotebookNode | None = super().process_message(msg, cell, cell_index)
+        return found
+
+    def _remember_error(self, *, execute_reply: dict[str, Any], **_: Any) -> None:
+        self._errors.append(execute_reply["content"])
+
+    # -- ends
+
+    async def _stop(self, work: asyncio.Task[None], ending: Ending, hurry: asyncio.Event) -> None:
+        """Interrupt the running cell and give it time to clean up; a second interrupt cuts that short."""
+        self._is_stopping = True
+        self.execution.ending = ending
+        self._observer.stopping(ending)
+        if not self._is_cell_running:
+            return
+        with contextlib.suppress(Exception):  # it may be gone by now; then there is nothing to interrupt
+            await ensure_async(self._manager.interrupt_kernel())
+        hurried = asyncio.create_task(hurry.wait())
+        await asyncio.wait({work, hurried}, timeout=GRACE_S, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+
+    def _conclude(self, work: asyncio.Task[None]) -> None:
+        if not work.done() or work.cancelled() or self._is_stopping:
+            return
+        error = work.exception()
+        if isinstance(error, DeadKernelError):
+            self.execution.ending = Ending.KERNEL_DIED
+            self.execution.kernel_exit_code = self._exit_code()
+        elif error is not None:
+            raise error
+
+    def _exit_code(self) -> int | None:
+        process = getattr(self._manager.provisioner, "process", None)
+        code = process.poll() if process is not None else None
+        return code if isinstance(code, int) else None
+
+    async def _close_kernel(self, goodbye_s: float, *, hurry: asyncio.Event) -> None:
+        """Shut the kernel down, kill it if it stays or ``hurry`` is set, and remove what it left behind."""
+        manager = self._manager
+        if self.kc is not None:
+            self.kc.stop_channels()
+            self.kc = None
+        # One that is still starting knows no goodbye; the interrupt that comes first would make it print a traceback.
+        if manager.has_kernel and self._is_kernel_ready and not hurry.is_set():
+            manager.shutdown_wait_time = goodbye_s
+            waiting = {asyncio.create_task(_shut_down(manager)), asyncio.create_task(_wait(hurry))}
+            await asyncio.wait(waiting, timeout=goodbye_s + 1, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await _kill(manager)
+        with contextlib.suppress(Exception):
+            await ensure_async(manager.cleanup_resources())
+
+
+def _encryption() -> dict[str, str]:
+    """Ask for an encrypted line to the kernel where this jupyter_client and this zmq have one.
+
+    Others on the machine could listen otherwise, and ipykernel says so at every start.
+    """
+    import zmq
+
+    is_known = AsyncKernelManager.class_traits().get("transport_encryption") is not None
+    return {"transport_encryption": "auto"} if is_known and zmq.has("curve") else {}
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _shut_down(manager: AsyncKernelManager) -> None:
+    await ensure_async(manager.shutdown_kernel(now=False))
+
+
+async def _kill(manager: AsyncKernelManager) -> None:
+    provisioner = manager.provisioner
+    if provisioner is not None and provisioner.has_process:
+        await provisioner.kill()
+        await asyncio.wait_for(provisioner.wait(), timeout=GOODBYE_S)
+
+
+def _kernel_died_output() -> NotebookNode:
+    message = "the kernel died while it ran this cell"
+    output: NotebookNode = new_output(
+        "error", ename="DeadKernelError", evalue=message, traceback=[f"DeadKernelError: {message}"]
+    )
+    return output
+
+
+def _failure(reply: dict[str, Any], execution_count: int | None, number: int, position: int) -> CellFailure:
+    message = _ANSI.sub("", f"{reply.get('ename', 'Error')}: {reply.get('evalue', '')}").strip().split("\n")[0]
+    line = own_line(reply.get("traceback", []), execution_count)
+    return CellFailure(number=number, position=position, line=line, error=message.rstrip(": "))
+
+
+def own_line(traceback: Sequence[str], execution_count: int | None) -> int | None:
+    """Find the innermost line of the cell itself in IPython's rendering of a traceback.
+
+    Args:
+        traceback: text blocks, coloured or not, as an error output holds them.
+        execution_count: the cell's number in brackets.
+
+    Returns:
+        A line of the cell, >= 1; None when the traceback names none.
+    """
+    text = _ANSI.sub("", "\n".join(traceback))
+    lines = re.findall(rf"^\s*(?:Cell|Input) In\s?\[{execution_count}\], line (\d+)", text, flags=re.MULTILINE)
+    return int(lines[-1]) if lines else None
