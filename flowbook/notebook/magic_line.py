@@ -170,7 +170,7 @@ class _LineReader:
         start, word = self.at, self._word()
         self._check_name(word, start)
         if self._skip_blanks():
-            self._fail("FB503", f"{self.text[self.at :]!r} after the flow's name", self.at, len(self.text))
+            self._fail("FB503", f"{self.text[self.at :]!r} after the flow's name", self.at, len(self.text), "")
         return FlowLine(name=word)
 
     # -- the parts ---------------------------------------------------------------------------------------------------
@@ -259,8 +259,12 @@ class _LineReader:
             else:
                 self._set(option, True, start)
             return
-        if not equals and self._skip_blanks() and not self._sees("--") and not self._sees("->"):
-            value = self._word(option=True)
+        if not equals:
+            end = self.at
+            if self._skip_blanks() and not self._sees("--") and not self._sees("->"):
+                value = self._word(option=True)
+            else:
+                self.at = end
         if option in _CHOICES:
             self._set(option.replace("-", "_"), self._choice(option, value, start), start)
         else:
@@ -333,6 +337,7 @@ class _LineReader:
             corrected = " ".join(f"{self.magic} {self.text[:start]}{instead}{self.text[end:]}".split())
             hint = f"{corrected}   ({hint})" if hint else corrected
         where = f"{self.magic} {self.text}".rstrip()
+        hint = hint or "%%node [flow.]name[(signature)] [-> outputs] [--define] [--retry N …]"
         return CellError(what, code=code, where=where, hint=hint, part=self.text[start:end], column=start)
 
 
