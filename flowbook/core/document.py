@@ -347,3 +347,13 @@ def _flow_policy_problem(values: dict[str, Any]) -> str:
 def policy_with_overrides(base: Policy, overrides: dict[str, Any]) -> Policy:
     """Apply the policy fields a document stores for a node; fields of newer versions are passed over."""
     return base.with_overrides({name: value for name, value in overrides.items() if name in POLICY_FIELDS})
+
+
+def json_names(fields_by_name: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping with its snake_case keys as the camelCase keys of JSON; values are left as they are."""
+    return {_camel(name): value for name, value in fields_by_name.items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

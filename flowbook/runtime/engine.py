@@ -15,6 +15,7 @@ from flowbook.runtime.keys import Identities
 if TYPE_CHECKING:
     from flowbook.core.interfaces import Capture, Clock, Namespace, Payloads
     from flowbook.runtime.execution import Execution
+    from flowbook.runtime.results import NodeResult
 
 #: Fewest firings at one time by default: nodes often wait for a disk or a network rather than for a core.
 LEAST_CONCURRENCY = 4
@@ -76,7 +77,7 @@ class Engine:
         self.no_code = CodeKey("", {})
         self.default_concurrency = max(LEAST_CONCURRENCY, os.cpu_count() or 1)
         self._lock = threading.Lock()
-        self._queues: dict[str, list[Execution]] = {}
+        self._queues: dict[int, list[Execution]] = {}
 
     def submit(self, execution: Execution, *, supersedes: str | None = None) -> None:
         """Start a run as soon as no other run of its flow goes on.
@@ -86,7 +87,7 @@ class Engine:
             supersedes: a node whose firing in an earlier run is given up for this one, if it is pure; the new run then
                 starts at once when nothing else it needs is being fired.
         """
-        flow = execution.plan.flow
+        flow = id(execution.results)  # two flows may bear one name
         execution.on_done(lambda: self._next(flow, execution))
         with self._lock:
             queue = self._queues.setdefault(flow, [])
@@ -104,7 +105,7 @@ class Engine:
             run.supersede(node_id)
         return not any(run.is_firing(other) for run in earlier for other in execution.node_ids)
 
-    def _next(self, flow: str, ended: Execution) -> None:
+    def _next(self, flow: int, ended: Execution) -> None:
         with self._lock:
             queue = self._queues.get(flow, [])
             if ended in queue:
@@ -115,6 +116,16 @@ class Engine:
         if following is not None:
             # Started from a worker: the thread that ends one run may hold that run's lock.
             self.pool.submit(following.start)
+
+    def value_for_user(self, result: NodeResult, index: int) -> Any:
+        """Hand an output to the user in its annotated form, guarded like for any other consumer.
+
+        A lazy table that was collected comes back as a plan over the collected table: reading it computes nothing again.
+        """
+        value = result.outputs[index]
+        collected = result.collected.get(index)
+        form = type(value).__name__ if collected is not None else ""
+        return self.payloads.hand_out(value if collected is None else collected, form, is_own=result.is_own).value
 
     def active(self) -> list[Execution]:
         """Return every run that is under way or queued."""

@@ -132,6 +132,8 @@ class Execution:
         self.done = threading.Event()
         self.recomputed: list[str] = []
         self.decisions: dict[str, Decision] = {}
+        #: Why each node fired, kept apart because a failure's decision says how it failed.
+        self.reasons: dict[str, str] = {}
         self.node_ids = tuple(slot.node_id for slot in plan.slots if slot.index in request.scope)
         self._sink = sink
         self._lock = threading.RLock()
@@ -698,9 +700,9 @@ class Execution:
     def _decide(self, slot: Slot, decision: Decision, active: _Firing | None) -> None:
         """Enter a decision: books, flow state, event, scheduler. Under the lock."""
         self.decisions[slot.node_id] = decision
-        has_fired = active is not None and decision.status in ("ok", "failed")
-        if has_fired:
+        if active is not None and decision.status in ("ok", "failed"):
             self.recomputed.append(slot.node_id)
+            self.reasons[slot.node_id] = active.reason
         took_s = self.engine.clock.monotonic() - active.began if active is not None else None
         # A node that a cancelled run never reached keeps what was known of it.
         if not self.request.is_private and decision.reason != CANCELLED:

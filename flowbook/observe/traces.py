@@ -1,0 +1,206 @@
+"""The trace of a run: one span per node, made from events."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowbook.core.document import json_names
+from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStarted, RunStatus, Stamp, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from flowbook.core.events import Event
+    from flowbook.core.interfaces import Effects
+    from flowbook.core.packets import ErrorPacket
+
+FORMAT = "1"
+_LOG_ENTRIES = 100
+_LOG_CHARS = 4_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Span:
+    """What one run did about one node.
+
+    Attributes:
+        node: its id.
+        status: see ``core.events.Status``.
+        stamp: of its value in this run: live when it fired, cached when it was reused.
+        reason: why it fired or did not.
+        start_s: when it began, seconds after the run began; None when it did not fire.
+        took_s: wall time of all its attempts, seconds; None when it did not fire.
+        attempt: attempts made.
+        rows: rows of its primary output, None when unknown or not a table.
+        columns: columns of its primary output.
+        copies: copies of payload bytes made for its inputs.
+        copied_bytes: bytes of these copies.
+        effects: what it printed and displayed.
+        error: its failure, or None.
+    """
+
+    node: str
+    status: Status = "queued"
+    stamp: Stamp | None = None
+    reason: str = ""
+    start_s: float | None = None
+    took_s: float | None = None
+    attempt: int = 0
+    rows: int | None = None
+    columns: int | None = None
+    copies: int = 0
+    copied_bytes: int = 0
+    effects: Effects | None = None
+    error: ErrorPacket | None = None
+
+
+class Trace:
+    """Collects the events of one run; readable at any time, complete when ``is_final``.
+
+    Args:
+        flow: name of the flow.
+        trace_id: id of the run, 32 hex digits.
+        make_table: makes a table of rows, for ``frame()``.
+    """
+
+    def __init__(self, flow: str, trace_id: str, make_table: Callable[[Iterable[dict[str, Any]]], Any]) -> None:
+        self.flow = flow
+        self.trace_id = trace_id
+        self.status: RunStatus = "running"
+        self.is_final = False
+        self.seq = 0
+        self._make_table = make_table
+        self._lock = threading.Lock()
+        self._spans: dict[str, Span] = {}
+        self._started_at: float | None = None
+        self._took_s = 0.0
+
+    def take(self, event: Event) -> None:
+        """Enter one event."""
+        with self._lock:
+            self.seq += 1
+            if isinstance(event, RunStarted):
+                self._started_at = event.at
+                self._spans = {node_id: Span(node=node_id) for node_id in event.node_ids}
+            elif isinstance(event, NodeStarted):
+                self._start(event)
+            elif isinstance(event, NodeFinished):
+                self._finish(event)
+            elif isinstance(event, RunFinished):
+                self.status = event.status
+                self.is_final = True
+            if self._started_at is not None:
+                self._took_s = event.at - self._started_at
+
+    def _start(self, event: NodeStarted) -> None:
+        span = self._spans.setdefault(event.node_id, Span(node=event.node_id))
+        span.status, span.reason, span.attempt, span.effects = "running", event.reason, event.attempt, event.effects
+        if span.start_s is None and self._started_at is not None:
+            span.start_s = event.at - self._started_at
+
+    def _finish(self, event: NodeFinished) -> None:
+        span = self._spans.setdefault(event.node_id, Span(node=event.node_id))
+        span.status, span.stamp, span.reason = event.status, event.stamp, event.reason
+        span.took_s, span.attempt, span.effects, span.error = event.took_s, event.attempt, event.effects, event.error
+        if event.started_at is not None and self._started_at is not None:
+            span.start_s = event.started_at - self._started_at
+        if event.shape is not None:
+            span.rows, span.columns = event.shape.rows, event.shape.columns
+        span.copies = len(event.copies)
+        span.copied_bytes = sum(copy.size_bytes for copy in event.copies)
+
+    @property
+    def spans(self) -> list[Span]:
+        """The spans, in topological order of their nodes."""
+        with self._lock:
+            return list(self._spans.values())
+
+    @property
+    def took_s(self) -> float:
+        """Wall time from the first event to the last one so far, seconds."""
+        return self._took_s
+
+    def counts(self) -> dict[str, int]:
+        """Count what the run did: nodes that ran, were reused, failed, were skipped; copies and their bytes."""
+        spans = self.spans
+        return {
+            "ran": sum(span.attempt > 0 for span in spans),
+            "cached": sum(span.stamp == "cached" for span in spans),
+            "failed": sum(span.status in ("failed", "unresponsive") for span in spans),
+            "skipped": sum(span.status == "skipped" for span in spans),
+            "copies": sum(span.copies for span in spans),
+            "copied_bytes": sum(span.copied_bytes for span in spans),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trace as JSON values, in the form that is stored in notebooks.
+
+        What is stored is a record: a value that was computed in this run is stamped ``recorded``, never ``live``.
+        """
+        started_at = dt.datetime.fromtimestamp(self._started_at or 0.0, tz=dt.UTC)
+        return {
+            "flowbook": FORMAT,
+            "kind": "trace",
+            "flow": self.flow,
+            **json_names({"run_id": self.trace_id, "seq": self.seq, "status": self.status, "final": self.is_final}),
+            **json_names({"started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}),
+            **json_names({"took_s": round(self._took_s, 6), "summarised": False, "counts": json_names(self.counts())}),
+            "spans": [_span_json(span) for span in self.spans],
+        }
+
+    def frame(self) -> Any:
+        """Return one row per span as a polars DataFrame: node, status, stamp, reason, times, rows, copies, error."""
+        return self._make_table(
+            {
+                "node": span.node,
+                "status": span.status,
+                "stamp": span.stamp,
+                "reason": span.reason,
+                "start_s": span.start_s,
+                "took_s": span.took_s,
+                "attempt": span.attempt,
+                "rows": span.rows,
+                "columns": span.columns,
+                "copies": span.copies,
+                "copied_bytes": span.copied_bytes,
+                "error": span.error.message if span.error is not None else None,
+            }
+            for span in self.spans
+        )
+
+
+def _span_json(span: Span) -> dict[str, Any]:
+    entries = list(span.effects.entries) if span.effects is not None else []
+    return json_names(
+        {
+            "node": span.node,
+            "status": span.status,
+            "stamp": stored_stamp(span.stamp),
+            "reason": span.reason,
+            "start_s": None if span.start_s is None else round(span.start_s, 6),
+            "took_s": None if span.took_s is None else round(span.took_s, 6),
+            "attempt": span.attempt,
+            "rows": span.rows,
+            "columns": span.columns,
+            "copies": span.copies,
+            "copied_bytes": span.copied_bytes,
+            "logs": [{"stream": stream, "text": text[:_LOG_CHARS]} for stream, text in entries[:_LOG_ENTRIES]],
+            "log_count": len(entries) + (span.effects.dropped_count if span.effects is not None else 0),
+            "error": error_json(span.error),
+        }
+    )
+
+
+def stored_stamp(stamp: Stamp | None) -> Stamp | None:
+    """Return the stamp under which a value is stored: a file cannot know what is live."""
+    return "recorded" if stamp == "live" else stamp
+
+
+def error_json(error: ErrorPacket | None) -> dict[str, Any] | None:
+    """Return what is stored of a failure."""
+    if error is None:
+        return None
+    return {"code": error.code, "message": error.message, "hint": error.hint, "line": error.line}

@@ -1,0 +1,276 @@
+"""A run as its user holds it: to wait for, to cancel, to read values and reasons from."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flowbook.core.events import RunFinished
+from flowbook.errors import FlowFailedError, NodeFailedError, RunError, UnknownIdError, did_you_mean
+from flowbook.runtime.context import refuse_inside_firing
+from flowbook.runtime.execution import GRACE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from flowbook.core.events import Event, RunStatus
+    from flowbook.core.packets import ErrorPacket
+    from flowbook.runtime.execution import Decision, Execution
+
+#: Waits are cut into slices so that an interrupt is seen: a lock, and an event loop, notice it only when they wake.
+SLICE_S = 0.05
+
+
+class EventSource(Protocol):
+    """Where a run's events can be read."""
+
+    def get(self, timeout_s: float | None = None) -> Event | None:
+        """Return the next event."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
+
+class RunInterrupt(KeyboardInterrupt):  # noqa: N818 -- a KeyboardInterrupt, which Python itself does not call an error
+    """The user interrupted a wait; the run was cancelled. Shown as one line instead of a lock's traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class Run:
+    """One run of a flow.
+
+    Attributes:
+        id: 32 hex digits; the same id everywhere the run is named.
+        flow: name of the flow.
+        trace: what it did, node by node; ``trace.to_json()``, ``trace.frame()``.
+    """
+
+    def __init__(self, execution: Execution, trace: Any, events: EventSource | None = None) -> None:
+        self._execution = execution
+        self._events = events
+        self.id = execution.trace_id
+        self.flow = execution.plan.flow
+        self.trace = trace
+        #: Set by who shows runs, so that the same run is not drawn twice in one cell.
+        self.is_shown = False
+
+    # -- waiting
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the run's end, on the main thread in slices so that Ctrl-C works.
+
+        Args:
+            timeout_s: longest wait, seconds; None: for ever.
+
+        Returns:
+            Whether the run is over.
+
+        Raises:
+            EngineDeadlockError: FB406, called inside a node.
+            KeyboardInterrupt: the wait was interrupted; the run was cancelled.
+        """
+        refuse_inside_firing("run.wait()")
+        execution = self._execution
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            while not execution.done.is_set():
+                execution.engine.main_queue.serve()
+                left_s = SLICE_S if deadline is None else min(SLICE_S, deadline - time.monotonic())
+                if left_s <= 0:
+                    return False
+                execution.done.wait(left_s)
+        except KeyboardInterrupt:
+            self._cancel_and_settle()
+            message = f"Interrupted: run {self.id[:4]} of {self.flow} was cancelled"
+            raise RunInterrupt(message) from None
+        return True
+
+    async def _wait_on_loop(self) -> None:
+        refuse_inside_firing("await run")
+        execution = self._execution
+        loop = asyncio.get_running_loop()
+        is_over = asyncio.Event()
+        execution.on_done(lambda: _call_on(loop, is_over.set))
+        is_main = threading.current_thread() is threading.main_thread()
+        try:
+            while not execution.done.is_set():
+                if is_main:
+                    execution.engine.main_queue.serve()
+                try:
+                    await asyncio.wait_for(is_over.wait(), SLICE_S)
+                except TimeoutError:
+                    continue
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            # An interrupted cell: IPython cancels what it awaits.
+            self._cancel_and_settle()
+            raise
+
+    def _cancel_and_settle(self) -> None:
+        self._execution.cancel()
+        self._execution.done.wait(2 * GRACE_S)
+
+    def __await__(self) -> Generator[Any, None, Run]:
+        """Wait for the end.
+
+        Raises:
+            FlowFailedError: FB401, a node failed; everything that did not depend on it was finished.
+        """
+        yield from self._wait_on_loop().__await__()
+        self.raise_errors()
+        return self
+
+    def cancel(self) -> None:
+        """Start nothing more; ask what fires to end, and give up what does not answer."""
+        self._execution.cancel()
+
+    def events(self) -> Iterator[Event]:
+        """Yield what happens, from the beginning, until the run is over."""
+        if self._events is None:
+            return
+        try:
+            while (event := self._events.get()) is not None:
+                yield event
+                if isinstance(event, RunFinished):
+                    return
+        finally:
+            self._events.close()
+
+    # -- what came out
+
+    @property
+    def status(self) -> RunStatus:
+        """running, ok, failed or cancelled."""
+        return self._execution.status
+
+    @property
+    def recomputed(self) -> list[str]:
+        """Ids of the nodes that fired, in the order in which they ended."""
+        return list(self._execution.recomputed)
+
+    @property
+    def errors(self) -> list[ErrorPacket]:
+        """One packet per failed node."""
+        return [entry.error for entry in self._execution.decisions.values() if entry.error is not None]
+
+    @property
+    def node_ids(self) -> tuple[str, ...]:
+        """The nodes that the run covers, in topological order."""
+        return self._execution.node_ids
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the value of ``"node"`` (its primary output) or ``"node.port"``.
+
+        Raises:
+            UnknownIdError: a KeyError: the run does not cover that node, or there is no such port.
+            NodeFailedError: FB402, the node failed; its exception is the cause.
+            RunError: FB408, the node did not come to a value.
+        """
+        node_id, _, port = name.partition(".")
+        decision = self._decision(node_id)
+        slot = self._execution.plan.slots[self._execution.plan.index[node_id]]
+        where = f"flow {self.flow!r}, run {self.id[:4]}"
+        if decision is None:
+            raise RunError(
+                f"{node_id!r} has no value yet", code="FB408", where=where, hint="wait for the run: run.wait()"
+            )
+        if decision.error is not None:
+            raise node_failed(decision.error, where) from decision.error.cause
+        if decision.result is None:
+            raise RunError(
+                f"{node_id!r} has no value: {decision.reason}", code="FB408", where=where, hint=_remedy(decision)
+            )
+        ports = [entry.name for entry in slot.node_type.outputs]
+        if port and port not in ports:
+            raise UnknownIdError(f"{node_id!r} has no output {port!r}", where=where, hint=did_you_mean(port, ports))
+        index = ports.index(port) if port else slot.primary
+        if index is None:
+            raise UnknownIdError(
+                f"{node_id!r} has several outputs",
+                where=where,
+                hint="name one: " + ", ".join(f'run["{node_id}.{entry}"]' for entry in ports),
+            )
+        return self._execution.engine.value_for_user(decision.result, index)
+
+    def _decision(self, node_id: str) -> Decision | None:
+        if node_id not in self._execution.node_ids:
+            raise UnknownIdError(
+                f"the run does not cover {node_id!r}",
+                where=f"flow {self.flow!r}, run {self.id[:4]}",
+                hint=did_you_mean(node_id, self._execution.node_ids),
+                node=node_id,
+            )
+        return self._execution.decisions.get(node_id)
+
+    def explain(self, node_id: str) -> str:
+        """Say in words why a node fired or did not."""
+        decision = self._decision(node_id)
+        if decision is None:
+            return f"{node_id} has not been decided yet"
+        if node_id in self._execution.recomputed:
+            verb = "failed" if decision.status == "failed" else "fired"
+            why = self._execution.reasons.get(node_id, decision.reason)
+            return f"{node_id} {verb}: {why}" + (f" ({decision.reason})" if verb == "failed" else "")
+        word = {"ok": "was reused", "skipped": "was skipped", "muted": "is muted"}.get(decision.status, decision.status)
+        return f"{node_id} {word}: {decision.reason.removeprefix('skipped: ')}"
+
+    def raise_errors(self) -> None:
+        """Raise when a node failed.
+
+        Raises:
+            FlowFailedError: FB401; ``.run`` is this run, the first node's exception is the cause.
+        """
+        if self.status != "failed":
+            return
+        failed = [entry for entry in self._execution.decisions.values() if entry.status in ("failed", "unresponsive")]
+        errors = self.errors
+        listed = "; ".join(f"{error.node_id}: {error.message}" for error in errors[:3])
+        what = f"{len(failed)} node{'s' if len(failed) != 1 else ''} failed: {listed}"
+        error = FlowFailedError(
+            what + (" …" if len(errors) > 3 else ""),  # noqa: PLR2004 -- as many as were listed
+            where=f"flow {self.flow!r}, run {self.id[:4]}" + _line_of(errors),
+            hint=errors[0].hint
+            if errors and errors[0].hint
+            else "run.errors lists the failures, run.explain(node) says why",
+            nodes=[error.node_id for error in errors],
+        )
+        error.run = self
+        raise error from (errors[0].cause if errors else None)
+
+    def __repr__(self) -> str:
+        """Show id, flow, status and counts."""
+        counts = self.trace.counts()
+        parts = [f"{counts[word]} {word}" for word in ("ran", "cached", "failed", "skipped") if counts[word]]
+        return f"<run {self.id[:4]} of {self.flow}: {self.status}" + (f", {', '.join(parts)}>" if parts else ">")
+
+
+def node_failed(error: ErrorPacket, where: str) -> NodeFailedError:
+    """Make the exception that reading a failed node's value raises."""
+    line = f", line {error.line} of its code" if error.line else ""
+    return NodeFailedError(
+        f"{error.node_id!r} failed: {error.message}", where=where + line, hint=error.hint, node=error.node_id
+    )
+
+
+def _line_of(errors: list[ErrorPacket]) -> str:
+    if not errors or errors[0].line is None:
+        return ""
+    return f", node {errors[0].node_id!r}, line {errors[0].line}"
+
+
+def _remedy(decision: Decision) -> str:
+    if decision.status == "skipped" and decision.root:
+        return f"look at {decision.root!r} first"
+    return "run the cell that defines it" if decision.status == "waiting" else ""
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, job: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(job)
+    except RuntimeError:
+        return  # the loop was closed meanwhile: nobody waits there any more

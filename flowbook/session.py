@@ -1,0 +1,877 @@
+"""The composition root: what ``fb.Flow`` names, and the only place where the rooms are put together.
+
+A ``Flow`` binds flow data (core) to results and runs (runtime), traces and events (observe), payloads (data) and, in a
+notebook, to whoever shows it. Who shows flows registers a ``Presenter``; nothing else in here knows of notebooks.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+import flowbook
+from flowbook.core.checks import Finding, check
+from flowbook.core.document import canonical_text, dump, from_document, json_names, load, parse, to_document
+from flowbook.core.events import Event
+from flowbook.core.flow_data import FlowData
+from flowbook.core.node_types import NodeType, node_type_of
+from flowbook.core.policies import FlowPolicy
+from flowbook.core.wiring import Wiring, edge_between, resolve
+from flowbook.data.payloads import TablePayloads
+from flowbook.errors import DocumentError, RunError, UnknownIdError, WiringError, did_you_mean
+from flowbook.observe.event_bus import EventBus, Subscription
+from flowbook.observe.traces import Trace
+from flowbook.registry.registry import Registry
+from flowbook.runtime.capture import StreamCapture
+from flowbook.runtime.context import refuse_inside_firing
+from flowbook.runtime.engine import Engine
+from flowbook.runtime.execution import Execution, Request, refuse_loops
+from flowbook.runtime.plan import Plan, compile_plan
+from flowbook.runtime.results import FlowResults, NodeState
+from flowbook.runtime.run import Run
+from flowbook.runtime.staleness import stale_reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowbook.core.events import Stamp, Status
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+NODE_TYPE_ATTRIBUTE = "__flowbook_node_type__"
+#: Canvas and trait changes within this time become one run, seconds.
+COALESCE_S = 0.15
+#: A node whose last firing took longer does not re-run by itself, seconds.
+SELF_RUN_LIMIT_S = 2.0
+
+
+class Presenter(Protocol):
+    """Shows flows; set by the notebook."""
+
+    def run_started(self, flow: Flow, run: Run) -> None:
+        """A run was asked for; its trace can be shown from now on."""
+        ...
+
+    def event(self, flow: Flow, run: Run, event: Event, *, is_private: bool) -> None:
+        """Something happened in a run; called on engine threads, must only enqueue."""
+        ...
+
+    def defined(self, flow: Flow, node_id: str) -> None:
+        """Code defined a node (again)."""
+        ...
+
+    def changed(self, flow: Flow) -> None:
+        """Nodes, edges, settings or code changed."""
+        ...
+
+
+class Session:
+    """Everything one process shares: the engine, the registry, the named flows, the presenter."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.registry = Registry()
+        self.flows: dict[str, Flow] = {}
+        self.presenter: Presenter | None = None
+        #: ``to=`` of every run that names no scope itself; set by the command line.
+        self.default_targets: tuple[str, ...] = ()
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, made at first use."""
+        with self.lock:
+            if self._engine is None:
+                capture = StreamCapture()
+                capture.install()
+                versions = f"flowbook {flowbook.__version__}, polars {metadata.version('polars')}"
+                self._engine = Engine(payloads=TablePayloads(), capture=capture, versions=versions)
+            return self._engine
+
+
+session = Session()
+
+
+def flow(name: str = "main") -> Flow:
+    """Get the flow of that name, making it when there is none, as ``logging.getLogger`` does."""
+    with session.lock:
+        found = session.flows.get(name)
+        if found is None:
+            found = session.flows[name] = Flow(name)
+        return found
+
+
+@overload
+def node(function: FunctionT) -> FunctionT: ...
+@overload
+def node(
+    *, outputs: Sequence[str] | None = None, name: str | None = None, **policy: Any
+) -> Callable[[FunctionT], FunctionT]: ...
+def node(
+    function: FunctionT | None = None, *, outputs: Sequence[str] | None = None, name: str | None = None, **policy: Any
+) -> FunctionT | Callable[[FunctionT], FunctionT]:
+    """Declare a reusable node type; the function stays as it is and can be called.
+
+    Args:
+        function: the function, when used without parentheses.
+        outputs: names of its outputs when it returns a tuple of several.
+        name: id of the type; the function's name when left out.
+        policy: fields of a node's policy: ``retry``, ``timeout_s``, ``kind``, ``cache``, ``on_change``, ``executor`` …
+
+    Raises:
+        DefinitionError: FB101 to FB109, the declaration cannot be read.
+    """
+
+    def declare(function: FunctionT) -> FunctionT:
+        node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
+        setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
+        session.registry.register(node_type)
+        return function
+
+    return declare if function is None else declare(function)
+
+
+def headless_defaults(*, to: Sequence[str] = ()) -> None:
+    """Make ``to`` the target of every run that does not name its own scope; used by ``flowbook run --to``."""
+    session.default_targets = tuple(to)
+
+
+def drain(timeout_s: float | None = None) -> None:
+    """Wait until no run is under way or queued, so that a process or a notebook does not end in the middle of one."""
+    while active := session.engine.active():
+        if not Run(active[0], None).wait(timeout_s):
+            return
+
+
+class Flow:
+    """A flow: nodes, edges, their values, and runs. ``fb.flow(name)`` gets a shared one, ``fb.Flow(name)`` makes one.
+
+    Args:
+        name: shown everywhere; the document's id.
+        policy: how it runs.
+    """
+
+    def __init__(self, name: str = "main", *, policy: FlowPolicy | None = None) -> None:
+        self._data = FlowData(id=name, policy=policy or FlowPolicy())
+        self._results = FlowResults()
+        self._lock = threading.RLock()
+        self._bus = EventBus()
+        self._wiring: Wiring | None = None
+        self._plan: Plan | None = None
+        self._compiled_revision = -1
+        self._last_run: Run | None = None
+        self._self_run: Run | None = None
+        self._moved: builtins.set[str] = builtins.set()
+        self._disarm_self_run: Callable[[], None] | None = None
+
+    # -- what it is
+
+    @property
+    def name(self) -> str:
+        """The flow's name."""
+        return self._data.id
+
+    @property
+    def data(self) -> FlowData:
+        """Nodes, edges and settings as data; for the rooms that draw and store them."""
+        return self._data
+
+    @property
+    def results(self) -> FlowResults:
+        """The present values and states; for the rooms that show them."""
+        return self._results
+
+    @property
+    def last_run(self) -> Run | None:
+        """The run that was asked for last."""
+        return self._last_run
+
+    @property
+    def engine(self) -> Engine:
+        """What runs it."""
+        return session.engine
+
+    @property
+    def wiring(self) -> Wiring:
+        """Every resolved edge, explicit and implicit."""
+        self._compile()
+        assert self._wiring is not None  # noqa: S101 -- set by _compile
+        return self._wiring
+
+    @property
+    def plan(self) -> Plan:
+        """The flow compiled for running."""
+        self._compile()
+        assert self._plan is not None  # noqa: S101 -- set by _compile
+        return self._plan
+
+    def _compile(self) -> None:
+        with self._lock:
+            if self._compiled_revision != self._data.revision:
+                self._wiring = resolve(self._data)
+                self._plan = compile_plan(self._data, self._wiring)
+                self._compiled_revision = self._data.revision
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the ids of the nodes."""
+        return iter(list(self._data.nodes))
+
+    def __len__(self) -> int:
+        """Count the nodes."""
+        return len(self._data.nodes)
+
+    def __contains__(self, node_id: object) -> bool:
+        """Whether there is a node of that id."""
+        return node_id in self._data.nodes
+
+    def __getitem__(self, node_id: str) -> Node:
+        """Return a node.
+
+        Raises:
+            UnknownIdError: a KeyError.
+        """
+        self._data.node(node_id)
+        return Node(self, node_id)
+
+    def __repr__(self) -> str:
+        """Show the name and the number of nodes and edges."""
+        count = len(self._data.nodes)
+        return f"<flow {self.name}: {count} node{'s' if count != 1 else ''}, {len(self.wiring.links)} edges>"
+
+    # -- building
+
+    @overload
+    def node(self, function: FunctionT) -> FunctionT: ...
+    @overload
+    def node(
+        self, *, outputs: Sequence[str] | None = None, name: str | None = None, **policy: Any
+    ) -> Callable[[FunctionT], FunctionT]: ...
+    def node(
+        self,
+        function: FunctionT | None = None,
+        *,
+        outputs: Sequence[str] | None = None,
+        name: str | None = None,
+        **policy: Any,
+    ) -> FunctionT | Callable[[FunctionT], FunctionT]:
+        """Declare a node type and put one node of it, named like the function, into this flow.
+
+        Declaring it again puts the new code in place of the old; edges, settings and position stay. The arguments are
+        those of ``fb.node``.
+        """
+
+        def declare(function: FunctionT) -> FunctionT:
+            node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
+            setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
+            self.define(node_type)
+            return function
+
+        return declare if function is None else declare(function)
+
+    def define(self, node_type: NodeType) -> None:
+        """Put a node type and its node, both of one name, into the flow; used by decorators and cells.
+
+        A node of that name that waits for its code adopts it with edges, settings and position.
+
+        Raises:
+            DuplicateIdError: FB202, a node of that name is made from another type.
+        """
+        with self._edit():
+            node_id = node_type.type_id
+            existing = self._data.nodes.get(node_id)
+            if existing is not None and existing.type_id != node_id:
+                # The id belongs to a node of a reusable type; the function or cell must find another name.
+                self._data._check_new_id(node_id)  # noqa: SLF001 -- raises the flow's own error
+            self._data.set_type(node_type)
+            if existing is None:
+                self._data.add_node(node_id, node_type)
+        if session.presenter is not None:
+            session.presenter.defined(self, node_id)
+
+    def add(self, node_type: Callable[..., Any] | NodeType | str, node_id: str | None = None, /, **values: Any) -> Node:
+        """Add a node.
+
+        Args:
+            node_type: a function declared with ``@fb.node`` (or any function), a node type, or the id of one.
+            node_id: the node's id; the type's when left out.
+            values: a setting's value, or an input port's constant (an edge overrules it).
+
+        Raises:
+            DuplicateIdError, UnknownIdError, DefinitionError, WiringError: nothing was added.
+        """
+        found = self._find_type(node_type)
+        with self._edit():
+            added = self._data.add_node(node_id or found.type_id.rpartition(".")[2], found, values)
+            self._data.types[found.type_id] = found
+        return Node(self, added.id)
+
+    def _find_type(self, node_type: Callable[..., Any] | NodeType | str) -> NodeType:
+        if isinstance(node_type, NodeType):
+            return node_type
+        if isinstance(node_type, str):
+            return self._data.types.get(node_type) or session.registry.get(node_type)
+        declared = getattr(node_type, NODE_TYPE_ATTRIBUTE, None)
+        return declared if isinstance(declared, NodeType) else node_type_of(node_type)
+
+    def connect(self, source: str, target: str) -> None:
+        """Connect ``"node"`` or ``"node.port"`` to ``"node.port"`` (or to ``"node"`` when it has one input).
+
+        Raises:
+            UnknownIdError, WiringError, CycleError: nothing was connected.
+        """
+        with self._edit():
+            self._data.add_edge(edge_between(self._data, source, target))
+
+    def disconnect(self, source: str, target: str) -> None:
+        """Take an edge away; for one that follows from names, a cut is stored so that it stays away.
+
+        Raises:
+            WiringError: FB209, there is no such edge.
+        """
+        with self._edit():
+            source_id, _, _ = source.partition(".")
+            target_id, _, port = target.partition(".")
+            self._data.node(source_id)
+            self._data.node(target_id)
+            links = [
+                link
+                for link in self.wiring.links.values()
+                if link.source == source_id and link.target == target_id and port in ("", link.target_port)
+            ]
+            if not links:
+                feeding = [f"{link.source} → {link.target}.{link.target_port}" for link in self.wiring.links.values()]
+                raise WiringError(
+                    f"no edge goes from {source!r} to {target!r}",
+                    code="FB209",
+                    where=self._data.where,
+                    hint=did_you_mean(f"{source_id} → {target}", feeding),
+                )
+            for link in links:
+                explicit = [
+                    edge
+                    for edge in self._data.edges
+                    if (edge.target, edge.target_port) == (target_id, link.target_port)
+                ]
+                for edge in explicit:
+                    self._data.remove_edge(edge)
+                if not explicit or self._follows_from_names(link.source, link.target, link.target_port):
+                    self._data.add_cut(link.source, link.target, link.target_port)
+
+    def _follows_from_names(self, source: str, target: str, port: str) -> bool:
+        link = resolve(self._data).links.get((target, port))
+        return link is not None and link.is_implicit and link.source == source
+
+    def remove(self, node_id: str) -> None:
+        """Remove a node with its explicit edges and its value."""
+        with self._edit():
+            self._data.remove_node(node_id)
+            self._results.forget(node_id)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a node another id; edges, settings, position and value follow."""
+        with self._edit():
+            node = self._data.node(old)
+            own_type = self._data.types.get(old) if node.type_id == old else None
+            self._data.rename_node(old, new)
+            if own_type is not None and own_type.origin != "stub":
+                self._data.nodes[new].type_id = old  # the code keeps its name until its cell is run under the new one
+            self._results.rename(old, new)
+
+    @contextlib.contextmanager
+    def _edit(self) -> Iterator[None]:
+        with self._lock:
+            before = self._data.revision
+            yield
+            changed = self._data.revision != before
+        if changed:
+            self._changed()
+
+    def _changed(self) -> None:
+        if session.presenter is not None:
+            session.presenter.changed(self)
+
+    def set(self, node_id: str, **values: Any) -> None:
+        """Set settings or constants of a node; its value and those below it turn stale.
+
+        Raises:
+            UnknownIdError, DefinitionError: nothing was set.
+        """
+        with self._edit():
+            node_type = self._data.type_of(node_id)
+            for name, value in values.items():  # all are checked before any is set
+                self._data._checked_value(node_id, node_type, name, value)  # noqa: SLF001 -- the flow's own check
+            for name, value in values.items():
+                self._data.set_value(node_id, name, value)
+
+    def set_policy(self, node_id: str, **policy: Any) -> None:
+        """Override policy fields of one node: ``muted=True``, ``pinned=True``, ``timeout_s=5`` …
+
+        Raises:
+            UnknownIdError, DefinitionError: nothing was set.
+        """
+        with self._edit():
+            self._data.set_policy(node_id, policy)
+
+    # -- looking
+
+    def check(self) -> list[Finding]:
+        """List what is wrong, or will be when somebody needs it; never raises, runs nothing."""
+        return check(self._data, self.wiring, is_given=self._is_given)
+
+    def _is_given(self, node_id: str, port: str) -> bool:
+        if f"{node_id}.{port}" in self._results.given or port in self._results.given:
+            return True
+        entry = self._data.type_of(node_id).input(port)
+        return entry is not None and entry.is_ambient and self.engine.namespace.lookup(port)[0]
+
+    def stale(self) -> dict[str, str]:
+        """Say for every node whose value is no longer current why it is not; runs nothing."""
+        return stale_reasons(self.plan, self._results, self.engine)
+
+    def document(self) -> dict[str, Any]:
+        """Return the flow's document as JSON values (contract of ``.flow.json`` and of ``%%flow`` cells)."""
+        return to_document(self._data)
+
+    def document_text(self) -> str:
+        """Return the document in canonical form: one node or edge a line."""
+        return dump(self._data)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the document with the source of its cell-defined types, atomically.
+
+        Raises:
+            DocumentError: FB305, the file cannot be written; an earlier one is unchanged.
+        """
+        target = Path(path)
+        text = canonical_text(to_document(self._data, types=self._type_sources()))
+        temporary = target.with_name(f".{target.name}.writing")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(target)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise DocumentError(
+                f"{target.name} cannot be written: {error.strerror}",
+                code="FB305",
+                hint="choose a folder that exists and may be written",
+            ) from error
+        return target
+
+    def _type_sources(self) -> list[dict[str, Any]]:
+        used = {node.type_id for node in self._data.nodes.values()}
+        described = {
+            str(entry["id"]): entry for entry in self._data.type_sources if isinstance(entry, dict) and "id" in entry
+        }
+        for type_id in sorted(used):
+            node_type = self._data.types.get(type_id)
+            if node_type is not None and node_type.source and session.registry.find(type_id) is None:
+                described[type_id] = _type_source(node_type)
+        return [described[type_id] for type_id in sorted(described) if type_id in used]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Flow:
+        """Read a ``.flow.json`` file into a new flow. Code in it is compiled when a node first needs it, not here.
+
+        Raises:
+            DocumentError: FB306 the file cannot be read; FB301 to FB304 it is not a document.
+        """
+        source = Path(path)
+        try:
+            text = source.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise DocumentError(
+                f"{source.name} cannot be read: {reason}", code="FB306", hint="give the path of a .flow.json file"
+            ) from error
+        opened = cls(source.name.removesuffix(".json").removesuffix(".flow"))
+        opened.replace_document(text)
+        return opened
+
+    def replace_document(self, text: str) -> None:
+        """Put a document in place of the flow's own; node types that are known keep their code.
+
+        Raises:
+            DocumentError: the flow stays as it was.
+        """
+        incoming = load(text, name=self.name) if not text.strip() else from_document(parse(text), name=self.name)
+        with self._edit():
+            incoming.types = {**self._data.types}
+            for node in incoming.nodes.values():
+                found = session.registry.find(node.type_id)
+                if found is not None and node.type_id not in incoming.types:
+                    incoming.types[node.type_id] = found
+            _compile_lazily(incoming)
+            for node_id in list(self._data.nodes):
+                if node_id not in incoming.nodes:
+                    self._results.forget(node_id)
+            incoming.revision = self._data.revision + 1
+            self._data = incoming
+
+    def observe(self, handler: Callable[[Event], None]) -> Subscription:
+        """Call ``handler`` with every event of every run, on a thread of its own, until the returned one is closed."""
+        return self._bus.observe(handler)
+
+    # -- running
+
+    async def run(
+        self,
+        *,
+        to: str | Sequence[str] | None = None,
+        after: str | Sequence[str] | None = None,
+        only: str | Sequence[str] | None = None,
+        force: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Run what is stale and wait; ``await flow.run()`` in a notebook cell.
+
+        Args:
+            to: these nodes and what they need.
+            after: these nodes and what depends on them; what they need must have a value.
+            only: these nodes alone; what they need must have a value.
+            force: fire even what did not change.
+            settings: ``{"node.setting": value}`` for this run alone.
+            inputs: ``{"port": value}`` or ``{"node.port": value}`` for unconnected inputs; remembered.
+            overrides: ``{"node": value}``: the value stands in for the node, in this run alone.
+
+        Raises:
+            FlowFailedError: FB401, a node failed; everything else was finished. ``.run`` holds the run.
+            FlowbookError: the run cannot begin: a loop, an unknown id.
+        """
+        refuse_inside_firing("flow.run()")
+        return await self.start(
+            to=to, after=after, only=only, force=force, settings=settings, inputs=inputs, overrides=overrides
+        )
+
+    def run_sync(self, *, raise_errors: bool = True, timeout_s: float | None = None, **scope: Any) -> Run:
+        """Run and wait, blocking; the arguments of ``run``, and:
+
+        Args:
+            raise_errors: raise ``FlowFailedError`` when a node failed; False returns the run whatever happened.
+            timeout_s: longest wait, seconds; the run is cancelled then.
+            scope: see ``run``.
+
+        Raises:
+            RunError: FB409, the time was over.
+        """
+        refuse_inside_firing("flow.run_sync()")
+        run = self.start(**scope)
+        if not run.wait(timeout_s):
+            run.cancel()
+            run.wait()
+            raise RunError(
+                f"the run took longer than {timeout_s:g} s and was cancelled",
+                code="FB409",
+                where=self._data.where,
+                hint="raise timeout_s, or use flow.start()",
+            )
+        if raise_errors:
+            run.raise_errors()
+        return run
+
+    def start(
+        self,
+        *,
+        to: str | Sequence[str] | None = None,
+        after: str | Sequence[str] | None = None,
+        only: str | Sequence[str] | None = None,
+        force: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        supersedes: str | None = None,
+    ) -> Run:
+        """Start a run and return at once; ``await run``, ``run.wait(timeout_s=…)``, ``run.cancel()``.
+
+        The arguments are those of ``run``; ``supersedes`` names a node whose earlier firing gives way to this run.
+        """
+        with self._lock:
+            plan = self.plan
+            scope, targets = self._scope(plan, to=to, after=after, only=only)
+            request = Request(
+                scope=scope,
+                targets=targets,
+                force=force,
+                settings=self._run_settings(settings or {}),
+                inputs=self._run_inputs(plan, inputs or {}),
+                overrides=self._run_overrides(overrides or {}),
+            )
+            refuse_loops(plan, scope)
+            if inputs and not request.is_private:
+                self._results.given.update(inputs)
+            return self._submit(plan, request, supersedes=supersedes)
+
+    def _submit(self, plan: Plan, request: Request, *, supersedes: str | None = None, is_shown: bool = True) -> Run:
+        engine = self.engine
+        holder: list[Run] = []
+
+        def sink(event: Event) -> None:
+            trace.take(event)
+            self._bus.publish(event)
+            own_events.publish(event)
+            if session.presenter is not None:
+                session.presenter.event(self, holder[0], event, is_private=request.is_private)
+
+        own_events = EventBus()
+        events = own_events.subscribe()
+        execution = Execution(plan, request, self._results, engine, sink)
+        trace = Trace(self.name, execution.trace_id, engine.payloads.table)
+        run = Run(execution, trace, events)
+        holder.append(run)
+        self._last_run = run
+        if session.presenter is not None and is_shown:
+            session.presenter.run_started(self, run)
+        engine.submit(execution, supersedes=supersedes)
+        return run
+
+    def _scope(
+        self,
+        plan: Plan,
+        *,
+        to: str | Sequence[str] | None,
+        after: str | Sequence[str] | None,
+        only: str | Sequence[str] | None,
+    ) -> tuple[frozenset[int], frozenset[str]]:
+        given = [name for name, value in (("to", to), ("after", after), ("only", only)) if value is not None]
+        if len(given) > 1:
+            raise RunError(
+                f"{' and '.join(given)} cannot be used together",
+                code="FB410",
+                where=self._data.where,
+                hint="use one of them",
+            )
+        if not given and session.default_targets:
+            to = [node_id for node_id in session.default_targets if node_id in self._data.nodes] or None
+        names = _names(to if to is not None else after if after is not None else only)
+        for node_id in names:
+            self._data.node(node_id)
+        if to is not None:
+            return frozenset(plan.upstream(names)), frozenset(names)
+        if after is not None:
+            return frozenset(plan.downstream(names)), frozenset(names)
+        if only is not None:
+            return frozenset(plan.index[node_id] for node_id in names), frozenset(names)
+        return frozenset(range(len(plan.slots))), frozenset()
+
+    def _run_settings(self, settings: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+        found: dict[tuple[str, str], Any] = {}
+        for name, value in settings.items():
+            node_id, _, setting = name.partition(".")
+            spec = self._data.type_of(node_id).setting(setting)
+            if spec is None:
+                known = [f"{node_id}.{entry.name}" for entry in self._data.type_of(node_id).settings]
+                raise UnknownIdError(
+                    f"there is no setting {name!r}",
+                    where=self._data.where,
+                    hint=did_you_mean(name, known) or 'name it "node.setting"',
+                )
+            found[node_id, setting] = spec.checked(value)
+        return found
+
+    def _run_inputs(self, plan: Plan, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        bindings = [(slot.node_id, binding) for slot in plan.slots for binding in slot.bindings]
+        opened = {binding.name for _, binding in bindings if binding.kind == "open"}
+        opened |= {f"{node_id}.{binding.name}" for node_id, binding in bindings if binding.kind == "open"}
+        for name in inputs:
+            if name not in opened:
+                raise UnknownIdError(
+                    f"the flow has no input {name!r}",
+                    where=self._data.where,
+                    hint=did_you_mean(name, opened) or "its inputs are its unconnected ports; it has none",
+                )
+        return dict(inputs)
+
+    def _run_overrides(self, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+        for node_id in overrides:
+            self._data.node(node_id)
+        return dict(overrides)
+
+    # -- running by itself
+
+    def setting_moved(self, node_id: str, name: str, value: Any) -> None:
+        """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick enough."""
+        with self._edit():
+            changed = self._data.set_value(node_id, name, value)
+            if not changed:
+                return
+            self._moved.add(node_id)
+            if self._disarm_self_run is not None:
+                self._disarm_self_run()
+            self._disarm_self_run = self.engine.loop_thread.call_later(
+                COALESCE_S, lambda: self.engine.pool.submit(self._run_moved)
+            )
+
+    def _run_moved(self) -> None:
+        with self._lock:
+            moved, self._moved = {node_id for node_id in self._moved if node_id in self._data.nodes}, builtins.set()
+            plan = self.plan
+            scope = frozenset(index for index in plan.downstream(sorted(moved)) if self._runs_by_itself(plan, index))
+            # A node above that stays stale keeps what is below it stale too.
+            scope = frozenset(index for index in scope if self._can_follow(plan, index, scope, moved))
+            if not scope or (plan.cycle and any(plan.slots[index].node_id in plan.looped for index in scope)):
+                return
+            if self._self_run is not None and self._self_run.status == "running":
+                self._self_run.cancel()  # the latest setting wins
+            self._self_run = self._submit(plan, Request(scope=scope, is_explicit=False), is_shown=False)
+
+    def _runs_by_itself(self, plan: Plan, index: int) -> bool:
+        slot = plan.slots[index]
+        state = self._results.state(slot.node_id)
+        is_quick = state.cost_s is None or state.cost_s <= SELF_RUN_LIMIT_S
+        return state.result is not None and is_quick and slot.policy.on_change == "auto"
+
+    @staticmethod
+    def _can_follow(plan: Plan, index: int, scope: frozenset[int], moved: builtins.set[str]) -> bool:
+        below = plan.downstream(sorted(moved))
+        slot = plan.slots[index]
+        return all(source in scope or source not in below for source in slot.predecessors) or slot.node_id in moved
+
+
+class Node:
+    """One node of a flow, as ``flow["name"]`` gives it."""
+
+    def __init__(self, flow: Flow, node_id: str) -> None:
+        self._flow = flow
+        self.id = node_id
+
+    @property
+    def _state(self) -> NodeState:
+        return self._flow.results.state(self.id)
+
+    @property
+    def value(self) -> Any:
+        """Its present value (the primary output), also when stale.
+
+        Raises:
+            RunError: FB408, it has none yet.
+        """
+        from flowbook.runtime.run import node_failed
+
+        state, where = self._state, f"flow {self._flow.name!r}"
+        plan = self._flow.plan
+        slot = plan.slots[plan.index[self.id]]
+        if state.result is None:
+            if state.error is not None:
+                raise node_failed(state.error, where) from state.error.cause
+            raise RunError(
+                f"{self.id!r} has no value yet", code="FB408", where=where, hint=f'await flow.run(to="{self.id}")'
+            )
+        if slot.primary is None:
+            return {
+                port.name: self._flow.engine.value_for_user(state.result, index)
+                for index, port in enumerate(slot.node_type.outputs)
+            }
+        return self._flow.engine.value_for_user(state.result, slot.primary)
+
+    @property
+    def status(self) -> Status:
+        """idle, queued, running, ok, failed, skipped, muted, unresponsive or waiting."""
+        if self._flow.data.type_of(self.id).function is None:
+            return "waiting"
+        policy = self._flow.plan.slots[self._flow.plan.index[self.id]].policy
+        return "muted" if policy.muted else self._state.status
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """live, cached or stale; None when it has no value."""
+        state = self._state
+        if state.result is None:
+            return None
+        return "stale" if self.id in self._flow.stale() else state.stamp
+
+    @property
+    def reason(self) -> str:
+        """Why it is stale, or why it fired or did not in the last run that covered it."""
+        return self._flow.stale().get(self.id, self._state.reason)
+
+    @property
+    def node_type(self) -> NodeType:
+        """What it is made from."""
+        return self._flow.data.type_of(self.id)
+
+    @property
+    def settings(self) -> MutableMapping[str, Any]:
+        """Its settings by name; setting one turns it and what is below it stale."""
+        return _Settings(self._flow, self.id)
+
+    def traits(self) -> Any:
+        """A ``traitlets.HasTraits`` whose traits are the settings; linked both ways.
+
+        A change through a trait is a person's: the node and those below it re-run by themselves if they are quick.
+        """
+        from flowbook.canvas.setting_traits import traits_of
+
+        return traits_of(self._flow, self.id)
+
+    def __repr__(self) -> str:
+        """Show flow, id, status and stamp."""
+        stamp = self.stamp
+        return f"<node {self.id} of {self._flow.name}: {self.status}{f', {stamp}' if stamp else ''}>"
+
+
+class _Settings(MutableMapping[str, Any]):
+    """A node's settings as a mapping of Python values."""
+
+    def __init__(self, flow: Flow, node_id: str) -> None:
+        self._flow = flow
+        self._node_id = node_id
+
+    def __getitem__(self, name: str) -> Any:
+        data = self._flow.data
+        spec = data.type_of(self._node_id).setting(name)
+        if spec is None:
+            raise KeyError(name)
+        return spec.to_python(data.node(self._node_id).settings.get(name, spec.default))
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._flow.set(self._node_id, **{name: value})
+
+    def __delitem__(self, name: str) -> None:
+        spec = self._flow.data.type_of(self._node_id).setting(name)
+        if spec is None:
+            raise KeyError(name)
+        self._flow.set(self._node_id, **{name: spec.to_python(spec.default)})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([spec.name for spec in self._flow.data.type_of(self._node_id).settings])
+
+    def __len__(self) -> int:
+        return len(self._flow.data.type_of(self._node_id).settings)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def _names(value: str | Sequence[str] | None) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _type_source(node_type: NodeType) -> dict[str, Any]:
+    return json_names(
+        {
+            "id": node_type.type_id,
+            "source": node_type.source,
+            "origin": node_type.origin,
+            "outputs": [port.name for port in node_type.outputs],
+        }
+    )
+
+
+def _compile_lazily(data: FlowData) -> None:
+    """Give nodes whose code is in the document's ``types`` a type that compiles at its first firing."""
+    from flowbook.runtime.source_types import type_from_source
+
+    for entry in data.type_sources:
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] not in data.types:
+            data.types[entry["id"]] = type_from_source(entry)
+
+
+__all__ = ["Flow", "Node", "Presenter", "Session", "drain", "flow", "headless_defaults", "node", "session"]
