@@ -22,6 +22,7 @@ import uuid
 import zoneinfo
 from typing import TYPE_CHECKING, Any, Final
 
+from flowbook.data import sizes
 from flowbook.data.families import family_of
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class _Writer:
         """Feed a table in Arrow's oldest layout, which packs strings in order and so does not depend on history."""
         import polars as pl
 
-        if frame.estimated_size() > self._bytes_left:
+        if sizes.table_bytes(frame) > self._bytes_left:
             raise _NoKeyError
         try:
             # A category's number depends on what else the process has seen; its name does not.

@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.core.interfaces import Handed, PayloadCopy
-from flowbook.data import guards, plans
+from flowbook.data import guards, plans, sizes
 from flowbook.data.families import Family, family_of
 from flowbook.data.kinds import array_label, dtype_label
 from flowbook.errors import DataError
@@ -154,7 +154,7 @@ def _to_array(
         return _Made(guards.read_only_view(data.to_numpy(allow_copy=False)))
     except RuntimeError:  # "copy not allowed"
         array = data.to_numpy()
-    return _copied_array(array, int(data.estimated_size()), why(array))
+    return _copied_array(array, sizes.table_bytes(data), why(array))
 
 
 def _copied_array(array: np.ndarray[Any, Any], source_bytes: int, reason: str) -> _Made:
@@ -210,7 +210,7 @@ def _array_to_series(array: np.ndarray[Any, Any], *, is_own: bool, name: str = "
         series = pl.Series(name, array)
     if not why:
         return _Made(series)
-    size_bytes = int(series.estimated_size())
+    size_bytes = sizes.table_bytes(series)
     return _Made(series, (PayloadCopy(size_bytes, why),) if size_bytes else ())
 
 
@@ -283,10 +283,10 @@ def _readable(array: np.ndarray[Any, Any], name: str, *, is_own: bool) -> tuple[
     what = f"column {name!r}" if name else "the array"
     if np.ma.isMaskedArray(array) and np.ma.getmask(array) is not np.ma.nomask:
         if dtype.kind in "mM":
-            return _readable_times(array.filled("NaT"), what, is_own=is_own)
-        if dtype.kind in "biuf":
+            no_time: Any = np.array("NaT", dtype)[()]
+            return _readable_times(array.filled(no_time), what, is_own=is_own)
+        if dtype.kind not in "cVT":
             return array.astype(dtype.newbyteorder("="), copy=False), "masked values become nulls"
-        return np.ma.filled(array.astype(object), None), "masked values become nulls"
     array = np.asarray(array)
     if dtype.kind in "cV" or dtype.str[1:] in {"f12", "f16"}:
         raise DataError(
@@ -386,8 +386,9 @@ def _from_arrow(table: Any) -> _Made:
             code="FB605",
             hint="give a polars table",
         ) from cause
-    frame = frame.to_frame() if isinstance(frame, pl.Series) else frame
-    size_bytes = int(frame.estimated_size())
+    if isinstance(frame, pl.Series):  # what only streams comes as one column of records
+        frame = frame.struct.unnest() if frame.dtype == pl.Struct else frame.to_frame()
+    size_bytes = sizes.table_bytes(frame)
     library = type(table).__module__.partition(".")[0]
     return _Made(frame, (PayloadCopy(size_bytes, f"from {library} (counted as a copy)"),) if size_bytes else ())
 

@@ -106,14 +106,17 @@ _MEASURED: Final[dict[Family, Callable[[Any], ValueShape]]] = {
 
 
 def dtype_label(dtype: Any) -> str:
-    """Name a polars type shortly: ``int64``, ``datetime Europe/Berlin``, ``list of string``, ``struct of 3``."""
+    """Name a polars type shortly: ``int64``, ``datetime Europe/Berlin``, ``list of string``, ``array 3×4 of int64``."""
     name: str = dtype.base_type().__name__.lower()
     if name == "datetime" and dtype.time_zone:
         return f"datetime {dtype.time_zone}"
     if name == "list":
         return f"list of {dtype_label(dtype.inner)}"
     if name == "array":
-        return f"array of {dtype_label(dtype.inner)}"
+        sizes, inner = "×".join(map(str, dtype.shape)), dtype
+        while isinstance(inner, type(dtype)):
+            inner = inner.inner
+        return f"array {sizes} of {dtype_label(inner)}"
     if name == "struct":
         return f"struct of {len(dtype.fields)}"
     return name

@@ -21,6 +21,8 @@ from flowbook.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import polars as pl
+
 # polars 2.1 shows every scan to the traverser but those of Arrow IPC files; the text of the plan names the first file.
 _IPC_LINE: Final = re.compile(r"^\s*Ipc SCAN \[(?P<first>.*?)(?P<more>, \.\.\. \d+ other sources?)?\]$", re.MULTILINE)
 _HAS_SCHEME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
@@ -97,12 +99,14 @@ def scanned_files(plan: Any) -> tuple[Path, ...]:
     return tuple(sorted(paths))
 
 
-def held_bytes(plan: Any) -> int:
-    """Add up the tables in memory that a lazy table is built on, in bytes; 0 when it only reads files."""
+def held_frames(plan: Any) -> list[pl.DataFrame]:
+    """List the tables in memory that a lazy table is built on; none when it only reads files."""
+    import polars as pl
+
     try:
-        return sum(int(leaf.df.estimated_size()) for leaf in _leaves(plan) if hasattr(leaf, "df"))
+        return [pl.DataFrame._from_pydf(leaf.df) for leaf in _leaves(plan) if hasattr(leaf, "df")]  # noqa: SLF001
     except _failures():
-        return 0
+        return []
 
 
 def _failures() -> tuple[type[BaseException], ...]:

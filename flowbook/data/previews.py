@@ -173,8 +173,7 @@ def _shortened(values: pl.Expr, dtype: Any) -> pl.Expr:
     if dtype == pl.Binary:
         return values.bin.head(_CUT_CHARS)
     if dtype == pl.Array:
-        inner = pl.Array(dtype.inner, dtype.shape[1:]) if len(dtype.shape) > 1 else dtype.inner
-        values, dtype = values.arr.to_list(), pl.List(inner)
+        values, dtype = values.arr.to_list(), pl.List(dtype.inner)
     if dtype == pl.List:
         return values.list.head(_CUT_ITEMS).list.eval(_shortened(pl.element(), dtype.inner))
     return values

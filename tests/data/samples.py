@@ -34,7 +34,7 @@ ARRAYS: dict[str, NDArray[Any]] = {
     "timedelta": np.array([1, -5], dtype="m8[ms]"),
     "hours": np.array([1, -5], dtype="m8[h]"),
     "record": np.array([(1, 2.5), (3, 4.5)], dtype=[("a", "i4"), ("b", "f8")]),
-    "record with times": np.array([(1, 0)], dtype=[("a", "i4"), ("t", "M8[us]")]),
+    "record with times": np.array([(1, 0), (2, 5)], dtype=[("a", "i4"), ("t", "M8[us]")]),
     "record with objects": np.array([(1, "x")], dtype=[("a", "i4"), ("o", "O")]),
     "raw bytes": np.zeros(3, "V5"),
     "big-endian": np.arange(4, dtype=">i4"),

@@ -199,7 +199,7 @@ def test_a_lazy_table_is_handed_out_as_it_is() -> None:
     assert handed(payloads.publish(plan)) is plan
 
 
-Pair = collections.namedtuple("Pair", "left right")  # noqa: PYI024 - the plain kind
+Pair = collections.namedtuple("Pair", "left right")
 
 
 def test_containers_of_arrays_and_frames_are_handed_out_around_views_and_clones() -> None:
