@@ -149,8 +149,8 @@ def line_of_body(raw_cell: str, body: str) -> int:
     first = next((index for index, line in enumerate(lines) if line.strip()), 0)
     if lines[first].lstrip().startswith("%%"):
         return first + 2
-    before, found, _ = raw_cell.partition(body)
-    return max(before.count("\n") + 1, 2) if found and body else 2
+    above = raw_cell.find(body) if body else -1
+    return max(raw_cell.count("\n", 0, above) + 1, 2) if above >= 0 else 2
 
 
 class _CompiledBody:

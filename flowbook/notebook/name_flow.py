@@ -270,14 +270,14 @@ class _Walk(ast.NodeVisitor):
         self.state = _join(self.run_from(ended, node.orelse), *breaks)
 
     def visit_Break(self, _: ast.Break) -> None:
-        if self.breaks:
+        if self.breaks:  # else it stands in no loop, and the compiler will say so
             self.breaks[-1].append(self.state)
-        self.state = None
+            self.state = None
 
     def visit_Continue(self, _: ast.Continue) -> None:
-        if self.continues:
+        if self.continues:  # else it stands in no loop, and the compiler will say so
             self.continues[-1].append(self.state)
-        self.state = None
+            self.state = None
 
     def visit_Raise(self, node: ast.Raise) -> None:
         self.generic_visit(node)

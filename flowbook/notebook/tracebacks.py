@@ -72,7 +72,7 @@ def as_cell_error(error: BaseException, shell: Any, filenames: Collection[str] =
     """
     trim_traceback(error, filenames)
     trace = error.__traceback__
-    if isinstance(error, SyntaxError) and trace is None:
+    if isinstance(error, SyntaxError) and not _ran(trace, filenames):
         lines = shell.SyntaxTB.structured_traceback(type(error), error, [])
     else:
         lines = shell.InteractiveTB.structured_traceback(type(error), error, trace, tb_offset=0)
@@ -89,6 +89,15 @@ def _stand_in(error: SyntaxError) -> CellSyntaxError:
     )
     shown.__cause__ = error
     return shown
+
+
+def _ran(trace: TracebackType | None, filenames: Collection[str]) -> bool:
+    """Tell whether code of a cell was running, rather than being read."""
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename in filenames:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _kept(trace: TracebackType | None, filenames: Collection[str]) -> list[TracebackType]:
