@@ -86,9 +86,10 @@ class _Writer:
             self.piece(tag, encode(value))
         elif cls in _CONTAINERS:
             self._write_container(value, depth)
-        elif isinstance(value, enum.Enum):
-            self.piece("enum", f"{cls.__module__}.{cls.__qualname__}.{value.name}".encode("utf-8", "surrogatepass"))
-            self.write(value.value, depth + 1)
+        elif issubclass(cls, enum.Enum):
+            member: Any = value
+            self.piece("enum", _str_bytes(f"{cls.__module__}.{cls.__qualname__}.{member.name}"))
+            self.write(member.value, depth + 1)
         else:
             self._write_data(value, depth)
 

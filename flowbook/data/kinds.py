@@ -127,4 +127,4 @@ def array_label(dtype: Any) -> str:
     """Name a numpy type shortly: ``float64``, ``datetime64[us]``, ``record of 3``."""
     if dtype.names:
         return f"record of {len(dtype.names)}"
-    return {"U": "str", "S": "bytes", "V": "bytes"}.get(dtype.kind) or str(dtype.name)
+    return {"U": "str", "T": "str", "S": "bytes", "V": "bytes"}.get(dtype.kind) or str(dtype.name)

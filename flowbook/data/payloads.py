@@ -75,7 +75,7 @@ class TablePayloads:
 
         kept = list(rows)
         names = dict.fromkeys(name for row in kept for name in row)
-        return pl.DataFrame([pl.Series(name, _column([row.get(name) for row in kept])) for name in names])
+        return pl.DataFrame({name: pl.Series(_column([row.get(name) for row in kept])) for name in names})
 
 
 def _column(values: list[Any]) -> list[Any]:

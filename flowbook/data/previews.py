@@ -29,6 +29,7 @@ _NAME_CHARS: Final = 32
 # More than a cell shows, so that the cut is seen; less than it would take to notice.
 _CUT_CHARS: Final = 100
 _CUT_ITEMS: Final = 8
+_LARGEST_EXACT: Final = 2**53  # beyond it a browser's numbers are not exact
 
 
 def preview(value: object, *, collect_head: bool = False) -> dict[str, Any] | None:
@@ -69,11 +70,8 @@ def _in_words(value: object) -> dict[str, Any]:
     """Say what a value is when it cannot be shown: its own short text, or its kind and size."""
     try:
         described = shape(value)
-        text = (
-            short_text.spell(value)
-            if described.kind in {"any", "scalar", "callable"}
-            else f"{described.kind} {described.text}"
-        )
+        can_be_spelled = described.kind in {"any", "scalar", "callable"}
+        text = short_text.spell(value) if can_be_spelled else f"{type(value).__name__} {described.text}"
     except Exception:  # a class may break any rule
         text = type(value).__name__
     return {"kind": "text", "text": short_text.few_lines(text.strip())}
@@ -112,7 +110,10 @@ def _preview_plan(plan: Any, *, collect_head: bool) -> dict[str, Any]:
 
 
 def _preview_frame(frame: pl.DataFrame) -> dict[str, Any]:
-    head = frame[:HEAD_ROWS, :MOST_COLUMNS]  # by position: a name like "^a$" would select by pattern
+    import polars as pl
+
+    shown = frame.get_columns()[:MOST_COLUMNS]  # not by name: one like "^a$" would select by pattern
+    head = pl.DataFrame({series.name: series.head(HEAD_ROWS) for series in shown})
     return {**_table(head, frame.width), "height": frame.height}
 
 
@@ -160,7 +161,8 @@ def _cells(series: pl.Series) -> list[str]:
             series = pl.select(_shortened(pl.lit(series), series.dtype)).to_series()
         return [short_text.cell(value) for value in series.to_list()]
     with contextlib.suppress(*unwritable):
-        return [short_text.cell(value) for value in series.cast(pl.String).to_list()]
+        written = series.dt.to_string("polars") if series.dtype == pl.Duration else series.cast(pl.String)
+        return [short_text.cell(value) for value in written.to_list()]
     return ["?"] * len(series)
 
 
@@ -237,7 +239,7 @@ def _spark(values: np.ndarray[Any, Any]) -> list[float]:
 
 def _json_number(value: Any) -> float | int | None:
     plain = value.item()
-    if isinstance(plain, (bool, int)):
+    if isinstance(plain, (bool, int)) and abs(plain) <= _LARGEST_EXACT:
         return int(plain)
     number = float(plain)
     return float(f"{number:.6g}") if math.isfinite(number) else None

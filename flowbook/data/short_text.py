@@ -66,6 +66,8 @@ def cell(value: object, limit: int = CELL_CHARS) -> str:
         return "null"
     if value is True or value is False:
         return str(value).lower()
+    if isinstance(value, datetime.datetime):  # the column's type names the zone
+        value = _datetime(value.replace(tzinfo=None), 0)
     return one_line(value if isinstance(value, str) else spell(value), limit)
 
 
@@ -75,17 +77,17 @@ def spell(value: object, depth: int = 0) -> str:
     writer = _WRITERS.get(cls)
     if writer is not None:
         return writer(value, depth)
-    if isinstance(value, enum.Enum):
-        return f"{cls.__name__}.{value.name}"
+    if issubclass(cls, enum.Enum):
+        return f"{cls.__name__}.{value.name}"  # type: ignore[attr-defined]
     family = family_of(value)
     if family == "callable":
         return _callable(value)
     if cls.__module__ == "numpy" and family in {"scalar", "text"}:
         return spell(value.item(), depth) if type(value.item()) in _WRITERS else cls.__name__  # type: ignore[attr-defined]
-    if isinstance(value, str):
-        return repr(one_line(value))
-    if isinstance(value, tuple) and family == "container":
-        return f"{cls.__name__}{_items(value, depth, '()')}"
+    if issubclass(cls, str):
+        return repr(one_line(value))  # type: ignore[arg-type]
+    if issubclass(cls, tuple):
+        return f"{cls.__name__}{_items(tuple.__iter__(value), depth, '()')}"  # type: ignore[arg-type]
     return _instance(value, depth)
 
 
@@ -118,16 +120,17 @@ def _instance(value: object, depth: int) -> str:
 
 
 def _items(values: Iterable[object], depth: int, brackets: str) -> str:
-    if depth >= _DEEPEST:
+    first = list(itertools.islice(values, _MOST_ITEMS + 1))
+    if first and depth >= _DEEPEST:
         return f"{brackets[0]}…{brackets[1]}"
-    shown = [spell(value, depth + 1) for value in itertools.islice(values, _MOST_ITEMS + 1)]
+    shown = [spell(value, depth + 1) for value in first]
     if len(shown) > _MOST_ITEMS:
         shown[-1] = "…"
     return f"{brackets[0]}{', '.join(shown)}{brackets[1]}"
 
 
 def _dict(value: dict[object, object], depth: int) -> str:
-    if depth >= _DEEPEST:
+    if value and depth >= _DEEPEST:
         return "{…}"
     pairs = list(itertools.islice(value.items(), _MOST_ITEMS + 1))
     shown = [f"{spell(key, depth + 1)}: {spell(item, depth + 1)}" for key, item in pairs[:_MOST_ITEMS]]
@@ -152,7 +155,7 @@ def _timedelta(value: datetime.timedelta, _: int) -> str:
 
 
 def _datetime(value: datetime.datetime, _: int) -> str:
-    return datetime.datetime.isoformat(value, sep=" ")
+    return value.isoformat(sep=" ", timespec="milliseconds" if value.microsecond else "seconds")
 
 
 _WRITERS: Final[dict[type, Callable[[Any, int], str]]] = {
@@ -162,7 +165,7 @@ _WRITERS: Final[dict[type, Callable[[Any, int], str]]] = {
     float: lambda value, _: number(value),
     complex: lambda value, _: f"{number(value.real)}{'' if value.imag < 0 else '+'}{number(value.imag)}j",
     str: lambda value, _: repr(one_line(value)),
-    bytes: lambda value, _: f"{value[:8]!r}" + (f"… {len(value):,} bytes" if len(value) > 8 else ""),
+    bytes: lambda value, _: f"{value[:8]!r}" + "…" * (len(value) > 8),
     bytearray: lambda value, _: f"bytearray of {len(value):,}",
     list: lambda value, depth: _items(value, depth, "[]"),
     tuple: _tuple,

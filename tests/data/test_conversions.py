@@ -93,7 +93,7 @@ def test_a_read_only_array_of_the_notebook_is_shared() -> None:
 WHY_COPIED = {
     "bool": "bool: bytes become bits",
     "str": "str becomes a column of its own",
-    "variable-width str": "StringDType128 becomes a column of its own",
+    "variable-width str": "str becomes a column of its own",
     "bytes": "bytes becomes a column of its own",
     "datetime with NaT": "NaT becomes null",
     "seconds": "datetime64[s] becomes ms",
