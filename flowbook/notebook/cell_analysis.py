@@ -9,6 +9,7 @@ import __future__
 
 import ast
 import builtins
+import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 RESULT = "result"
 
 _FUTURE_FLAGS = sum({getattr(__future__, name).compiler_flag for name in __future__.all_feature_names})
+_LAZY_ANNOTATIONS = __future__.annotations.compiler_flag
 #: Names that IPython adds to the builtins, for a body that is looked at where IPython does not run.
 _IPYTHON_BUILTINS = frozenset({"display", "get_ipython"})
 
@@ -110,7 +112,7 @@ def analyse(body: str, *, filename: str, first_line: int = 2, flags: int = 0) ->
     flags &= _FUTURE_FLAGS
     tree = _parse(body, filename, first_line, flags)
     refuse_statements(tree)
-    names = read_names(tree.body)
+    names = read_names((_without_annotations(tree) if flags & _LAZY_ANNOTATIONS else tree).body)
     kinds = names.bindings
     known = frozenset(dir(builtins)) | _IPYTHON_BUILTINS
     read = {name: line for name, (line, _) in sorted({**names.optional_reads, **names.reads}.items(), key=_second)}
@@ -211,6 +213,21 @@ def _parse(body: str, filename: str, first_line: int, flags: int) -> ast.Module:
         raise
     assert isinstance(tree, ast.Module)  # noqa: S101 - for mypy
     return tree
+
+
+def _without_annotations(tree: ast.Module) -> ast.Module:
+    """Copy ``tree`` without what ``from __future__ import annotations`` keeps from being evaluated."""
+    bare = copy.deepcopy(tree)
+    for part in ast.walk(bare):
+        if isinstance(part, ast.arg):
+            part.annotation = None
+        elif isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+            part.returns = None
+        elif isinstance(part, ast.ClassDef):
+            for inner in ast.walk(part):
+                if isinstance(inner, ast.AnnAssign):
+                    inner.annotation = ast.copy_location(ast.Constant(value=""), inner.annotation)
+    return bare
 
 
 def _annotation_texts(names: NameFlow) -> dict[str, str]:

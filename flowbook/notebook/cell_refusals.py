@@ -63,7 +63,8 @@ def _instead_of_magic(sign: str, word: str) -> str:
 
 
 def _refuse(code: str, what: str, line: int, hint: str, text: str = "") -> NoReturn:
-    raise CellError(what, code=code, where=f"line {line} of the cell", hint=hint, line=line, text=text.strip())
+    where = f"line {line} of the cell"
+    raise CellError(what, code=code, where=where, hint=hint, line=line, text=text.strip()) from None
 
 
 class _Refusals(ast.NodeVisitor):

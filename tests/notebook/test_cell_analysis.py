@@ -1,6 +1,7 @@
 """What a cell's body reads, binds and hands on."""
 
 from __future__ import annotations
+import __future__
 
 import textwrap
 
@@ -339,6 +340,14 @@ def test_annotations_of_variables_are_kept_as_text() -> None:
     analysis = look_at("flights: pl.LazyFrame\nlate: Annotated[pl.DataFrame, 'x'] = flights.collect()")
     assert analysis.annotations == {"flights": "pl.LazyFrame", "late": "Annotated[pl.DataFrame, 'x']"}
     assert analysis.reads == ("flights",)
+
+
+def test_annotations_that_are_not_evaluated_are_no_reads() -> None:
+    body = "def f(a: T) -> R: ...\nclass A:\n    b: S = c\n    def g(self, *d: U): ...\ny: V = 1"
+    assert look_at(body).reads == ("T", "R", "S", "c", "U")
+    analysis = analyse(body, filename="cell.py", flags=__future__.annotations.compiler_flag)
+    assert analysis.reads == ("c",)
+    assert analysis.annotations == {"y": "V"}
 
 
 def test_a_warning_of_the_parser_points_at_the_cells_line() -> None:
