@@ -1,7 +1,7 @@
 """flowbook: a dataflow environment inside Jupyter.
 
-The front door: ``import flowbook as fb``. Everything a user types is here, nothing is decided here; the names are loaded
-when they are first used, so that the import costs next to nothing.
+The front door: ``import flowbook as fb``. Everything a user types is here, nothing is decided here; the names are
+loaded when they are first used, so that the import costs next to nothing.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import dataclasses
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from importlib import metadata
@@ -17,9 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 import flowbook
 from flowbook.core.checks import Finding, check
 from flowbook.core.document import canonical_text, dump, from_document, json_names, load, parse, to_document
-from flowbook.core.events import Event
 from flowbook.core.flow_data import FlowData
-from flowbook.core.node_types import NodeType, node_type_of
+from flowbook.core.node_types import NodeType, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.wiring import Wiring, edge_between, resolve
 from flowbook.data.payloads import TablePayloads
@@ -33,13 +34,14 @@ from flowbook.runtime.engine import Engine
 from flowbook.runtime.execution import Execution, Request, refuse_loops
 from flowbook.runtime.plan import Plan, compile_plan
 from flowbook.runtime.results import FlowResults, NodeState
-from flowbook.runtime.run import Run
+from flowbook.runtime.run import Run, node_failed
+from flowbook.runtime.source_types import type_from_source
 from flowbook.runtime.staleness import stale_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowbook.core.events import Stamp, Status
+    from flowbook.core.events import Event, Stamp, Status
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 NODE_TYPE_ATTRIBUTE = "__flowbook_node_type__"
@@ -60,12 +62,20 @@ class Presenter(Protocol):
         """Something happened in a run; called on engine threads, must only enqueue."""
         ...
 
+    def defining(self, flow: Flow, node_id: str) -> None:
+        """Code is about to define a node; raises when another cell does already."""
+        ...
+
     def defined(self, flow: Flow, node_id: str) -> None:
         """Code defined a node (again)."""
         ...
 
     def changed(self, flow: Flow) -> None:
         """Nodes, edges, settings or code changed."""
+        ...
+
+    def settle(self) -> None:
+        """Show everything there is to show before returning."""
         ...
 
 
@@ -156,6 +166,7 @@ class Flow:
     """
 
     def __init__(self, name: str = "main", *, policy: FlowPolicy | None = None) -> None:
+        _join_notebook()
         self._data = FlowData(id=name, policy=policy or FlowPolicy())
         self._results = FlowResults()
         self._lock = threading.RLock()
@@ -167,6 +178,9 @@ class Flow:
         self._self_run: Run | None = None
         self._moved: builtins.set[str] = builtins.set()
         self._disarm_self_run: Callable[[], None] | None = None
+        self._listeners: list[Callable[[], None]] = []
+        #: Settings as traits, by node id; made when asked for.
+        self.traits: dict[str, Any] = {}
 
     # -- what it is
 
@@ -280,8 +294,10 @@ class Flow:
         Raises:
             DuplicateIdError: FB202, a node of that name is made from another type.
         """
+        node_id = node_type.type_id
+        if session.presenter is not None:
+            session.presenter.defining(self, node_id)
         with self._edit():
-            node_id = node_type.type_id
             existing = self._data.nodes.get(node_id)
             if existing is not None and existing.type_id != node_id:
                 # The id belongs to a node of a reusable type; the function or cell must find another name.
@@ -291,6 +307,21 @@ class Flow:
                 self._data.add_node(node_id, node_type)
         if session.presenter is not None:
             session.presenter.defined(self, node_id)
+
+    def undefine(self, node_id: str) -> None:
+        """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
+        with self._edit():
+            self._data.set_type(stub_type(self._data.node(node_id).type_id))
+
+    def adopt(self, old: str, new: str) -> None:
+        """Let node ``new``, just defined, take the place of ``old``: edges, settings and position follow."""
+        with self._edit():
+            node_type = self._data.type_of(new)
+            self._data.remove_node(new)
+            self._data.rename_node(old, new)
+            self._data.nodes[new].type_id = new
+            self._data.set_type(node_type)
+            self._results.rename(old, new)
 
     def add(self, node_type: Callable[..., Any] | NodeType | str, node_id: str | None = None, /, **values: Any) -> Node:
         """Add a node.
@@ -377,8 +408,11 @@ class Flow:
             node = self._data.node(old)
             own_type = self._data.types.get(old) if node.type_id == old else None
             self._data.rename_node(old, new)
-            if own_type is not None and own_type.origin != "stub":
-                self._data.nodes[new].type_id = old  # the code keeps its name until its cell is run under the new one
+            if own_type is not None:
+                # The node's own code follows it; its cell is told apart by name when it is run again.
+                self._data.set_type(dataclasses.replace(own_type, type_id=new))
+                self._data.nodes[new].type_id = new
+                del self._data.types[old]
             self._results.rename(old, new)
 
     @contextlib.contextmanager
@@ -390,7 +424,13 @@ class Flow:
         if changed:
             self._changed()
 
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call back after every edit that changed something, on the thread that edited."""
+        self._listeners.append(callback)
+
     def _changed(self) -> None:
+        for callback in list(self._listeners):
+            callback()
         if session.presenter is not None:
             session.presenter.changed(self)
 
@@ -408,7 +448,7 @@ class Flow:
                 self._data.set_value(node_id, name, value)
 
     def set_policy(self, node_id: str, **policy: Any) -> None:
-        """Override policy fields of one node: ``muted=True``, ``pinned=True``, ``timeout_s=5`` …
+        """Override policy fields of one node: ``muted=True``, ``pinned=True``, ``timeout_s=5``.
 
         Raises:
             UnknownIdError, DefinitionError: nothing was set.
@@ -550,7 +590,7 @@ class Flow:
         )
 
     def run_sync(self, *, raise_errors: bool = True, timeout_s: float | None = None, **scope: Any) -> Run:
-        """Run and wait, blocking; the arguments of ``run``, and:
+        """Run and wait, blocking. Takes the arguments of ``run``.
 
         Args:
             raise_errors: raise ``FlowFailedError`` when a node failed; False returns the run whatever happened.
@@ -622,7 +662,7 @@ class Flow:
         events = own_events.subscribe()
         execution = Execution(plan, request, self._results, engine, sink)
         trace = Trace(self.name, execution.trace_id, engine.payloads.table)
-        run = Run(execution, trace, events)
+        run = Run(execution, trace, events, settle=_settle)
         holder.append(run)
         self._last_run = run
         if session.presenter is not None and is_shown:
@@ -695,7 +735,7 @@ class Flow:
     # -- running by itself
 
     def setting_moved(self, node_id: str, name: str, value: Any) -> None:
-        """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick enough."""
+        """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
             changed = self._data.set_value(node_id, name, value)
             if not changed:
@@ -751,8 +791,6 @@ class Node:
         Raises:
             RunError: FB408, it has none yet.
         """
-        from flowbook.runtime.run import node_failed
-
         state, where = self._state, f"flow {self._flow.name!r}"
         plan = self._flow.plan
         slot = plan.slots[plan.index[self.id]]
@@ -805,9 +843,9 @@ class Node:
 
         A change through a trait is a person's: the node and those below it re-run by themselves if they are quick.
         """
-        from flowbook.canvas.setting_traits import traits_of
+        from flowbook.canvas.setting_traits import traits_of  # noqa: PLC0415 -- loads traitlets
 
-        return traits_of(self._flow, self.id)
+        return traits_of(self._flow, self.id, self._flow.traits)
 
     def __repr__(self) -> str:
         """Show flow, id, status and stamp."""
@@ -848,6 +886,20 @@ class _Settings(MutableMapping[str, Any]):
         return repr(dict(self))
 
 
+def _join_notebook() -> None:
+    """Making a flow in a notebook loads the extension, so that a forgotten ``%load_ext`` costs nothing."""
+    interactive = sys.modules.get("IPython")
+    shell = interactive.get_ipython() if interactive is not None else None
+    if shell is not None and session.presenter is None:
+        flowbook.load_ipython_extension(shell)
+
+
+def _settle() -> None:
+    """Who waited for a run sees its last state: a headless notebook reads no update after its last cell."""
+    if session.presenter is not None:
+        session.presenter.settle()
+
+
 def _names(value: str | Sequence[str] | None) -> list[str]:
     if value is None:
         return []
@@ -867,8 +919,6 @@ def _type_source(node_type: NodeType) -> dict[str, Any]:
 
 def _compile_lazily(data: FlowData) -> None:
     """Give nodes whose code is in the document's ``types`` a type that compiles at its first firing."""
-    from flowbook.runtime.source_types import type_from_source
-
     for entry in data.type_sources:
         if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] not in data.types:
             data.types[entry["id"]] = type_from_source(entry)

@@ -14,7 +14,7 @@ import enum
 import typing
 from dataclasses import dataclass, replace
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from flowbook.errors import DefinitionError
 
@@ -174,12 +174,10 @@ def value_type_of(default: object) -> str:
 def lookup_name(node: ast.expr, namespace: Mapping[str, Any]) -> object | None:
     """Find what ``a.b.c`` is bound to without evaluating anything but attribute access; None when it is not there."""
     if isinstance(node, ast.Name):
-        found: object = namespace.get(node.id, getattr(builtins, node.id, None))
-        return found
+        return cast("object", namespace.get(node.id, getattr(builtins, node.id, None)))
     if isinstance(node, ast.Attribute):
         owner = lookup_name(node.value, namespace)
-        found = getattr(owner, node.attr, None) if owner is not None else None
-        return found
+        return cast("object", getattr(owner, node.attr, None)) if owner is not None else None
     return None
 
 
@@ -318,7 +316,7 @@ def _union(parts: list[Meaning]) -> Meaning:
         numbers = all(part.value_type in ("int", "float") for part in real)
         setting = next((part.setting for part in real if part.setting), None)
         return Meaning(
-            type="scalar", value_type="float" if numbers else "json", is_optional=is_optional, setting=setting
+            port_type="scalar", value_type="float" if numbers else "json", is_optional=is_optional, setting=setting
         )
     same_type = all(part.port_type == first.port_type for part in real)
     return Meaning(port_type=first.port_type if same_type else "any", is_optional=is_optional)

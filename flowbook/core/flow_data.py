@@ -1,7 +1,7 @@
 """A flow as data: nodes, explicit edges, cuts, and the edits that change them.
 
-Nothing here knows what runs or what is shown. Every edit checks first and then changes, so that a refused edit leaves the
-flow as it was; ``revision`` counts the edits that changed something.
+Nothing here knows what runs or what is shown. Every edit checks first and then changes, so that a refused edit leaves
+the flow as it was; ``revision`` counts the edits that changed something.
 """
 
 from __future__ import annotations

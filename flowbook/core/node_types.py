@@ -68,9 +68,9 @@ class NodeType:
         is_async: the function is a coroutine function and runs on the engine's loop.
         context_name: parameter that receives an ``fb.Context``, or None.
         packet_names: input ports that want the packet, not its payload.
-        is_tuple_result: the function returns its outputs as a tuple in port order (False: as one value, or by attribute).
-        origin: ``"code"`` (decorator), ``"cell"`` (``%%node``), ``"document"`` (``types`` of a document) or ``"stub"``.
-        source: source text, or empty.
+        is_tuple_result: the function returns its outputs as a tuple in port order (False: as one value, or by
+        attribute). origin: ``"code"`` (decorator), ``"cell"`` (``%%node``), ``"document"`` (``types`` of a document)
+        or ``"stub"``. source: source text, or empty.
         filename: where the function is defined, as tracebacks show it.
         first_line: of the function in that file, >= 1.
     """

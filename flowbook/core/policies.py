@@ -56,8 +56,8 @@ class Policy:
         timeout_s: longest time one attempt may take, seconds; None: no limit. In process the thread of an overdue node
             cannot be stopped, only abandoned.
         cache: ``"memory"`` keeps results of earlier settings within the flow's byte budget, ``"off"`` does not.
-        on_change: ``"auto"`` re-runs after a setting was moved, ``"manual"`` only turns stale, ``"once"`` fires only while
-            it has no value.
+        on_change: ``"auto"`` re-runs after a setting was moved, ``"manual"`` only turns stale, ``"once"`` fires only
+            while it has no value.
         executor: ``"thread"``, or ``"main"`` for code that needs the interpreter's main thread.
         priority: among nodes that are ready, the larger goes first.
         muted: does not fire; what depends on it is skipped and says so.

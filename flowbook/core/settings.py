@@ -97,10 +97,10 @@ class SettingSpec:
             except ValueError:
                 return f"is not a {self.value_type}"
             return "" if isinstance(plain, str) else f"is not a {self.value_type}"
-        if isinstance(plain, int | float) and not isinstance(plain, bool):
-            if (self.min is not None and plain < self.min) or (self.max is not None and plain > self.max):
-                return "is out of range"
-        return ""
+        is_number = isinstance(plain, int | float) and not isinstance(plain, bool)
+        is_low = is_number and self.min is not None and plain < self.min
+        is_high = is_number and self.max is not None and plain > self.max
+        return "is out of range" if is_low or is_high else ""
 
     def _hint(self) -> str:
         if self.options:

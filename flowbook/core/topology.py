@@ -1,7 +1,7 @@
 """Order, reachability and loops: pure functions over ids.
 
-Edges are given as ``successors``: a mapping from every id to the ids that read it. All functions are linear in nodes plus
-edges, and none recurses (a chain of 100,000 nodes must not hit Python's recursion limit).
+Edges are given as ``successors``: a mapping from every id to the ids that read it. All functions are linear in nodes
+plus edges, and none recurses (a chain of 100,000 nodes must not hit Python's recursion limit).
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ class Engine:
     def value_for_user(self, result: NodeResult, index: int) -> Any:
         """Hand an output to the user in its annotated form, guarded like for any other consumer.
 
-        A lazy table that was collected comes back as a plan over the collected table: reading it computes nothing again.
+        A lazy table that was collected comes back as a plan over the collected table: reading it computes nothing
+        again.
         """
         value = result.outputs[index]
         collected = result.collected.get(index)

@@ -1,9 +1,9 @@
 """One run of one flow: a plan walked by as many workers as are useful.
 
-Every decision is a transition of the run's state under ``_lock``, made by the thread that has news: a worker that ended a
-firing, the loop when a coroutine ended, a timer, a user who cancels. Node code is never called under the lock. A firing
-that is given up (cancelled, overdue, superseded) is struck from ``_firings``; when its thread comes back later it finds
-itself struck, drops what it brings and ends, so a late result can never overwrite a newer one.
+Every decision is a transition of the run's state under ``_lock``, made by the thread that has news: a worker that
+ended a firing, the loop when a coroutine ended, a timer, a user who cancels. Node code is never called under the lock.
+A firing that is given up (cancelled, overdue, superseded) is struck from ``_firings``; when its thread comes back
+later it finds itself struck, drops what it brings and ends, so a late result can never overwrite a newer one.
 """
 
 from __future__ import annotations

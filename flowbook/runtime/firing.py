@@ -82,6 +82,8 @@ def split_outputs(node_type: NodeType, node_id: str, returned: Any) -> tuple[Any
         DefinitionError: FB110, it returned something else than its outputs say.
     """
     ports = node_type.outputs
+    if node_type.origin == "cell":
+        return tuple(returned[port.name] for port in ports)
     if node_type.is_tuple_result:
         if isinstance(returned, tuple | list) and len(returned) == len(ports):
             return tuple(returned)

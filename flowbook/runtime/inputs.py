@@ -103,7 +103,9 @@ class SlotInputs:
         function = slot.node_type.function
         assert function is not None  # noqa: S101 -- stubs were decided before
         skip = [port.name for port in slot.node_type.inputs] + list(slot.settings)
-        code = engine.code_keys.key(inspect.unwrap(function), extra=environment, skip=skip)
+        # A cell's function is a shell around its compiled body; the body is what counts.
+        body = inspect.unwrap(function) if slot.node_type.origin == "cell" else function
+        code = engine.code_keys.key(body, extra=environment, skip=skip)
         return maker.finish(code, engine.versions)
 
     def _add(self, maker: KeyMaker, binding: Binding, environment: dict[str, object]) -> None:

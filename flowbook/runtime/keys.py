@@ -1,9 +1,9 @@
 """The key of a node: what its value depends on, without reading the value.
 
-A key digests the code (with the helpers, globals and local modules it reaches), the settings, constants and given inputs,
-the keys of what it reads, the size and modification time of files named by a ``Path``, and the versions of flowbook and of
-the table library. Payload bytes between nodes are never read. Two equal keys mean "would compute the same"; two
-different ones are explained in words by comparing their labelled parts.
+A key digests the code (with the helpers, globals and local modules it reaches), the settings, constants and given
+inputs, the keys of what it reads, the size and modification time of files named by a ``Path``, and the versions of
+flowbook and of the table library. Payload bytes between nodes are never read. Two equal keys mean "would compute the
+same"; two different ones are explained in words by comparing their labelled parts.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import threading
 import weakref
+from collections import OrderedDict
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -27,35 +27,45 @@ _SHOWN_CHARS = 40
 
 
 class Identities:
-    """Gives every object a number that is never used again, so that a recycled ``id()`` cannot look like no change."""
+    """Gives every object a number that is never used again, so that a recycled ``id()`` cannot look like no change.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    Objects that cannot be watched (a large list) are kept alive while they are among the last ``kept_count`` asked for;
+    one that fell out gets a new number, which means at most a needless firing.
+    """
+
+    def __init__(self, kept_count: int = 64) -> None:
+        self._kept_count = kept_count
+        self._lock = threading.RLock()
         self._numbers = itertools.count(1)
-        self._known: dict[int, tuple[weakref.ref[Any] | Any, int]] = {}
+        self._watched: dict[int, tuple[weakref.ref[Any], int]] = {}
+        self._kept: OrderedDict[int, tuple[Any, int]] = OrderedDict()
 
     def token(self, value: object) -> str:
         """Return the number of this very object as text."""
+        key = id(value)
         with self._lock:
-            found = self._known.get(id(value))
-            if found is not None and self._is_same(found[0], value):
-                return f"#{found[1]}"
+            watched = self._watched.get(key)
+            if watched is not None and watched[0]() is value:
+                return f"#{watched[1]}"
+            if key in self._kept:  # kept alive, so the id is its own
+                self._kept.move_to_end(key)
+                return f"#{self._kept[key][1]}"
             number = next(self._numbers)
             try:
-                keeper: Any = weakref.ref(value, lambda _ref, key=id(value): self._forget(key, number))  # type: ignore[misc]
+                self._watched[key] = (weakref.ref(value, self._forgetting(key, number)), number)
             except TypeError:
-                keeper = value  # cannot be watched: kept alive, so its id stays its own
-            self._known[id(value)] = (keeper, number)
+                self._kept[key] = (value, number)
+                if len(self._kept) > self._kept_count:
+                    self._kept.popitem(last=False)
             return f"#{number}"
 
-    def _forget(self, key: int, number: int) -> None:
-        found = self._known.get(key)
-        if found is not None and found[1] == number:
-            self._known.pop(key, None)
+    def _forgetting(self, key: int, number: int) -> Callable[[Any], None]:
+        def forget(_gone: Any) -> None:
+            with self._lock:
+                if self._watched.get(key, (None, 0))[1] == number:
+                    del self._watched[key]
 
-    @staticmethod
-    def _is_same(keeper: Any, value: object) -> bool:
-        return (keeper() if isinstance(keeper, weakref.ref) else keeper) is value
+        return forget
 
 
 class KeyMaker:
@@ -166,7 +176,7 @@ def _short(text: str) -> str:
 
 def _stat(path: PurePath) -> tuple[int, int]:
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except OSError:
         return (-1, -1)
     return (found.st_size, found.st_mtime_ns)

@@ -28,8 +28,8 @@ class Binding:
 
     Attributes:
         name: the parameter.
-        kind: ``edge`` (another slot's output), ``constant`` (of the document), ``open`` (the run's inputs, the notebook,
-            the function's default), ``problem`` (reading it is an error).
+        kind: ``edge`` (another slot's output), ``constant`` (of the document), ``open`` (the run's inputs, the
+            notebook, the function's default), ``problem`` (reading it is an error).
         port: the input port; None for a setting that an edge feeds.
         source: slot that gives, for edges.
         output: index among the source's outputs, ``ERROR_INDEX`` for its error port, None when it must be asked at run

@@ -25,8 +25,8 @@ class KeyParts:
     Attributes:
         digest: over all parts, 32 hex digits.
         code: of the function and what it reaches.
-        parts: digests or short texts by label: ``"setting n"``, ``"input flights"``, ``"given path"``, ``"file a.csv"``.
-        shown: short texts of small values, by the same labels.
+        parts: digests or short texts by label: ``"setting n"``, ``"input flights"``, ``"given path"``, ``"file
+        a.csv"``. shown: short texts of small values, by the same labels.
     """
 
     digest: str
@@ -45,6 +45,7 @@ class NodeResult:
         effective_key: what readers put into their own key: ``key`` plus the state of the files that were scanned.
         files: ``(path, size, mtime_ns)`` of files that lazy outputs read.
         collected: tables that lazy outputs turned into, by output index; filled at most once per output.
+        previews: what the canvas shows of an output, by output index; made at most once.
         converted: other forms that consumers asked for, by ``(output index, form)``.
         run_id: the run whose firing made it.
         at: when it was made, seconds since the epoch.
@@ -62,6 +63,7 @@ class NodeResult:
     effective_key: str
     files: tuple[tuple[str, int, int], ...] = ()
     collected: dict[int, Any] = field(default_factory=dict)
+    previews: dict[int, Any] = field(default_factory=dict)
     converted: dict[tuple[int, str], Handed] = field(default_factory=dict)
     run_id: str
     at: float

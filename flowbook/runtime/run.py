@@ -13,7 +13,7 @@ from flowbook.runtime.context import refuse_inside_firing
 from flowbook.runtime.execution import GRACE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from flowbook.core.events import Event, RunStatus
     from flowbook.core.packets import ErrorPacket
@@ -35,7 +35,7 @@ class EventSource(Protocol):
         ...
 
 
-class RunInterrupt(KeyboardInterrupt):  # noqa: N818 -- a KeyboardInterrupt, which Python itself does not call an error
+class RunInterrupt(KeyboardInterrupt):
     """The user interrupted a wait; the run was cancelled. Shown as one line instead of a lock's traceback."""
 
     def _render_traceback_(self) -> list[str]:
@@ -51,8 +51,16 @@ class Run:
         trace: what it did, node by node; ``trace.to_json()``, ``trace.frame()``.
     """
 
-    def __init__(self, execution: Execution, trace: Any, events: EventSource | None = None) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        trace: Any,
+        events: EventSource | None = None,
+        *,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
         self._execution = execution
+        self._settle = settle
         self._events = events
         self.id = execution.trace_id
         self.flow = execution.plan.flow
@@ -89,6 +97,7 @@ class Run:
             self._cancel_and_settle()
             message = f"Interrupted: run {self.id[:4]} of {self.flow} was cancelled"
             raise RunInterrupt(message) from None
+        self._settle()
         return True
 
     async def _wait_on_loop(self) -> None:
@@ -122,6 +131,7 @@ class Run:
             FlowFailedError: FB401, a node failed; everything that did not depend on it was finished.
         """
         yield from self._wait_on_loop().__await__()
+        self._settle()
         self.raise_errors()
         return self
 
@@ -232,7 +242,7 @@ class Run:
         listed = "; ".join(f"{error.node_id}: {error.message}" for error in errors[:3])
         what = f"{len(failed)} node{'s' if len(failed) != 1 else ''} failed: {listed}"
         error = FlowFailedError(
-            what + (" …" if len(errors) > 3 else ""),  # noqa: PLR2004 -- as many as were listed
+            what + (" …" if len(errors) > 3 else ""),
             where=f"flow {self.flow!r}, run {self.id[:4]}" + _line_of(errors),
             hint=errors[0].hint
             if errors and errors[0].hint

@@ -1,8 +1,8 @@
 """Who may go next: a state machine over integer slots that runs nothing.
 
-A slot is *waiting* until every slot it reads has been finished, then *ready*, then *taken*, then *finished*. Among ready
-slots the one with the longest remaining path goes first (it decides when the run can end), then the larger priority,
-then plan order, so that the same flow is always run in the same order when one worker runs it.
+A slot is *waiting* until every slot it reads has been finished, then *ready*, then *taken*, then *finished*. Among
+ready slots the one with the longest remaining path goes first (it decides when the run can end), then the larger
+priority, then plan order, so that the same flow is always run in the same order when one worker runs it.
 """
 
 from __future__ import annotations

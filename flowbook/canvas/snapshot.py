@@ -1,0 +1,349 @@
+"""A flow as the canvas bundle: nodes with their ports, settings, values and reasons; edges; positions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import inspect
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from flowbook.canvas.cards import card_size
+from flowbook.canvas.layout import Box, layered_layout
+from flowbook.core.document import json_names, to_document
+
+if TYPE_CHECKING:
+    from flowbook.canvas.protocol import Canvas, Card
+    from flowbook.core.flow_data import FlowData
+    from flowbook.core.node_types import NodeType
+    from flowbook.core.packets import ErrorPacket
+    from flowbook.core.settings import SettingSpec
+    from flowbook.core.wiring import Wiring
+    from flowbook.runtime.engine import Engine
+    from flowbook.runtime.plan import Binding, Plan
+    from flowbook.runtime.results import FlowResults, NodeResult
+    from flowbook.runtime.run import Run
+
+FORMAT = "1"
+#: Id of the small source that stands for a notebook value or a flow input.
+SOURCE_PREFIX = "→ "
+
+
+class FlowView(Protocol):
+    """What a snapshot reads of a flow."""
+
+    @property
+    def name(self) -> str:
+        """The flow's name."""
+        ...
+
+    @property
+    def data(self) -> FlowData:
+        """Nodes, edges, settings."""
+        ...
+
+    @property
+    def wiring(self) -> Wiring:
+        """Resolved edges."""
+        ...
+
+    @property
+    def plan(self) -> Plan:
+        """Slots and bindings."""
+        ...
+
+    @property
+    def results(self) -> FlowResults:
+        """Present values."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """Payloads and namespace."""
+        ...
+
+    @property
+    def last_run(self) -> Run | None:
+        """The run asked for last."""
+        ...
+
+    def stale(self) -> dict[str, str]:
+        """Reasons by node."""
+        ...
+
+
+def snapshot(flow: FlowView, *, seq: int = 0) -> Canvas:
+    """Describe a flow for the canvas: what is stored in a notebook, and what is drawn.
+
+    Previews are made at most once per result; nothing is computed that was not computed before.
+    """
+    data, stale = flow.data, flow.stale()
+    cards: list[Any] = [card(flow, node_id, stale=stale) for node_id in data.nodes]
+    edges = _edges(flow)
+    sources, source_edges = _open_sources(flow)
+    cards += sources
+    edges += source_edges
+    positions = _place(flow, cards, edges)
+    for entry in cards:
+        entry["x"], entry["y"] = positions[entry["id"]]
+    run = flow.last_run
+    drawn: dict[str, Any] = {
+        "flowbook": FORMAT,
+        "kind": "canvas",
+        "flow": flow.name,
+        "seq": seq,
+        "runId": run.id if run is not None else None,
+        "at": _timestamp(flow.engine.clock.time()) if run is not None else None,
+        "layoutHash": hashlib.sha256(repr(sorted(positions.items())).encode()).hexdigest()[:12],
+        "document": _without_positions(to_document(data)),
+        "nodes": cards,
+        "edges": edges,
+        "groups": [entry for entry in data.groups if isinstance(entry, dict)],
+        "notes": [entry for entry in data.notes if isinstance(entry, dict)],
+        "run": _run_summary(run),
+    }
+    return cast("Canvas", drawn)
+
+
+def card(flow: FlowView, node_id: str, *, stale: dict[str, str] | None = None) -> Card:
+    """Describe one node: one element of the canvas bundle's ``nodes``."""
+    stale = flow.stale() if stale is None else stale
+    data, node_type = flow.data, flow.data.type_of(node_id)
+    node, state = data.nodes[node_id], flow.results.state(node_id)
+    slot = flow.plan.slots[flow.plan.index[node_id]]
+    is_waiting = node_type.function is None
+    result = state.result
+    entry: dict[str, Any] = {
+        "id": node_id,
+        "typeId": node.type_id,
+        "kind": "waiting" if is_waiting else "node",
+        "doc": node_type.doc,
+        "x": 0,
+        "y": 0,
+        "status": "waiting" if is_waiting else "muted" if slot.policy.muted else state.status,
+        "stamp": None if result is None else "stale" if node_id in stale else _stored(state.stamp),
+        "reason": stale.get(node_id, state.reason) or ("its cell has not run" if is_waiting else ""),
+        "tookS": result.took_s if result is not None else None,
+        "inputs": [
+            {
+                "name": port.name,
+                "type": port.type,
+                "connected": (node_id, port.name) in flow.wiring.links,
+                "required": port.is_required,
+                **({"constant": node.settings[port.name]} if port.name in node.settings else {}),
+            }
+            for port in node_type.inputs
+            if not _is_environment(flow, node_id, port.name)
+        ],
+        "outputs": _outputs(flow, node_id, node_type, result),
+        "settings": [_setting(flow, node_id, spec) for spec in node_type.settings],
+        "preview": _preview(flow, result, slot.primary),
+        "copies": len(result.copies) if result is not None else 0,
+        "copiedBytes": sum(copy.size_bytes for copy in result.copies) if result is not None else 0,
+        "error": _error(state.error),
+        "pinned": slot.policy.pinned,
+        "bypassed": slot.policy.bypassed,
+    }
+    entry["w"], entry["h"] = card_size(cast("Card", entry))
+    return cast("Card", entry)
+
+
+def _outputs(flow: FlowView, node_id: str, node_type: NodeType, result: NodeResult | None) -> list[dict[str, Any]]:
+    read = {link.source_port for link in flow.wiring.links.values() if link.source == node_id}
+    found = []
+    for index, port in enumerate(node_type.outputs):
+        shape = None
+        port_type = port.type
+        if result is not None and index < len(result.outputs):
+            described = flow.engine.payloads.shape(result.collected.get(index, result.outputs[index]))
+            shape = described.text or None
+            port_type = described.kind if port_type == "any" else port_type
+        found.append({"name": port.name, "type": port_type, "connected": port.name in read, "shape": shape})
+    return found
+
+
+def _setting(flow: FlowView, node_id: str, spec: SettingSpec) -> dict[str, Any]:
+    value = flow.data.nodes[node_id].settings.get(spec.name, spec.default)
+    entry: dict[str, Any] = {
+        "name": spec.name,
+        "label": spec.label,
+        "control": spec.control,
+        "value": value,
+        "default": spec.default,
+        "connected": (node_id, spec.name) in flow.wiring.links,
+    }
+    optional = {"min": spec.min, "max": spec.max, "step": spec.step, "options": list(spec.options)}
+    entry.update({key: found for key, found in optional.items() if found not in (None, [])})
+    entry.update({key: text for key, text in (("unit", spec.unit), ("help", spec.help)) if text})
+    return entry
+
+
+def _preview(flow: FlowView, result: NodeResult | None, primary: int | None) -> Any:
+    if result is None or primary is None or primary >= len(result.outputs):
+        return None
+    value = result.collected.get(primary, result.outputs[primary])
+    if flow.engine.payloads.shape(value).is_lazy:
+        return None  # a preview never computes what nobody asked for
+    if primary not in result.previews:
+        result.previews[primary] = flow.engine.payloads.preview(value)
+    return result.previews[primary]
+
+
+def _error(error: ErrorPacket | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {"code": error.code, "message": error.message, "hint": error.hint, "line": error.line}
+
+
+def _edges(flow: FlowView) -> list[dict[str, Any]]:
+    found = []
+    for link in sorted(flow.wiring.links.values(), key=lambda link: (link.target, link.target_port)):
+        source_type = flow.data.type_of(link.source)
+        output = source_type.output(link.source_port) if link.source_port else None
+        result = flow.results.state(link.source).result
+        label = _shape_text(flow, link.source, link.source_port, result)
+        found.append(
+            {
+                "source": link.source,
+                "sourcePort": link.source_port or "",
+                "target": link.target,
+                "targetPort": link.target_port,
+                "implicit": link.is_implicit,
+                "type": _carried_type(flow, link.source, link.source_port, result)
+                or (output.type if output else "any"),
+                "label": label,
+                "copies": 0,
+                "carried": result is not None and flow.results.state(link.target).result is not None,
+            }
+        )
+    return found
+
+
+def _output_index(flow: FlowView, node_id: str, port: str | None) -> int | None:
+    names = [output.name for output in flow.data.type_of(node_id).outputs]
+    return names.index(port) if port in names else None
+
+
+def _shape_text(flow: FlowView, node_id: str, port: str | None, result: NodeResult | None) -> str | None:
+    index = _output_index(flow, node_id, port)
+    if result is None or index is None or index >= len(result.outputs):
+        return None
+    return flow.engine.payloads.shape(result.collected.get(index, result.outputs[index])).text or None
+
+
+def _carried_type(flow: FlowView, node_id: str, port: str | None, result: NodeResult | None) -> str:
+    index = _output_index(flow, node_id, port)
+    if result is None or index is None or index >= len(result.outputs):
+        return ""
+    return flow.engine.payloads.shape(result.outputs[index]).kind
+
+
+def _open_bindings(flow: FlowView) -> list[tuple[str, Binding]]:
+    return [(slot.node_id, binding) for slot in flow.plan.slots for binding in slot.bindings if binding.kind == "open"]
+
+
+def _is_environment(flow: FlowView, node_id: str, name: str) -> bool:
+    """Whether an ambient name is a module, class or function of the notebook: code, not data, and not drawn."""
+    slot = flow.plan.slots[flow.plan.index[node_id]]
+    binding = next((entry for entry in slot.bindings if entry.name == name), None)
+    if binding is None or binding.kind != "open" or binding.port is None or not binding.port.is_ambient:
+        return False
+    found, value = flow.engine.namespace.lookup(name)
+    return found and (inspect.ismodule(value) or inspect.isclass(value) or inspect.isroutine(value))
+
+
+def _open_sources(flow: FlowView) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Draw notebook values and given inputs as small sources, one per name."""
+    cards: dict[str, dict[str, Any]] = {}
+    edges = []
+    for node_id, binding in _open_bindings(flow):
+        found, value, stamp = _open_value(flow, node_id, binding)
+        if not found or _is_environment(flow, node_id, binding.name):
+            continue
+        source_id = SOURCE_PREFIX + binding.name
+        shape = flow.engine.payloads.shape(value)
+        cards.setdefault(source_id, _source_card(source_id, binding.name, shape.kind, shape.text, stamp, value))
+        edges.append(
+            {
+                "source": source_id,
+                "sourcePort": "value",
+                "target": node_id,
+                "targetPort": binding.name,
+                "implicit": True,
+                "type": shape.kind,
+                "label": None,
+                "copies": 0,
+                "carried": flow.results.state(node_id).result is not None,
+            }
+        )
+        for entry in cards.values():
+            entry["w"], entry["h"] = card_size(cast("Card", entry))
+    return list(cards.values()), edges
+
+
+def _open_value(flow: FlowView, node_id: str, binding: Binding) -> tuple[bool, Any, str]:
+    given = flow.results.given
+    for key in (f"{node_id}.{binding.name}", binding.name):
+        if key in given:
+            return True, given[key], "given"
+    if binding.port is not None and binding.port.is_ambient:
+        found, value = flow.engine.namespace.lookup(binding.name)
+        return found, value, "from notebook"
+    return False, None, ""
+
+
+def _source_card(source_id: str, name: str, kind: str, text: str, stamp: str, value: Any) -> dict[str, Any]:
+    is_small = isinstance(value, str | int | float | bool) or value is None
+    return {
+        "id": source_id,
+        "typeId": "",
+        "kind": "input",
+        "doc": "",
+        "x": 0,
+        "y": 0,
+        "status": "ok",
+        "stamp": "from notebook" if stamp == "from notebook" else "recorded",
+        "reason": "" if stamp == "from notebook" else "given to a run",
+        "tookS": None,
+        "inputs": [],
+        "outputs": [
+            {
+                "name": "value",
+                "type": kind,
+                "connected": True,
+                "shape": repr(value)[:24] if is_small else text or type(value).__name__,
+            }
+        ],
+        "settings": [],
+        "preview": None,
+        "copies": 0,
+        "copiedBytes": 0,
+        "error": None,
+        "pinned": False,
+        "bypassed": False,
+        "title": name,
+    }
+
+
+def _place(flow: FlowView, cards: list[dict[str, Any]], edges: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
+    fixed = {node_id: node.position for node_id, node in flow.data.nodes.items() if node.position is not None}
+    boxes = [Box(entry["id"], entry["w"], entry["h"]) for entry in cards]
+    return layered_layout(boxes, [(edge["source"], edge["target"]) for edge in edges], fixed)
+
+
+def _without_positions(document: dict[str, Any]) -> dict[str, Any]:
+    nodes = [{key: value for key, value in entry.items() if key != "position"} for entry in document.get("nodes", [])]
+    return {**document, "nodes": nodes} if nodes else document
+
+
+def _run_summary(run: Run | None) -> dict[str, Any] | None:
+    if run is None or run.trace is None:
+        return None
+    return {"id": run.id, "status": run.status, "tookS": round(run.trace.took_s, 6), **json_names(run.trace.counts())}
+
+
+def _stored(stamp: str | None) -> str | None:
+    return "recorded" if stamp == "live" else stamp
+
+
+def _timestamp(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, tz=dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

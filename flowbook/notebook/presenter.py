@@ -1,0 +1,193 @@
+"""Shows flows in a notebook: decides what appears in which cell, and keeps it true while runs go on."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from flowbook.core.events import NodeFinished, NodeStarted, RunFinished
+from flowbook.notebook.cell_book import Cell, CellBook
+from flowbook.notebook.outputs import CanvasOutput, NodeOutput, RunOutput
+from flowbook.notebook.publisher import Publisher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from flowbook.core.events import Event
+    from flowbook.runtime.run import Run
+    from flowbook.session import Flow
+
+#: Traces that are kept up to date; older runs are over and their outputs final.
+_KEPT_RUNS = 32
+
+
+class NotebookPresenter:
+    """See the module's docstring; fills ``flowbook.session.Presenter``.
+
+    Args:
+        shell: the running shell.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.publisher = Publisher(self._update)
+        self.cell: Cell | None = None
+        self.current_flow = "main"
+        self.flow_of_cell: dict[str, str] = {}
+        self._books: dict[int, CellBook] = {}
+        self._defined_now: list[tuple[Flow, str, bool]] = []
+        self._nodes: dict[tuple[int, str], NodeOutput] = {}
+        self._canvases: dict[int, list[CanvasOutput]] = {}
+        self._runs: dict[str, RunOutput] = {}
+        self._is_quiet = False
+
+    # -- cells come and go
+
+    def cell_starts(self, cell: Cell, deleted_ids: Iterable[str]) -> None:
+        """A cell is about to run; cells deleted since then leave waiting stubs."""
+        self.cell = cell
+        self._defined_now = []
+        deleted = list(deleted_ids)
+        if not deleted:
+            return
+        from flowbook.session import session
+
+        for flow in list(session.flows.values()):
+            for node_id in self.book(flow).drop_cells(deleted):
+                if node_id in flow.data.nodes:
+                    flow.undefine(node_id)
+
+    def cell_ended(self) -> None:
+        """A cell is over: what it no longer defines was renamed or removed."""
+        cell, self.cell = self.cell, None
+        defined, self._defined_now = self._defined_now, []
+        if cell is None or not defined:
+            return
+        flow = defined[0][0]
+        book = self.book(flow)
+        names = [node_id for _, node_id, _ in defined]
+        gone = [node_id for node_id in book.names_of(cell) if node_id not in names]
+        new = [node_id for _, node_id, is_new in defined if is_new]
+        if len(gone) == 1 and len(new) == 1:
+            flow.adopt(gone[0], new[0])
+            book.forget(gone[0])
+        else:
+            for node_id in gone:
+                book.forget(node_id)
+                if node_id in flow.data.nodes:
+                    flow.undefine(node_id)
+
+    def book(self, flow: Flow) -> CellBook:
+        """Return the cells of a flow."""
+        return self._books.setdefault(id(flow), CellBook())
+
+    # -- the session's Presenter
+
+    def defining(self, flow: Flow, node_id: str) -> None:
+        """Code is about to define a node.
+
+        Raises:
+            CellError: FB540, another live cell defines it.
+        """
+        if self.cell is not None:
+            self.book(flow).check(node_id, self.cell)
+            self._defined_now.append((flow, node_id, node_id not in flow.data.nodes))
+
+    def defined(self, flow: Flow, node_id: str) -> None:
+        """Code defined a node: show its card in this cell."""
+        self.current_flow = flow.name
+        if self.cell is None:
+            return
+        self.book(flow).enter(node_id, self.cell)
+        if self.cell.cell_id is not None:
+            self.flow_of_cell[self.cell.cell_id] = flow.name
+        if not self._is_quiet and threading.current_thread() is threading.main_thread():
+            self.show_node(flow, node_id, shows_value=False)
+
+    def run_started(self, flow: Flow, run: Run) -> None:  # noqa: ARG002 -- the Presenter's signature
+        """Show the trace of a run in the cell that asked for it."""
+        if self._is_quiet or self.cell is None or threading.current_thread() is not threading.main_thread():
+            return
+        output = RunOutput(run)
+        run.is_shown = True
+        self._runs[run.id] = output
+        while len(self._runs) > _KEPT_RUNS:
+            self._runs.pop(next(iter(self._runs)))
+        self._display(output)
+
+    def event(self, flow: Flow, run: Run, event: Event, *, is_private: bool) -> None:
+        """Mark what an event changes; called on engine threads."""
+        output = self._runs.get(run.id)
+        if output is not None:
+            self.publisher.mark(output)
+        if is_private:
+            return
+        if isinstance(event, NodeStarted | NodeFinished):
+            self._mark_node(flow, event.node_id)
+        if isinstance(event, RunFinished):
+            self.changed(flow)
+
+    def changed(self, flow: Flow) -> None:
+        """Draw the flow's canvases again."""
+        for canvas in self._canvases.get(id(flow), ()):
+            self.publisher.mark(canvas)
+
+    def settle(self) -> None:
+        """Show everything before returning."""
+        self.publisher.settle()
+
+    # -- showing
+
+    def show_node(self, flow: Flow, node_id: str, *, shows_value: bool) -> None:
+        """Show a node in the cell that runs now; later runs update it there."""
+        output = NodeOutput(flow, node_id, self.shell, shows_value=shows_value)
+        self._nodes[id(flow), node_id] = output
+        self._display(output)
+
+    def show_flow(self, flow: Flow, note: Any = None) -> None:
+        """Show a flow's canvas in the cell that runs now; later edits and runs update it there."""
+        output = CanvasOutput(flow, note) if note is not None else CanvasOutput(flow)
+        self._canvases.setdefault(id(flow), []).append(output)
+        del self._canvases[id(flow)][:-4]
+        self._display(output)
+
+    def renamed(self, flow: Flow, old: str, new: str) -> None:
+        """Let the outputs of a renamed node follow."""
+        output = self._nodes.pop((id(flow), old), None)
+        if output is not None and (id(flow), new) not in self._nodes:
+            output.node_id = new
+            self._nodes[id(flow), new] = output
+
+    def quiet(self) -> _Quiet:
+        """Show neither cards nor traces of their own accord until the block ends."""
+        return _Quiet(self)
+
+    def set_quiet(self, *, is_quiet: bool) -> None:
+        """See ``quiet``."""
+        self._is_quiet = is_quiet
+
+    def _mark_node(self, flow: Flow, node_id: str) -> None:
+        output = self._nodes.get((id(flow), node_id))
+        if output is not None:
+            self.publisher.mark(output)
+
+    def _display(self, output: RunOutput | NodeOutput | CanvasOutput) -> None:
+        data = output.render()
+        if data is not None:
+            self.shell.display_pub.publish(data, {}, transient={"display_id": output.display_id})
+
+    def _update(self, data: dict[str, Any], display_id: str) -> None:
+        self.shell.display_pub.publish(data, {}, transient={"display_id": display_id}, update=True)
+
+
+class _Quiet:
+    def __init__(self, presenter: NotebookPresenter) -> None:
+        self._presenter = presenter
+
+    def __enter__(self) -> None:
+        self._presenter.set_quiet(is_quiet=True)
+
+    def __exit__(self, *_: object) -> None:
+        self._presenter.set_quiet(is_quiet=False)
