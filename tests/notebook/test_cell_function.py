@@ -211,6 +211,17 @@ def test_an_async_cell_names_its_unbound_output_too() -> None:
         asyncio.run(made.function(f=f))
 
 
+def test_a_mistake_of_an_async_cell_stays_what_it_is() -> None:
+    made = cell("y", "if await f():\n    t = 1\ny = t")
+
+    async def f() -> bool:
+        return False
+
+    with pytest.raises(UnboundLocalError) as caught:
+        asyncio.run(made.function(f=f))
+    assert lines_of(caught.value) == [("y", 4)]
+
+
 def test_the_function_says_who_it_is() -> None:
     made = cell("late(k: int = 3)", '"Late flights."\nlate = x * k')
     assert made.function.__name__ == "late"
