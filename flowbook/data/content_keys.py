@@ -141,7 +141,7 @@ class _Writer:
         if isinstance(array, np.ma.MaskedArray):
             self._write_array(np.ma.getmaskarray(array), depth + 1, tag="mask")
             array = np.asarray(array.filled())
-        if array.dtype.hasobject:
+        if array.dtype.hasobject or array.dtype.kind == "T":  # the buffer holds addresses, not content
             self.write(array.tolist(), depth + 1)
         else:
             self.piece("buffer", array.tobytes())
@@ -152,9 +152,13 @@ class _Writer:
 
         if sizes.table_bytes(frame) > self._bytes_left:
             raise _NoKeyError
+        if pl.Object in frame.dtypes:
+            raise _NoKeyError  # their bytes are addresses
         try:
-            # A category's number depends on what else the process has seen; its name does not.
-            packed = frame.rechunk().with_columns(pl.col(pl.Categorical).cast(pl.String))
+            # A category's number depends on what else the process has seen; its name does not. What lies under a
+            # null, and behind the last bit, depends on how the column came about; gathered rows start afresh.
+            named = frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+            packed = named.select(pl.all().gather(pl.int_range(frame.height, eager=True)))
             content = packed.write_ipc_stream(None, compat_level=pl.CompatLevel.oldest()).getvalue()
         except (Exception, pl.exceptions.PanicException) as cause:  # a column that has no bytes
             raise _NoKeyError from cause

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import decimal
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
 
     from flowbook.core.interfaces import Handed, ValueShape
 
-_NUMBERS: Final = frozenset({"int", "float"})
+_COLUMN_TYPES: Final = frozenset(
+    {bool, int, float, str, bytes, datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal}
+)
 
 
 class TablePayloads:
@@ -63,7 +68,7 @@ class TablePayloads:
 
         Columns come in the order in which they first appear, and a column's type depends on the types of its values
         alone: all int → Int64, int and float → Float64, all bool → Boolean, all str → String, dates and times
-        likewise; a column without values is Null; nested or mixed values become JSON text.
+        likewise; a column without values is Null; nested, mixed and other values become text, JSON where they can.
 
         Args:
             rows: mappings from column name to value; a missing name is null.
@@ -75,14 +80,22 @@ class TablePayloads:
 
         kept = list(rows)
         names = dict.fromkeys(name for row in kept for name in row)
-        return pl.DataFrame({name: pl.Series(_column([row.get(name) for row in kept])) for name in names})
+        return pl.DataFrame({name: _column([row.get(name) for row in kept]) for name in names})
 
 
-def _column(values: list[Any]) -> list[Any]:
-    """Bring the values of one column to one type."""
-    types = {type(value).__name__ for value in values if value is not None}
-    if types == _NUMBERS:
-        return [None if value is None else float(value) for value in values]
-    if len(types) <= 1 and not types & {"list", "dict", "tuple", "set"}:
-        return values
-    return [value if value is None or isinstance(value, str) else json.dumps(value, default=str) for value in values]
+def _column(values: list[Any]) -> pl.Series:
+    """Make a column of values of one type; of mixed, nested and unknown ones make text."""
+    import polars as pl
+
+    types = {type(value) for value in values if value is not None}
+    if types == {int, float}:
+        values, types = [None if value is None else float(value) for value in values], {float}
+    if len(types) <= 1 and types <= _COLUMN_TYPES:
+        with contextlib.suppress(Exception):  # too large an integer, times with and without a zone
+            return pl.Series(values)
+    return pl.Series([None if value is None else _as_text(value) for value in values], dtype=pl.String)
+
+
+def _as_text(value: object) -> str:
+    is_json = isinstance(value, (bool, int, float, list, tuple, dict))
+    return json.dumps(value, default=str) if is_json else str(value)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-# polars 2.1 shows every scan to the traverser but those of Arrow IPC files; the text of the plan names the first file.
-_IPC_LINE: Final = re.compile(r"^\s*Ipc SCAN \[(?P<first>.*?)(?P<more>, \.\.\. \d+ other sources?)?\]$", re.MULTILINE)
+# polars 2.1 shows every scan to the traverser but those of Arrow IPC files; the text of the plan names some of those.
+_IPC_LINE: Final = re.compile(r"^\s*Ipc SCAN \[(?P<shown>.*?)(?P<more>, \.\.\. \d+ other sources?)?\]$", re.MULTILINE)
 _HAS_SCHEME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -139,32 +139,47 @@ def _leaves(plan: Any) -> Iterator[Any]:
             yield leaf
 
 
-def _ipc_files(plan: Any, *, holds_memory: bool) -> set[str]:
-    """Name the Arrow IPC files of a plan: all of them, or the first of each scan when that would cost memory.
+def _ipc_files(plan: Any, *, holds_memory: bool) -> Iterator[str]:
+    """Name the Arrow IPC files of a plan.
 
-    The plan's text leaves out all but the first of many files; its serialised form has them all, but would embed
-    every table in memory.
+    Its serialised form has them all, but would embed every table in memory. Where there is one, the plan's text is
+    read, which leaves out all but the first of many files: the files of the same ending beside it then stand for them.
     """
-    scans = list(_IPC_LINE.finditer(plan.explain(optimized=False)))
-    names = {scan["first"] for scan in scans}
-    if any(scan["more"] for scan in scans) and not holds_memory:
+    if not holds_memory:
         buffer = io.BytesIO()
         plan._ldf.serialize_json(buffer)  # noqa: SLF001 - the public method warns that JSON may go away
-        names.update(_sources_in(json.loads(buffer.getvalue())))
-    return names
+        yield from _sources_in(json.loads(buffer.getvalue()))
+        return
+    for scan in _IPC_LINE.finditer(plan.explain(optimized=False)):
+        shown = scan["shown"]
+        yield from [shown] if Path(shown).exists() else shown.split(", ")
+        if scan["more"]:
+            first = Path(shown.partition(", ")[0])
+            yield from map(str, first.parent.glob(f"*{first.suffix}"))
 
 
 def _sources_in(part: Any) -> Iterator[str]:
-    """Find the file names in a serialised plan, and expand the globs among them."""
+    """Find the file names in a serialised plan; globs and folders are expanded as polars would."""
     if isinstance(part, dict):
         sources = part.get("sources")
-        for source in sources.get("Paths", ()) if isinstance(sources, dict) else ():
-            name = source["inner"] if isinstance(source, dict) else source
-            yield from glob.glob(name, recursive=True) if glob.has_magic(name) else (name,)  # noqa: PTH207 - absolute
+        if isinstance(sources, dict):
+            may_match = part.get("unified_scan_args", {}).get("glob", True)
+            for source in sources.get("Paths", ()):
+                name = source["inner"] if isinstance(source, dict) else source
+                yield from _expanded(name) if may_match else (name,)
         part = list(part.values())
     if isinstance(part, list):
         for child in part:
             yield from _sources_in(child)
+
+
+def _expanded(name: str) -> Iterator[str]:
+    if Path(name).is_dir():
+        yield from (str(path) for path in Path(name).rglob("*") if path.is_file())
+    elif glob.has_magic(name):
+        yield from glob.iglob(name, recursive=True)  # noqa: PTH207 - the pattern may begin anywhere
+    else:
+        yield name
 
 
 def _local_path(name: str) -> Path | None:
