@@ -120,7 +120,7 @@ def parse(text: str) -> dict[str, Any]:
             hint=_near(text, line) or "the text must be a JSON object",
             line=line,
             column=column,
-        ) from error
+        ) from None  # the parser's own error says the same in other words
     if not isinstance(document, dict):
         raise DocumentError("the document is not a JSON object", code="FB301", hint='start with {"flowbook": "1"}')
     return document

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowbook.errors import FlowbookError
 from flowbook.notebook.cell_book import Cell
 from flowbook.notebook.ipython_capture import NotebookCapture
 from flowbook.notebook.magics import Magics
 from flowbook.notebook.namespace import NotebookNamespace
 from flowbook.notebook.presenter import NotebookPresenter
+from flowbook.notebook.tracebacks import trim_traceback
 from flowbook.runtime.run import Run
 from flowbook.session import Flow, session
 
@@ -29,9 +31,20 @@ def load(shell: InteractiveShell) -> None:
     _serve_main_thread(shell)
     session.presenter = presenter
     Magics(shell, presenter).register()
+    _let_cells_be_empty(shell)
     _follow_cells(shell, presenter)
     _register_formatters(shell, presenter)
-    _hint_at_nodes(shell)
+    _show_errors_plainly(shell)
+
+
+def _let_cells_be_empty(shell: Any) -> None:
+    """Hand an empty ``%%flow`` or ``%%node`` cell to its magic: IPython would refuse it for having no body."""
+
+    def add_line(lines: list[str]) -> list[str]:
+        is_alone = len(lines) == 1 and lines[0].startswith(("%%flow", "%%node"))
+        return [lines[0].rstrip("\n") + "\n", "\n"] if is_alone else lines
+
+    shell.input_transformers_cleanup.append(add_line)
 
 
 def _serve_main_thread(shell: Any) -> None:
@@ -86,18 +99,23 @@ def _register_formatters(shell: Any, presenter: NotebookPresenter) -> None:
     formatter.for_type(Run, show_run)
 
 
-def _hint_at_nodes(shell: Any) -> None:
-    """A NameError on a node's name says where the value is: node cells keep their names to themselves."""
+def _show_errors_plainly(shell: Any) -> None:
+    """Show flowbook's errors without flowbook's frames, and say on a node's NameError where its value is.
+
+    Names of node cells stay out of the notebook's namespace, so reading one is the first mistake everybody makes.
+    """
     if shell.custom_exceptions:
-        return
+        return  # somebody else's handler; IPython has room for one
 
     def explain(shell: Any, cls: Any, error: Any, trace: Any, tb_offset: int | None = None) -> None:
-        name = getattr(error, "name", None)
-        owner = next((flow for flow in session.flows.values() if name in flow), None)
-        if owner is not None:
-            error.add_note(
-                f'{name!r} is a node of flow {owner.name!r}; its value is fb.flow("{owner.name}")["{name}"].value'
-            )
+        if isinstance(error, NameError):
+            owner = next((flow for flow in session.flows.values() if error.name in flow), None)
+            if owner is not None:
+                value = f'fb.flow("{owner.name}")["{error.name}"].value'
+                error.add_note(f"{error.name!r} is a node of flow {owner.name!r}; its value is {value}")
+        elif not hasattr(error, "_render_traceback_"):
+            trim_traceback(error)
+            trace = error.__traceback__
         shell.showtraceback((cls, error, trace), tb_offset=tb_offset, running_compiled_code=True)
 
-    shell.set_custom_exc((NameError,), explain)
+    shell.set_custom_exc((NameError, FlowbookError), explain)

@@ -38,6 +38,7 @@ class Magics:
         self.shell = shell
         self.presenter = presenter
         self.flow_cells = FlowCells(presenter)
+        self._filenames: list[str] = []
 
     def register(self) -> None:
         """Make the magics known to the shell."""
@@ -66,7 +67,10 @@ class Magics:
             ``--cache memory|off``, ``--on-change auto|manual|once``, ``--executor thread|main``, ``--priority N``,
             ``--muted``, ``--pinned``.
             """
-            self.node(line, cell)
+            try:
+                self.node(line, cell)
+            except (SyntaxError, FlowbookError) as error:
+                raise as_cell_error(error, self.shell, self._filenames) from error.__cause__
 
         return node
 
@@ -93,17 +97,15 @@ class Magics:
         compiler: Any = self.shell.compile
         count = self.shell.execution_count
         filename = compiler.get_code_name(raw, raw, count)
-        try:
-            return build(
-                parsed,
-                body,
-                filename=filename,
-                namespace=self.shell.user_ns,
-                first_line=line_of_body(raw, body),
-                flags=compiler.flags,
-            )
-        except (SyntaxError, FlowbookError) as error:
-            raise as_cell_error(error, self.shell, [filename]) from error.__cause__
+        self._filenames = [filename]
+        return build(
+            parsed,
+            body,
+            filename=filename,
+            namespace=self.shell.user_ns,
+            first_line=line_of_body(raw, body),
+            flags=compiler.flags,
+        )
 
     def _flow_for(self, parsed: NodeLine) -> Flow:
         if parsed.flow is not None:
@@ -127,10 +129,9 @@ class Magics:
 
     def _raise_own_failure(self, run: Run, cell: CellFunction) -> None:
         own = next((error for error in run.errors if error.node_id == cell.name), None)
-        if own is None:
-            return
-        cause = own.cause if own.cause is not None else CellError(own.message, code=own.code, hint=own.hint)
-        raise as_cell_error(cause, self.shell, [cell.filename])
+        if own is not None:
+            cause = own.cause if own.cause is not None else CellError(own.message, code=own.code, hint=own.hint)
+            raise as_cell_error(cause, self.shell, self._filenames)
 
     # -- %%flow and %flow
 
@@ -145,7 +146,10 @@ class Magics:
             The text is the document: nodes with their settings, policy and position, edges, cuts. Empty text is a new
             flow. Code stays in the node cells. Running the cell merges its text with what was edited elsewhere.
             """
-            self.flow_cells.run(parse_flow_line(line, needs_name=True).name or "main", cell)
+            try:
+                self.flow_cells.run(parse_flow_line(line, needs_name=True).name or "main", cell)
+            except FlowbookError as error:
+                raise as_cell_error(error, self.shell) from None
 
         return flow
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import secrets
 from typing import TYPE_CHECKING, Any
 
 from flowbook.canvas.drawing import canvas_svg
-from flowbook.canvas.pages import (
-    canvas_html,
-    canvas_text,
-    card_html,
-    card_text,
-    trace_html,
-    trace_svg,
-    trace_text,
-)
+from flowbook.canvas.drawing import canvas_svg
+from flowbook.canvas.pages import canvas_html, card_html, trace_html
+from flowbook.canvas.plain_text import canvas_text, card_text, trace_text
 from flowbook.canvas.protocol import CANVAS_MIME, NODE_MIME, TRACE_MIME, fit_canvas, fit_trace
 from flowbook.canvas.snapshot import card, snapshot
+from flowbook.canvas.trace_drawing import trace_svg
 from flowbook.notebook.effect_pages import effects_html, effects_text, value_bundle
 
 if TYPE_CHECKING:
@@ -100,11 +96,22 @@ class NodeOutput:
         self.display_id = new_display_id()
         self._shell = shell
         self._formatted: tuple[NodeResult | None, dict[str, Any]] = (None, {})
+        self._shown: tuple[Any, ...] = ()
+
+    @property
+    def is_news(self) -> bool:
+        """Whether there is more to tell than another stamp: those change in the view only, never in the notebook."""
+        return self._shown != self._facts()
+
+    def _facts(self) -> tuple[Any, ...]:
+        state = self.flow.results.state(self.node_id)
+        return (self.node_id, state.status, id(state.result), id(state.error))
 
     def render(self) -> dict[str, Any] | None:
         """Make the node bundle, with the value's own bundle beside it."""
         if self.node_id not in self.flow.data.nodes:
             return None
+        self._shown = self._facts()
         drawn: Any = card(self.flow, self.node_id)
         state = self.flow.results.state(self.node_id)
         result = state.result
@@ -125,7 +132,7 @@ class NodeOutput:
             "status": drawn["status"],
             "stamp": drawn["stamp"],
             "reason": drawn["reason"],
-            "at": drawn_at(result),
+            "at": _made_at(result),
             "key": result.effective_key if result is not None else None,
             "tookS": drawn["tookS"],
         }
@@ -159,10 +166,8 @@ def _shown(result: NodeResult, primary: int | None, names: list[str]) -> Any:
     return {name: result.collected.get(index, result.outputs[index]) for index, name in enumerate(names)}
 
 
-def drawn_at(result: NodeResult | None) -> str | None:
+def _made_at(result: NodeResult | None) -> str | None:
     """When a value was made, ISO 8601 UTC."""
-    import datetime as dt
-
     if result is None:
         return None
     return dt.datetime.fromtimestamp(result.at, tz=dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

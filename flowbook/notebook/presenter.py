@@ -170,7 +170,7 @@ class NotebookPresenter:
 
     def _mark_node(self, flow: Flow, node_id: str) -> None:
         output = self._nodes.get((id(flow), node_id))
-        if output is not None:
+        if output is not None and output.is_news:
             self.publisher.mark(output)
 
     def _display(self, output: RunOutput | NodeOutput | CanvasOutput) -> None:
