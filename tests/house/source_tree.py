@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "flowbook"
@@ -27,6 +29,22 @@ def module_name(path: Path, root: Path) -> str:
 def rooms(package: Path) -> Iterator[Path]:
     """Yield the folders of ``package`` that hold Python, ``package`` itself included."""
     yield from sorted({path.parent for path in modules(package)})
+
+
+def project() -> dict[str, Any]:
+    """Read the ``[project]`` table of pyproject.toml."""
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
+
+
+def distribution(requirement: str) -> str:
+    """Turn ``"jupyter_client>=8.6"`` into ``"jupyter-client"``, the spelling that locks use."""
+    return re.split(r"[\[<>=!~; ]", requirement)[0].lower().replace("_", "-")
+
+
+def distributions(requirements: Iterable[str]) -> set[str]:
+    """Name the packages that requirements ask for, the project's own extras left out."""
+    return {distribution(requirement) for requirement in requirements} - {"flowbook"}
 
 
 def tracked_files(root: Path) -> list[Path]:

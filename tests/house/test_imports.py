@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.house.source_tree import PACKAGE, ROOT, modules
+from tests.house.source_tree import PACKAGE, ROOT, distribution, distributions, modules, project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +106,24 @@ def test_an_import_that_core_may_not_have_is_found(tmp_path: Path, code: str, fo
     path = tmp_path / "planted.py"
     path.write_text(code, encoding="utf-8")
     assert foreign_imports(path, *CORE_MAY_IMPORT) == found
+
+
+def undeclared(imported: set[str], declared: set[str]) -> set[str]:
+    """Name the imports that no declared package brings."""
+    homes = metadata.packages_distributions()
+    return {name for name in imported if not declared & {distribution(home) for home in homes.get(name, [name])}}
+
+
+def test_flowbook_asks_for_what_it_imports() -> None:
+    """What another package happens to bring today may be gone tomorrow."""
+    declared = distributions([*project()["dependencies"], *project()["optional-dependencies"]["charts"]])
+    imported = {name.split(".")[0] for path in modules(PACKAGE) for name in foreign_imports(path, "flowbook")}
+    assert undeclared(imported, declared) == set()
+
+
+def test_an_import_that_nobody_declared_is_found() -> None:
+    """The rule above is able to fail."""
+    assert undeclared({"numpy", "zmq", "nowhere"}, {"numpy", "polars"}) == {"zmq", "nowhere"}
 
 
 def test_importing_flowbook_loads_neither_jupyter_nor_tables() -> None:

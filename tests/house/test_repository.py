@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import flowbook
-from tests.house.source_tree import PACKAGE, ROOT, text_of, tracked_files
+from tests.house.source_tree import PACKAGE, ROOT, distributions, project, text_of, tracked_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +29,7 @@ REGISTRY = re.compile(
 
 def declared_version() -> str:
     """Read the version out of pyproject.toml."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return str(project["version"])
+    return str(project()["version"])
 
 
 def changelog_fault(changelog: str, version: str) -> str | None:
@@ -99,13 +97,8 @@ def test_every_locked_package_has_its_hashes() -> None:
 
 def test_the_lock_holds_what_the_package_asks_for() -> None:
     """Whoever adds a dependency refreshes the lock (``make lock``)."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = [
-        *project["dependencies"],
-        *project["optional-dependencies"]["charts"],
-        *project["optional-dependencies"]["dev"],
-    ]
-    names = {re.split(r"[\[<>=]", text)[0].lower().replace("_", "-") for text in asked} - {"flowbook"}
+    extras = project()["optional-dependencies"]
+    names = distributions([*project()["dependencies"], *extras["charts"], *extras["dev"]])
     lock = (ROOT / "binder" / "requirements.txt").read_text(encoding="utf-8")
     assert names - set(re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)) == set()
 
