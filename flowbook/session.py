@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import flowbook
 from flowbook.core.checks import Finding, check
-from flowbook.core.document import canonical_text, dump, from_document, json_names, load, parse, to_document
+from flowbook.core.document import canonical_text, dump, from_document, load, parse, to_document
 from flowbook.core.flow_data import FlowData
 from flowbook.core.node_types import NodeType, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
@@ -35,7 +35,7 @@ from flowbook.runtime.execution import Execution, Request, refuse_loops
 from flowbook.runtime.plan import Plan, compile_plan
 from flowbook.runtime.results import FlowResults, NodeState
 from flowbook.runtime.run import Run, node_failed
-from flowbook.runtime.source_types import type_from_source
+from flowbook.runtime.source_types import describe_type, type_from_source
 from flowbook.runtime.staleness import stale_reasons
 
 if TYPE_CHECKING:
@@ -509,8 +509,8 @@ class Flow:
         }
         for type_id in sorted(used):
             node_type = self._data.types.get(type_id)
-            if node_type is not None and node_type.source and session.registry.find(type_id) is None:
-                described[type_id] = _type_source(node_type)
+            if node_type is not None and node_type.source and node_type.origin in ("code", "cell"):
+                described[type_id] = describe_type(node_type, self.engine.namespace.lookup)
         return [described[type_id] for type_id in sorted(described) if type_id in used]
 
     @classmethod
@@ -904,17 +904,6 @@ def _names(value: str | Sequence[str] | None) -> list[str]:
     if value is None:
         return []
     return [value] if isinstance(value, str) else list(value)
-
-
-def _type_source(node_type: NodeType) -> dict[str, Any]:
-    return json_names(
-        {
-            "id": node_type.type_id,
-            "source": node_type.source,
-            "origin": node_type.origin,
-            "outputs": [port.name for port in node_type.outputs],
-        }
-    )
 
 
 def _compile_lazily(data: FlowData) -> None:

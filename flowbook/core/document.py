@@ -231,7 +231,7 @@ def _read_node(entry: Any, where: str) -> NodeInstance:
         type_id=reader.get("typeId", str, node_id),
         version=reader.get("version", str, ""),
         settings=dict(reader.get("settings", dict, {})),
-        policy=_read_policy(reader.get("policy", dict, {}), where),
+        policy=read_policy(reader.get("policy", dict, {}), where),
         position=_read_position(reader.entry.get("position"), where),
         extra={key: value for key, value in reader.entry.items() if key not in _NODE_KNOWN},
     )
@@ -273,7 +273,7 @@ def _node(node: NodeInstance) -> dict[str, Any]:
     if node.settings:
         entry["settings"] = node.settings
     if node.policy:
-        entry["policy"] = _policy(node.policy)
+        entry["policy"] = policy_json(node.policy)
     if node.position is not None:
         entry["position"] = {"x": node.position[0], "y": node.position[1]}
     return {**entry, **node.extra}
@@ -286,7 +286,8 @@ def _edge(edge: Edge) -> dict[str, Any]:
     return {**entry, **dict(edge.extra)}
 
 
-def _policy(policy: dict[str, Any]) -> dict[str, Any]:
+def policy_json(policy: dict[str, Any]) -> dict[str, Any]:
+    """Return policy fields in their JSON form."""
     found: dict[str, Any] = {}
     for name, value in policy.items():
         if isinstance(value, Retry):
@@ -296,7 +297,12 @@ def _policy(policy: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _read_policy(entry: dict[str, Any], where: str) -> dict[str, Any]:
+def read_policy(entry: dict[str, Any], where: str) -> dict[str, Any]:
+    """Read policy fields from their JSON form; those of newer versions are kept as they are.
+
+    Raises:
+        DocumentError: FB303, a field cannot take its value.
+    """
     names = {json_name: name for name, json_name in _POLICY_KEYS.items()}
     found: dict[str, Any] = {}
     known: dict[str, Any] = {}

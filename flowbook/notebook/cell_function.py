@@ -184,7 +184,7 @@ class _CompiledBody:
         }
         define = "async def" if analysis.is_async else "def"
         header = f"{define} {outputs.node_name}({', '.join(required)}):  # {magic}"
-        self.text = "\n" * (self.header_line - 1) + header + "\n" + _indented(analysis.body)
+        self.text = "\n" * (self.header_line - 1) + header + "\n" + indented(analysis.body)
         self.variants: dict[frozenset[str], FunctionType] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the analysis, which parsed the same text, has warned
@@ -345,7 +345,7 @@ def _place(node: ast.AST, line: int) -> None:
             setattr(part, name, value)
 
 
-def _indented(body: str) -> str:
+def indented(body: str) -> str:
     """Put one blank before every line, except where a string goes on: there it would change the value."""
     inside: set[int] = set()
     starts: list[int] = []

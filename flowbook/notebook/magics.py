@@ -12,6 +12,7 @@ from flowbook.core.annotations import read_annotation
 from flowbook.core.node_types import NodeType, Port, node_type_of
 from flowbook.errors import CellError, FlowbookError
 from flowbook.notebook.cell_function import CellFunction, build, line_of_body
+from flowbook.notebook.cell_source import function_text
 from flowbook.notebook.flow_cells import FlowCells
 from flowbook.notebook.magic_line import NodeLine, parse_flow_line, parse_node_line
 from flowbook.notebook.tracebacks import as_cell_error
@@ -208,7 +209,7 @@ def node_type_of_cell(cell: CellFunction, line: NodeLine, flow: Flow) -> NodeTyp
         doc=inspect.cleandoc(cell.doc).split("\n\n")[0],
         is_async=cell.is_async,
         origin="cell",
-        source=f"%%node {line.text}\n{cell.source}",
+        source=function_text(cell, line),
         filename=cell.filename,
         first_line=cell.first_line,
     )

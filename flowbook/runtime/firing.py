@@ -87,6 +87,8 @@ def split_outputs(node_type: NodeType, node_id: str, returned: Any) -> tuple[Any
     if node_type.is_tuple_result:
         if isinstance(returned, tuple | list) and len(returned) == len(ports):
             return tuple(returned)
+        if all(hasattr(returned, port.name) for port in ports):
+            return tuple(getattr(returned, port.name) for port in ports)
         names = ", ".join(port.name for port in ports)
         given = f"{len(returned)} values" if isinstance(returned, tuple | list) else f"a {type(returned).__name__}"
         raise DefinitionError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowbook.errors import MissingInputError, RunError
 from flowbook.runtime import firing as firings
+from flowbook.runtime.code_keys import CodeKey
 from flowbook.runtime.keys import KeyMaker
 from flowbook.runtime.plan import ERROR_INDEX
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowbook.core.interfaces import PayloadCopy
+    from flowbook.core.node_types import NodeType
     from flowbook.core.packets import ErrorPacket
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Binding, Plan, Slot
@@ -103,6 +106,8 @@ class SlotInputs:
         function = slot.node_type.function
         assert function is not None  # noqa: S101 -- stubs were decided before
         skip = [port.name for port in slot.node_type.inputs] + list(slot.settings)
+        if slot.node_type.origin == "document":
+            return maker.finish(_source_key(slot.node_type), engine.versions)
         # A cell's function is a shell around its compiled body; the body is what counts.
         body = inspect.unwrap(function) if slot.node_type.origin == "cell" else function
         code = engine.code_keys.key(body, extra=environment, skip=skip)
@@ -225,3 +230,9 @@ class SlotInputs:
         )
         self.copies.extend(handed.copies)
         return handed.value
+
+
+def _source_key(node_type: NodeType) -> CodeKey:
+    """Key a type that a document carries as text: the text holds everything it reaches."""
+    digest = hashlib.blake2b(node_type.source.encode(), digest_size=16).hexdigest()
+    return CodeKey(digest, {f"code of {node_type.type_id}": digest})
