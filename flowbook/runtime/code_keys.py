@@ -155,21 +155,30 @@ def _phrase(label: str, old: CodeKey, new: CodeKey) -> str:
     kind, _, name = label.partition(" ")
     if kind == "unbound":
         return f"{name} is not defined" if label in new.parts else f"{name} is now defined"
+    if kind == "name":
+        return _phrase_of_name(name, old, new)
     if label in old.parts and label in new.parts:
-        if kind == "name":
-            return f"`{name}` is now {_quoted(new.parts[label])}"
         if label in old.shown and label in new.shown:
             return f"{label} {old.shown[label]} → {new.shown[label]}"
         return f"{_quoted(label)} changed"
-    if kind == "name" or (kind == "global" and f"unbound {name}" in {*old.parts, *new.parts}):
-        return ""  # told by what it stands for, or by its being unbound
+    if kind == "global" and f"unbound {name}" in {*old.parts, *new.parts}:
+        return ""  # told by its being unbound
     verb = "reads" if kind in {"global", "closure"} else "uses"
     return f"{'now' if label in new.parts else 'no longer'} {verb} {_quoted(label).removeprefix('code of ')}"
 
 
+def _phrase_of_name(name: str, old: CodeKey, new: CodeKey) -> str:
+    """Say what a name stands for now, unless that has just come or gone and is told by itself."""
+    own = next((label for label in (f"code of helper {name}", f"class {name}") if label in new.parts), "")
+    before, after = old.parts.get(f"name {name}", own), new.parts.get(f"name {name}", own)
+    if not after or (after in new.parts) != (after in old.parts) or (not before and after not in old.parts):
+        return ""
+    return f"`{name}` is now {_quoted(after).removeprefix('code of ')}"
+
+
 def _quoted(label: str) -> str:
     """Mark the name in a label of code: ``code of helper `clean```."""
-    for words in ("code of helper ", "code of ", "class ", "installed "):
+    for words in ("installed module ", "code of helper ", "code of ", "class ", "installed "):
         if label.startswith(words):
             return f"{words}`{label.removeprefix(words)}`"
     return label
