@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.core.interfaces import Handed, PayloadCopy
-from flowbook.data import guards, plans, sizes
+from flowbook.data import foreign_tables, guards, plans, sizes
 from flowbook.data.families import Family, family_of
 from flowbook.data.kinds import array_label, dtype_label
 from flowbook.errors import DataError
@@ -83,7 +83,7 @@ def hand_out(value: object, form: str, *, is_own: bool) -> Handed:
     import polars as pl
 
     try:
-        made = _from_arrow(value) if family == "arrow_table" else _Made(value)
+        made = _from_foreign(value) if family == "arrow_table" else _Made(value)
         return _along(_FORM_OF.get(family, "DataFrame"), form, made, is_own=is_own)
     except pl.exceptions.PanicException as panic:
         raise plans.panic_refused(panic) from panic
@@ -129,11 +129,11 @@ def _series_to_frame(series: Any) -> _Made:
 
 
 def _series_to_array(series: pl.Series) -> _Made:
-    return _to_array(series, series.to_frame(), lambda _: _why_series_copies(series))
+    return _to_array(series, series.to_frame(), lambda array: _why_series_copies(series, array))
 
 
 def _frame_to_array(frame: pl.DataFrame) -> _Made:
-    return _to_array(frame, frame, lambda array: _why_frame_copies(frame, array_label(array.dtype)))
+    return _to_array(frame, frame, lambda array: _why_frame_copies(frame, array))
 
 
 def _to_array(
@@ -151,10 +151,26 @@ def _to_array(
                 column=name,
             )
     try:
-        return _Made(guards.read_only_view(data.to_numpy(allow_copy=False)))
-    except RuntimeError:  # "copy not allowed"
-        array = data.to_numpy()
+        try:
+            return _Made(guards.read_only_view(data.to_numpy(allow_copy=False)))
+        except RuntimeError:  # "copy not allowed"
+            array = data.to_numpy()
+    except (TypeError, pl.exceptions.PolarsError) as cause:
+        raise _no_array_type(columns, cause) from cause
     return _copied_array(array, sizes.table_bytes(data), why(array))
+
+
+def _no_array_type(columns: pl.DataFrame, cause: Exception) -> DataError:
+    """Say which columns stand in the way of one array; numpy and polars name types only, and at length."""
+    by_type = {dtype_label(dtype): name for name, dtype in columns.schema.items()}
+    named = ", ".join(f"{name!r} is {label}" for label, name in list(by_type.items())[:4])
+    why = "have no array type in common" if len(by_type) > 1 else f"cannot become an array ({str(cause)[:120]})"
+    return DataError(
+        f"columns of {len(by_type)} types {why}: {named}",
+        code="FB602",
+        hint="select columns of one kind first, or cast them: pl.col(…).cast(pl.Float64)",
+        columns=list(by_type.values())[:100],
+    )
 
 
 def _copied_array(array: np.ndarray[Any, Any], source_bytes: int, reason: str) -> _Made:
@@ -164,16 +180,14 @@ def _copied_array(array: np.ndarray[Any, Any], source_bytes: int, reason: str) -
     return _Made(array, (PayloadCopy(size_bytes, reason),) if size_bytes else ())
 
 
-def _why_series_copies(series: pl.Series) -> str:
+def _why_series_copies(series: pl.Series, array: np.ndarray[Any, Any]) -> str:
     import polars as pl
 
     dtype = series.dtype
     if dtype == pl.Boolean:
         return f"bool column {series.name!r}: bits become bytes"
-    if not dtype.is_numeric() and dtype.base_type() not in {pl.Date, pl.Datetime, pl.Duration, pl.Array, pl.Null}:
+    if array.dtype.kind == "O":
         return f"column {series.name!r}: {dtype_label(dtype)} becomes Python objects"
-    if dtype == pl.Decimal:
-        return f"column {series.name!r}: decimal becomes Python objects"
     if series.null_count():
         return f"nulls in column {series.name!r}"
     if dtype == pl.Date:
@@ -183,15 +197,16 @@ def _why_series_copies(series: pl.Series) -> str:
     return f"column {series.name!r}: {dtype_label(dtype)} lies differently in numpy"
 
 
-def _why_frame_copies(frame: pl.DataFrame, target: str) -> str:
+def _why_frame_copies(frame: pl.DataFrame, array: np.ndarray[Any, Any]) -> str:
     types = list(dict.fromkeys(dtype_label(dtype) for dtype in frame.dtypes))
     if len(types) > 1:
-        return f"columns of {len(types)} types ({', '.join(types[:3])}{' …' if len(types) > 3 else ''}) become {target}"
+        named = ", ".join(types[:3]) + (" …" if len(types) > 3 else "")
+        return f"columns of {len(types)} types ({named}) become {array_label(array.dtype)}"
     if frame.width == 1 or not frame.dtypes[0].is_numeric():
-        return _why_series_copies(frame.to_series(0))
+        return _why_series_copies(frame.to_series(0), array)
     for series in frame:
         if series.null_count() or series.n_chunks() > 1:
-            return _why_series_copies(series)
+            return _why_series_copies(series, array)
     return "columns lie apart in memory"
 
 
@@ -371,26 +386,12 @@ def _object_series(array: np.ndarray[Any, Any], name: str) -> pl.Series:
     return series
 
 
-def _from_arrow(table: Any) -> _Made:
-    """Read a table of pandas, pyarrow, … through the Arrow interface.
-
-    Whether the bytes are shared is up to the other side, so the hop is counted as a copy.
-    """
-    import polars as pl
-
-    try:
-        frame: Any = pl.from_arrow(table)
-    except (Exception, pl.exceptions.PanicException) as cause:  # the stranger's code runs here
-        raise DataError(
-            f"the {type(table).__name__} cannot be read through Arrow: {str(cause)[:200]}",
-            code="FB605",
-            hint="give a polars table",
-        ) from cause
-    if isinstance(frame, pl.Series):  # what only streams comes as one column of records
-        frame = frame.struct.unnest() if frame.dtype == pl.Struct else frame.to_frame()
+def _from_foreign(table: Any) -> _Made:
+    """Read a table of another library; whether it shares its bytes is up to that, so the hop is counted as a copy."""
+    frame = foreign_tables.read(table)
     size_bytes = sizes.table_bytes(frame)
-    library = type(table).__module__.partition(".")[0]
-    return _Made(frame, (PayloadCopy(size_bytes, f"from {library} (counted as a copy)"),) if size_bytes else ())
+    reason = f"from {foreign_tables.library(table)} (counted as a copy)"
+    return _Made(frame, (PayloadCopy(size_bytes, reason),) if size_bytes else ())
 
 
 def _objects_refused(name: str) -> DataError:

@@ -26,6 +26,7 @@ import itertools
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from flowbook.data import foreign_tables
 from flowbook.data.families import Family, family_of
 
 if TYPE_CHECKING:
@@ -146,16 +147,6 @@ def _clone(frame: Any) -> Any:
     return frame.clone()
 
 
-def _isolate_foreign(table: Any) -> Any:
-    """Share a pandas object lazily where pandas copies on write; other Arrow tables cannot be changed."""
-    if type(table).__module__.partition(".")[0] != "pandas":
-        return table
-    version = str(getattr(sys.modules.get("pandas"), "__version__", "0"))
-
-    copies_on_write = int(version.partition(".")[0]) >= 3  # the first version that always does
-    return table.copy(deep=False) if copies_on_write else table
-
-
 def _publish_items(container: Any, depth: int = 0) -> Any:
     if depth < _DEEPEST and _holds_guarded(container, depth):
         for item in _items(container):
@@ -215,13 +206,13 @@ _PUBLISH: Final[dict[Family, Callable[[Any], Any]]] = {
     "array": freeze,
     "frame": _clone,
     "series": _clone,
-    "arrow_table": _isolate_foreign,
+    "arrow_table": foreign_tables.isolate,
     "container": _publish_items,
 }
 _ISOLATE: Final[dict[Family, Callable[[Any], Any]]] = {
     "array": read_only_view,
     "frame": _clone,
     "series": _clone,
-    "arrow_table": _isolate_foreign,
+    "arrow_table": foreign_tables.isolate,
     "container": _isolate_items,
 }
