@@ -16,7 +16,7 @@ from flowbook.canvas.looks import UI_FONT
 from flowbook.canvas.markup import Markup, element, joined, one_line
 from flowbook.canvas.pen import Pen
 from flowbook.canvas.routes import Rect
-from flowbook.canvas.svg_cards import card_drawing
+from flowbook.canvas.svg_cards import block_drawing, card_drawing
 from flowbook.canvas.svg_edges import card_rect, edges_drawing
 from flowbook.canvas.wording import counted, duration, run_name, run_words, tally
 
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from flowbook.canvas.protocol import Canvas, Group, Json, Note
 
 GRID_PX = 20
-MARGIN_PX = 28
+MARGIN_PX = 24
 HEADING_PX = 44
+MANY_CARDS = 300
+"""Beyond this many, nodes are drawn as blocks: the drawing would grow too large to keep in a notebook."""
+DOTTED_AREA_PX = 6_000_000
+"""Ground that is larger has no dots: browsers take seconds to draw them."""
 NOTE_WIDTH_PX = 180
 NOTE_LINE_PX = 16
 
@@ -89,11 +93,12 @@ def canvas_drawing(snapshot: Canvas, pen: Pen) -> Drawing:
     groups = [_group(group, rects, pen) for group in snapshot.get("groups", [])]
     notes = [_note(note, pen) for note in snapshot.get("notes", [])]
     lines, labels, lowest = edges_drawing(snapshot["edges"], cards, pen)
+    draw = card_drawing if len(cards) <= MANY_CARDS else block_drawing
     body = [
         *[drawn for drawn, _ in groups],
         lines,
         labels,
-        *[card_drawing(card, pen) for card in sorted(cards.values(), key=lambda card: (card["x"], card["y"]))],
+        *[draw(card, pen) for card in sorted(cards.values(), key=lambda card: (card["x"], card["y"]))],
         *[drawn for drawn, _ in notes],
     ]
     covered = [*rects.values(), *[rect for _, found in groups for rect in found], *[rect for _, rect in notes]]
@@ -117,6 +122,8 @@ def canvas_drawing(snapshot: Canvas, pen: Pen) -> Drawing:
 def _dots(size: tuple[int, int], shift: tuple[float, float], pen: Pen) -> Markup:
     """Draw the dotted grid: round dashes of no length, a row at a time; some viewers would strip a pattern."""
     width, height = size
+    if width * height > DOTTED_AREA_PX:
+        return Markup("")
     first_x, first_y = (offset % GRID_PX or GRID_PX for offset in shift)
     rows = "".join(
         f"M{first_x:g} {first_y + step:g}H{width - 6}" for step in range(0, height - round(first_y) - 4, GRID_PX)

@@ -51,10 +51,9 @@ def edges_drawing(edges: Sequence[Edge], cards: Mapping[str, Card], pen: Pen) ->
     router = Router([] if len(edges) > MANY_EDGES else rects)
     drawn = [edge for edge in edges if edge["source"] in cards and edge["target"] in cards]
     routed = [(edge, _route(edge, cards, router, rects)) for edge in sorted(drawn, key=lambda edge: _span(edge, cards))]
-    lines = [_line(edge, route, pen) for edge, route in routed]
-    labels: list[Markup] = []
-    if len(edges) <= MANY_EDGES:
-        labels = _labels(routed, rects, pen)
+    few = len(edges) <= MANY_EDGES
+    lines = [_line(edge, route, pen, told=few) for edge, route in routed]
+    labels = _labels(routed, rects, pen) if few else []
     bottom = max((y for _, route in routed for _, y in route.points), default=0.0)
     return joined(lines), joined(labels), bottom
 
@@ -73,7 +72,7 @@ def _span(edge: Edge, cards: Mapping[str, Card]) -> tuple[int, int, str, str]:
     return abs(target["x"] - source["x"]), abs(target["y"] - source["y"]), edge["source"], edge["target"]
 
 
-def _line(edge: Edge, route: Route, pen: Pen) -> Markup:
+def _line(edge: Edge, route: Route, pen: Pen, *, told: bool) -> Markup:
     paint = pen.sheet.paint(fill="none", stroke=port_ink(edge.get("type", "any")))
     attributes = {
         "d": route.path(),
@@ -81,7 +80,7 @@ def _line(edge: Edge, route: Route, pen: Pen) -> Markup:
         "stroke-width": 1.75 if edge.get("implicit") else 2.25,
         "stroke-dasharray": None if edge.get("carried") else "5 4",
     }
-    return element("path", attributes, element("title", None, edge_words(edge)))
+    return element("path", attributes, *([element("title", None, edge_words(edge))] if told else []))
 
 
 def _labels(routed: Sequence[tuple[Edge, Route]], rects: Sequence[Rect], pen: Pen) -> list[Markup]:

@@ -60,7 +60,7 @@ def shown_value(value: Json) -> str:
     if isinstance(value, float):
         return f"{value:.7g}"
     if isinstance(value, str):
-        return one_line(value)
+        return one_line(value) or '""'
     return one_line(json.dumps(value, ensure_ascii=False, default=str))
 
 
