@@ -19,7 +19,7 @@ from flowbook.errors import HeadlessError, did_you_mean
 from flowbook.headless.atomic_file import check_writable, write_atomically
 from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE, Interruption
 from flowbook.headless.parameters import inject_parameters, parse_parameters
-from flowbook.headless.report import Report, duration_text, open_report
+from flowbook.headless.report import Report, counted, duration_text, open_report
 from flowbook.headless.scan import cell_tags, numbered_code_cells, read_notebook_cells, running_positions
 from flowbook.headless.sources import is_flow_document, notebook_text, parse_notebook, read_text, without_slow_grammars
 
@@ -287,18 +287,14 @@ def _summary(execution: Execution, report: Report, code: int, took_s: float) -> 
     if code == 3 and execution.kernel_exit_code is not None:
         parts[0] += f" (exit code {execution.kernel_exit_code})"
     if failed_cells:
-        parts.append(f"{_counted(failed_cells, 'cell')} failed")
+        parts.append(f"{counted(failed_cells, 'cell')} failed")
     if failed_nodes:
-        parts.append(f"{_counted(failed_nodes, 'node')} failed")
-    parts.append(f"{_counted(execution.executed_count, 'cell')} run")
+        parts.append(f"{counted(failed_nodes, 'node')} failed")
+    parts.append(f"{counted(execution.executed_count, 'cell')} run")
     if counts["ran"] or counts["cached"]:
-        parts.append(f"{_counted(counts['ran'], 'node')} ran, {counts['cached']} cached")
+        parts.append(f"{counted(counts['ran'], 'node')} ran, {counts['cached']} cached")
     parts.append(duration_text(took_s))
     return " · ".join(parts)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _answer(notebook: NotebookNode) -> str:
