@@ -40,24 +40,31 @@ _PATIENCE_ON_LOOP_S = 1.0  # a coroutine that waits stops every other one
 
 
 class PyplotFigures:
-    """The pyplot figures of all firings of this process; make one and ``install`` it."""
+    """The pyplot figures of all firings of this process: there is one, ``FIGURES``, as there is one pyplot."""
 
     def __init__(self) -> None:
         self._figures: weakref.WeakKeyDictionary[FiringSink, OrderedDict[Any, Any]] = weakref.WeakKeyDictionary()
         self._turn = _Turn()
         self._mapping: _FiguresHere | None = None
         self._finder = _AfterImport(_PYPLOT_STATE, self._put_in_place)
+        self._install_count = 0
 
     def install(self) -> None:
-        """Put the mapping in place, now or when Matplotlib is imported."""
+        """Put the mapping in place, now or when Matplotlib is imported; calls nest."""
+        self._install_count += 1
+        if self._install_count > 1:
+            return
         module = sys.modules.get(_PYPLOT_STATE)
         if module is not None:
             self._put_in_place(module)
-        elif self._finder not in sys.meta_path:
+        else:
             sys.meta_path.insert(0, self._finder)
 
     def uninstall(self) -> None:
-        """Give pyplot its own mapping back, with the figures of the notebook."""
+        """Undo one ``install``; the last one gives pyplot its own mapping back, with the figures of the notebook."""
+        self._install_count -= 1
+        if self._install_count:
+            return
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         state = getattr(sys.modules.get(_PYPLOT_STATE), "Gcf", None)
@@ -227,3 +234,6 @@ class _CallingLoader(importlib.abc.Loader):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
+
+
+FIGURES = PyplotFigures()

@@ -58,8 +58,9 @@ class CodeKey:
 class CodeKeys:
     """Makes code keys, and remembers them as long as nothing they depend on changed. Safe to share by threads.
 
-    The first key of a function costs some 30 to 100 µs a function reached. Later ones look again at each name that
-    was read: see ``code_checks``.
+    The first key of a function costs some 100 µs a function reached (O(instructions)). Later ones look again at each
+    name that was read (``code_checks``): measured, 5 µs with a helper and five immutable globals, 0.8 µs more for each
+    item of a list or dict. With a module that counts as a whole everything is followed anew each time.
 
     Args:
         content_key: digests a small value that is not of the standard library; None when it is large or cannot be

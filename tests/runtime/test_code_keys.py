@@ -659,7 +659,7 @@ def same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, float):
-        return one.hex() == other.hex()
+        return bool(one.hex() == other.hex())
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(itertools.starmap(same, zip(one, other, strict=True)))
     if isinstance(one, dict):
