@@ -81,6 +81,28 @@ def freeze(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return array
 
 
+def can_be_written(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether somebody may still write to the memory that ``array`` shows: it, or an array it is a view of.
+
+    A frozen array cannot be, nor a view of one. A read-only view of a notebook's array can: the notebook has the
+    array. Memory that belongs to no array (a file, a polars column) counts as constant when its view is read-only.
+    """
+    import numpy as np
+
+    link: Any = array
+    while True:
+        if isinstance(link, np.ndarray):
+            if link.flags.writeable:
+                return True
+            link = link.base
+        elif type(link) is memoryview:
+            link = link.obj
+        elif type(link) is _Lender:
+            link = link.owner
+        else:
+            return False
+
+
 def read_only_view(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """View ``array`` in a way that cannot be made writable again, whatever its type, order and strides.
 
@@ -121,10 +143,10 @@ def _borrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 class _Lender:
     """Exports an array's memory as read-only through numpy's array interface, and keeps the array alive."""
 
-    __slots__ = ("__array_interface__", "_owner")
+    __slots__ = ("__array_interface__", "owner")
 
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        self._owner = array
+        self.owner = array
         address, _ = array.__array_interface__["data"]
         self.__array_interface__ = {**array.__array_interface__, "data": (address, True)}
 

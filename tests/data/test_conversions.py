@@ -82,6 +82,15 @@ def test_numbers_of_a_node_are_shared_and_those_the_notebook_can_write_to_are_co
     assert is_shared(array, table) == is_own
 
 
+def test_a_node_that_passes_the_notebooks_array_on_does_not_make_it_constant() -> None:
+    for array in (np.arange(10.0), np.arange(10).astype("M8[us]")):
+        viewed = payloads.hand_out(array, "", is_own=False).value
+        edge = payloads.publish(viewed[2:5])
+        got = payloads.hand_out(edge, "Series", is_own=True)
+        assert [copy.reason for copy in got.copies] == ["the notebook can still write to this array"]
+        assert not is_shared(array, got.value)
+
+
 def test_a_read_only_array_of_the_notebook_is_shared() -> None:
     array = np.arange(10.0)
     array.flags.writeable = False
