@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
+    from flowbook.core.flow_data import FlowData
     from flowbook.headless.execute import Execution, FlowNotebookClient
 
 ANSWER_TAG = "answer"
@@ -135,7 +136,7 @@ def _prepare_notebook(request: RunRequest, text: str) -> _Plan:
 
 def _prepare_document(request: RunRequest, text: str) -> _Plan:
     """Make the notebook of one cell that runs a document; it is written only when ``-o`` asks for it."""
-    from flowbook.core.document import load
+    from flowbook.headless.static_flow import flow_of_document
 
     with without_slow_grammars():
         from nbformat.v4 import new_code_cell, new_notebook
@@ -146,12 +147,14 @@ def _prepare_document(request: RunRequest, text: str) -> _Plan:
             where="--inplace",
             hint="-o NAME.ipynb writes the run as a notebook, --json FILE its trace",
         )
-    flow = load(text)
+    flow = flow_of_document(text, request.source.name.removesuffix(".flow.json")).data
     for node in request.to:
         flow.node(node)
     given = parse_parameters(request.parameters)
     settings = {name: value for name, value in given.items() if _is_setting(flow, name)}
     inputs = {name: value for name, value in given.items() if name not in settings}
+    for name in inputs:
+        _check_input(flow, name)
     arguments = [
         *([f"to={list(request.to)!r}"] if request.to else []),
         *([f"settings={settings!r}"] if settings else []),
@@ -164,13 +167,32 @@ def _prepare_document(request: RunRequest, text: str) -> _Plan:
     return _Plan(request=request, notebook=notebook, output=request.output)
 
 
-def _is_setting(flow: Any, name: str) -> bool:
-    """Whether ``node.name`` names a setting: everything dotted whose node exists and that is no required input."""
+def _is_setting(flow: FlowData, name: str) -> bool:
+    """Whether ``node.name`` names a setting; one of a node whose code is not in the document counts as one."""
     node_id, dot, port = name.partition(".")
     if not dot or node_id not in flow.nodes:
         return False
-    edges_into = {edge.target_port for edge in flow.edges if edge.target == node_id}
-    return port not in edges_into
+    node_type = flow.type_of(node_id)
+    return node_type.setting(port) is not None or node_type.origin == "stub"
+
+
+def _check_input(flow: FlowData, name: str) -> None:
+    """Refuse a name that is neither a setting nor an input, as far as the document says what there is."""
+    types = {node_id: flow.type_of(node_id) for node_id in flow.nodes}
+    if any(node_type.origin == "stub" for node_type in types.values()):
+        return
+    ports = [(node_id, port.name) for node_id, node_type in types.items() for port in node_type.inputs]
+    known = {port for _, port in ports} | {f"{node_id}.{port}" for node_id, port in ports}
+    settings = {f"{node_id}.{spec.name}" for node_id, node_type in types.items() for spec in node_type.settings}
+    if name not in known:
+        raise HeadlessError(
+            f"the flow has no setting or input {name!r}",
+            code="FB704",
+            where=f"-p {name}",
+            hint=did_you_mean(name, known | settings),
+            parameter=name,
+            known=sorted(known | settings),
+        )
 
 
 def _check_targets(notebook: NotebookNode, targets: Sequence[str]) -> None:

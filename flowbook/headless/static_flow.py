@@ -1,9 +1,8 @@
 """The flows of a file, put together from what its text says: documents, signatures, names.
 
-A function's ports and settings depend on its signature alone, so the signature is compiled again without everything
-that could run: no body, no decorators, annotations as text, defaults only where they are literals. `flowbook.core`
-then reads it as it would in a kernel, with the same words for what is wrong. A node whose cell gives no signature
-reads the free names of its body.
+A function's ports and settings depend on its signature alone, so a stand-in gets the signature and nothing that could
+run: annotations as text, defaults only where they are literals. `flowbook.core` then reads it as it would in a kernel,
+with the same words for what is wrong. A node whose cell gives no signature reads the free names of its body.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 from dataclasses import dataclass, field, replace
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
 from flowbook.core.document import load
@@ -18,6 +18,7 @@ from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, Port, node_type_of
 from flowbook.errors import DefinitionError, FlowbookError
 from flowbook.headless.scan import FlowCell, NodeCell, NotebookScan, Place, parse_cell
+from flowbook.runtime.source_types import type_from_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,9 +74,13 @@ def flow_of_document(text: str, name: str) -> StaticFlow:
     """
     flow = StaticFlow(load(text, name=name))
     for entry in flow.data.type_sources:
-        node_type = _type_of_source(entry)
-        if node_type is not None:
-            flow.data.types[node_type.type_id] = node_type
+        if isinstance(entry, dict):
+            try:
+                node_type = type_from_source(entry)
+            except FlowbookError as error:
+                flow.problems.append(error)
+            else:
+                flow.data.types[node_type.type_id] = node_type
     return flow
 
 
@@ -150,27 +155,13 @@ def _node_type(cell: NodeCell) -> NodeType:
         DefinitionError: as a kernel would.
     """
     if cell.function is not None:
-        found = node_type_of(_harmless(cell.function), type_id=cell.name, outputs=cell.outputs or None)
+        found = node_type_of(_stand_in(cell.function), type_id=cell.name, outputs=cell.outputs or None)
         outputs = found.outputs if cell.is_function else _body_outputs(cell)
         return replace(found, doc=cell.doc, outputs=outputs, source=cell.body)
     inputs = tuple(Port(name=name, is_ambient=True) for name in free_names(cell.body))
     return NodeType(
         type_id=cell.name, function=None, inputs=inputs, outputs=_body_outputs(cell), origin="cell", source=cell.body
     )
-
-
-def _type_of_source(entry: Any) -> NodeType | None:
-    """Read an entry of a document's ``types``: its source holds one function; None when it does not."""
-    source = entry.get("source") if isinstance(entry, dict) else None
-    tree = parse_cell(source) if isinstance(source, str) else None
-    name = entry.get("id") if isinstance(entry, dict) else None
-    for statement in tree.body if tree else []:
-        if isinstance(statement, _Function) and isinstance(name, str):
-            try:
-                return node_type_of(_harmless(statement), type_id=name)
-            except DefinitionError:
-                return None
-    return None
 
 
 def _body_outputs(cell: NodeCell) -> tuple[Port, ...]:
@@ -206,39 +197,38 @@ def _names(body: str, context: type[ast.expr_context]) -> set[str]:
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
 
 
-def _harmless(function: _Function) -> Callable[..., Any]:
-    """Compile a function that has the same signature and cannot do anything, not even by being defined."""
+def _stand_in(function: _Function) -> Callable[..., Any]:
+    """Make a function that has the same signature and does nothing; nothing of the original is evaluated."""
+
+    def stand_in() -> None:
+        """Never called."""
+
     arguments = function.args
-    twin = ast.parse("def name(): pass").body[0]  # with whatever fields this Python's functions have
-    assert isinstance(twin, ast.FunctionDef)  # noqa: S101 - for mypy
-    twin.name = function.name
-    twin.args = ast.arguments(
-        posonlyargs=[_argument(argument) for argument in arguments.posonlyargs],
-        args=[_argument(argument) for argument in arguments.args],
-        vararg=_argument(arguments.vararg) if arguments.vararg else None,
-        kwonlyargs=[_argument(argument) for argument in arguments.kwonlyargs],
-        kw_defaults=[None if default is None else _default(default) for default in arguments.kw_defaults],
-        kwarg=_argument(arguments.kwarg) if arguments.kwarg else None,
-        defaults=[_default(default) for default in arguments.defaults],
+    named = [*arguments.posonlyargs, *arguments.args]
+    defaults = [*[None] * (len(named) - len(arguments.defaults)), *arguments.defaults]
+    kinds = [Parameter.POSITIONAL_ONLY] * len(arguments.posonlyargs) + [Parameter.POSITIONAL_OR_KEYWORD] * len(
+        arguments.args
     )
-    twin.returns = _as_text(function.returns)
-    module = ast.fix_missing_locations(ast.Module(body=[twin], type_ignores=[]))
-    namespace: dict[str, Any] = {"__builtins__": {}}
-    exec(compile(module, "<signature>", "exec"), namespace)  # noqa: S102 - constants and `pass`; see above
-    made: Callable[..., Any] = namespace[function.name]
-    return made
+    parameters = [_parameter(*entry) for entry in zip(named, kinds, defaults, strict=True)]
+    if arguments.vararg:
+        parameters.append(_parameter(arguments.vararg, Parameter.VAR_POSITIONAL, None))
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        parameters.append(_parameter(argument, Parameter.KEYWORD_ONLY, default))
+    if arguments.kwarg:
+        parameters.append(_parameter(arguments.kwarg, Parameter.VAR_KEYWORD, None))
+    returns = Signature.empty if function.returns is None else ast.unparse(function.returns)
+    described: Any = stand_in
+    described.__name__ = function.name
+    described.__signature__ = Signature(parameters, return_annotation=returns)
+    return stand_in
 
 
-def _argument(argument: ast.arg) -> ast.arg:
-    return ast.arg(arg=argument.arg, annotation=_as_text(argument.annotation))
-
-
-def _as_text(annotation: ast.expr | None) -> ast.expr | None:
-    return None if annotation is None else ast.Constant(ast.unparse(annotation))
-
-
-def _default(default: ast.expr) -> ast.expr:
-    return default if _is_literal(default) else ast.Constant(_UNKNOWN_DEFAULT)
+def _parameter(argument: ast.arg, kind: Any, default: ast.expr | None) -> Parameter:
+    annotation = Parameter.empty if argument.annotation is None else ast.unparse(argument.annotation)
+    value: Any = Parameter.empty
+    if default is not None:
+        value = ast.literal_eval(default) if _is_literal(default) else _UNKNOWN_DEFAULT
+    return Parameter(argument.arg, kind, default=value, annotation=annotation)
 
 
 def _is_literal(value: ast.expr) -> bool:
