@@ -379,7 +379,7 @@ class Flow:
                     f"no edge goes from {source!r} to {target!r}",
                     code="FB209",
                     where=self._data.where,
-                    hint=did_you_mean(f"{source_id} → {target}", feeding),
+                    hint=did_you_mean(f"{source_id} → {target}", feeding) or "the flow has no edges",
                 )
             for link in links:
                 explicit = [

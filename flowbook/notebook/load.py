@@ -24,7 +24,7 @@ def load(shell: InteractiveShell) -> None:
         return
     presenter = NotebookPresenter(shell)
     engine = session.engine
-    capture = NotebookCapture()
+    capture = NotebookCapture(on_late=presenter.late)
     capture.install(shell)
     engine.capture = capture
     engine.namespace = NotebookNamespace(shell)

@@ -91,6 +91,7 @@ class Magics:
             run = flow.start(to=cell.name, supersedes=cell.name)
         run.is_shown = True
         run.wait()
+        self.presenter.refresh(flow, cell.name)
         self._raise_own_failure(run, cell)
 
     def _compile(self, parsed: NodeLine, body: str) -> CellFunction:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from flowbook.core.events import Event
+    from flowbook.core.interfaces import Effects
+    from flowbook.notebook.publisher import LiveTarget
     from flowbook.runtime.run import Run
     from flowbook.session import Flow
 
@@ -32,7 +34,7 @@ class NotebookPresenter:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
-        self.publisher = Publisher(self._update)
+        self.publisher = Publisher(self._update, self._outputs)
         self.cell: Cell | None = None
         self.current_flow = "main"
         self.flow_of_cell: dict[str, str] = {}
@@ -113,6 +115,7 @@ class NotebookPresenter:
         output = RunOutput(run)
         run.is_shown = True
         self._runs[run.id] = output
+        self.publisher.watch(output)
         while len(self._runs) > _KEPT_RUNS:
             self._runs.pop(next(iter(self._runs)))
         self._display(output)
@@ -124,10 +127,16 @@ class NotebookPresenter:
             self.publisher.mark(output)
         if is_private:
             return
+        if isinstance(event, NodeStarted):
+            self._follow_firing(flow, event)
         if isinstance(event, NodeStarted | NodeFinished):
             self._mark_node(flow, event.node_id)
         if isinstance(event, RunFinished):
             self.changed(flow)
+
+    def late(self, effects: Effects) -> None:  # noqa: ARG002 -- the outputs know whose it is
+        """Something was printed by a thread that outlived its firing."""
+        self.publisher.glance()
 
     def changed(self, flow: Flow) -> None:
         """Draw the flow's canvases again."""
@@ -167,6 +176,22 @@ class NotebookPresenter:
     def set_quiet(self, *, is_quiet: bool) -> None:
         """See ``quiet``."""
         self._is_quiet = is_quiet
+
+    def refresh(self, flow: Flow, node_id: str) -> None:
+        """Show in the cell that just ran a node what became of it, even if its value is the one it had."""
+        output = self._nodes.get((id(flow), node_id))
+        if output is not None and output.is_outdated:
+            self.publisher.mark(output)
+            self.publisher.settle()
+
+    def _follow_firing(self, flow: Flow, event: NodeStarted) -> None:
+        output = self._nodes.get((id(flow), event.node_id))
+        if output is not None:
+            output.effects = event.effects
+            self.publisher.watch(output)
+
+    def _outputs(self) -> list[LiveTarget]:
+        return [*self._nodes.values(), *self._runs.values()]
 
     def _mark_node(self, flow: Flow, node_id: str) -> None:
         output = self._nodes.get((id(flow), node_id))

@@ -705,7 +705,7 @@ class Execution:
             self.reasons[slot.node_id] = active.reason
         took_s = self.engine.clock.monotonic() - active.began if active is not None else None
         # A node that a cancelled run never reached keeps what was known of it.
-        if not self.request.is_private and decision.reason != CANCELLED:
+        if not self.request.is_private and (decision.reason != CANCELLED or active is not None):
             self._commit(slot, decision, active, took_s)
         result = decision.result
         self._publish(
@@ -793,6 +793,10 @@ class Execution:
         return self.engine.clock.time()
 
     def _publish_started(self, active: _Firing) -> None:
+        if not self.request.is_private:
+            with self.results.lock:
+                state = self.results.state(active.slot.node_id)
+                state.status, state.reason, state.run_id = "running", active.reason, self.trace_id
         self._publish(
             NodeStarted(
                 flow=self.plan.flow,
@@ -804,10 +808,6 @@ class Execution:
                 effects=active.effects,
             )
         )
-        if not self.request.is_private:
-            with self.results.lock:
-                state = self.results.state(active.slot.node_id)
-                state.status, state.reason, state.run_id = "running", active.reason, self.trace_id
 
     def _publish(self, event: Event) -> None:
         self._sink(event)
