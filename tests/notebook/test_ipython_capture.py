@@ -130,25 +130,26 @@ def test_eight_nodes_at_once_keep_everything_to_themselves(kernel: Kernel) -> No
                 plt.title(f"node {number}")
                 plt.xlabel(r"$10^{%d}$" % number)
                 titles[number] = [axes.get_title() for axes in plt.gcf().axes], plt.get_fignums()
-                plt.figure()
-                plt.semilogy([1, 10 ** (number + 1)])
+                if number % 4 == 0:
+                    plt.figure()
+                    plt.semilogy([1, 10 ** (number + 1)])
             return body
         assert "matplotlib" not in sys.modules
         kept = fire(*[node(number) for number in range(8)])
         assert titles == {number: ([f"node {number}"], [1]) for number in range(8)}, titles
     """)
     all_images = [image for effects in kept for image in images(effects)]
-    assert len(set(all_images)) == 16  # none is another's, none is empty
+    assert len(set(all_images)) == 10  # none is another's, none is empty
     for number, effects in enumerate(kept):
         assert texts(effects, "stdout") == [f"print {number}\n"]
         assert texts(effects, "log") == [f"ERROR node{number}: log {number}"]
         assert texts(effects, "warning") == [f"UserWarning: warning {number}"]
         assert texts(effects, "stderr") == []
-        assert len(images(effects)) == 2
+        assert len(images(effects)) == (2 if number % 4 == 0 else 1)
         html, chart = effects["displays"][0][0], effects["displays"][1][0]
         assert html["text/html"] == f"<b>{number}</b>"
         assert f'"values": [{{"x": {number}}}]' in chart["text/html"]
-        assert len(effects["displays"]) == 4
+        assert len(effects["displays"]) == 2 + len(images(effects))
 
 
 def test_the_figures_of_a_cell_are_its_own_while_nodes_draw(kernel: Kernel) -> None:
