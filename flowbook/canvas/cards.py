@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Literal
 from flowbook.canvas.lettering import text_width, wrap_text
 from flowbook.canvas.looks import pills
 from flowbook.canvas.markup import one_line, plain
-from flowbook.canvas.wording import copies_made, duration, failure_place, output_words, setting_value, shown_value
+from flowbook.canvas.wording import (
+    card_name,
+    copies_made,
+    duration,
+    failure_place,
+    output_words,
+    setting_value,
+    shown_value,
+)
 
 if TYPE_CHECKING:
     from flowbook.canvas.protocol import Card, InputPort, PicturePreview, Setting, TablePreview
@@ -187,7 +195,7 @@ def table_columns(preview: TablePreview, width: int) -> list[tuple[int, float]]:
 
 def _wanted_width(card: Card) -> int:
     widths = [
-        36 + text_width(one_line(card["id"]), 13, bold=True) + 12 + text_width(duration(card.get("tookS")), 11) + 14,
+        36 + text_width(card_name(card), 13, bold=True) + 12 + text_width(duration(card.get("tookS")), 11) + 14,
         *(_port_row_widths(card)),
         *(_setting_width(setting) for setting in shown_settings(card)),
         _footer_width(card),

@@ -18,7 +18,7 @@ from flowbook.canvas.pen import Pen
 from flowbook.canvas.routes import Rect
 from flowbook.canvas.svg_cards import block_drawing, card_drawing
 from flowbook.canvas.svg_edges import card_rect, edges_drawing
-from flowbook.canvas.wording import counted, duration, run_name, run_words, tally
+from flowbook.canvas.wording import card_name, counted, duration, run_name, run_words, tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ def canvas_title(snapshot: Canvas) -> str:
 def canvas_description(snapshot: Canvas) -> str:
     """Say what a snapshot shows to those who do not see it: every node that is not simply fine."""
     told = [card for card in snapshot["nodes"] if card.get("status", "ok") != "ok" or card.get("stamp") == "stale"]
-    words = [f"{one_line(card['id'])} {card.get('status', 'ok')}" for card in told[:40]]
+    words = [f"{card_name(card)} {card.get('status', 'ok')}" for card in told[:40]]
     return "; ".join(words) if words else "Every node is ok."
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flowbook.canvas.looks import INKS, main_look, pills
 from flowbook.canvas.markup import one_line
-from flowbook.canvas.wording import short_shape
+from flowbook.canvas.wording import card_name, short_shape
 
 if TYPE_CHECKING:
     from flowbook.canvas.protocol import Canvas
@@ -29,7 +29,8 @@ def canvas_mermaid(snapshot: Canvas) -> str:
         look = main_look(card)
         states = ", ".join(pill.word for pill in pills(card))
         opening, closing = ('(["', '"])') if card.get("kind") == "input" else ('["', '"]')
-        words = f"{_quoted(card['id'])}<br/>{_quoted(states)}" if states else _quoted(card["id"])
+        name = _quoted(card_name(card))
+        words = f"{name}<br/>{_quoted(states)}" if states else name
         lines.append(f"  {number[card['id']]}{opening}{words}{closing}:::{look.ink}")
         used[look.ink] = None
     for edge in snapshot["edges"]:

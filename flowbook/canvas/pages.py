@@ -32,6 +32,7 @@ from flowbook.canvas.plain_text import canvas_text, card_text, trace_text
 from flowbook.canvas.svg_previews import picture_uri, preview_drawing
 from flowbook.canvas.trace_drawing import left_out_words, shown_spans, span_name, span_why, trace_svg, whole_time_s
 from flowbook.canvas.wording import (
+    card_name,
     copies_made,
     counted,
     duration,
@@ -41,6 +42,7 @@ from flowbook.canvas.wording import (
     run_name,
     run_words,
     setting_value,
+    source_names,
     tally,
 )
 
@@ -75,23 +77,22 @@ def canvas_html(snapshot: Canvas) -> str:
     narrowest = min(round(drawing.width * MIN_SCALE), MAX_SCROLL_PX)
     page.also(f".R-art svg{{width:100%;max-width:{drawing.width}px;min-width:{narrowest}px}}")
     hidden = {"class": f"{page.named('art')} mathjax_ignore tex2jax_ignore", "style": "display:none"}
-    return page.html([element("div", hidden, svg), page.quiet("words", _canvas_table(snapshot))])
+    # The table first: where tags are stripped but not what is in them, the drawing's words follow it in a heap.
+    return page.html([page.quiet("words", _canvas_table(snapshot)), element("div", hidden, svg)])
 
 
 def _canvas_table(snapshot: Canvas) -> Markup:
     cards = sorted(snapshot["nodes"], key=lambda card: (card["x"], card["y"]))
-    sources: dict[str, list[str]] = {}
-    for edge in snapshot["edges"]:
-        sources.setdefault(edge["target"], []).append(one_line(edge["source"]))
+    sources = source_names(snapshot["edges"], cards)
     rows = [
         [
-            one_line(card["id"]),
-            _states(card),
+            card_name(card),
+            _unbroken(_states(card)),
             _card_why(card),
             ", ".join(_setting_words(card)),
-            first_shape(card),
-            duration(card.get("tookS")),
-            ", ".join(dict.fromkeys(sources.get(card["id"], []))),
+            _unbroken(first_shape(card)),
+            _unbroken(duration(card.get("tookS"))),
+            sources.get(card["id"], ""),
         ]
         for card in cards[:MAX_TABLE_ROWS]
     ]
@@ -109,6 +110,10 @@ def _canvas_table(snapshot: Canvas) -> Markup:
 
 def _states(item: Card | Span) -> str:
     return f"{main_look(item).sign} {', '.join(look.word for look in pills(item))}"
+
+
+def _unbroken(words: str) -> str:
+    return words.replace(" ", "\u00a0")
 
 
 def _card_why(card: Card) -> str:
@@ -146,7 +151,7 @@ def _span_rows(span: Span, whole: float, page: Page) -> list[Markup]:
     error = span.get("error")
     bar = Markup("") if start is None else page.bar(main_look(span).ink, start / whole, (took or 0.0) / whole)
     cells = [
-        page.cell(joined([page.icon(main_look(span)), element("span", None, span_name(span))], "")),
+        page.cell(joined([page.icon(main_look(span)), element("span", None, span_name(span))], " ")),
         page.cell(joined((page.pill(look) for look in pills(span)), " ")),
         page.cell(bar, "track"),
         page.cell(duration(took), "figure"),
@@ -187,7 +192,7 @@ def card_html(card: Card, *, value_html: str | None = None) -> str:
     copies = copies_made(card.get("copies", 0), card.get("copiedBytes", 0))
     facts = [duration(card.get("tookS")), first_shape(card), copies]
     strip = [
-        joined([page.icon(look), element("b", {"class": page.named("name")}, one_line(card["id"]))], ""),
+        joined([page.icon(look), element("b", {"class": page.named("name")}, card_name(card))], " "),
         *(page.pill(pill) for pill in pills(card)),
         page.span("muted", card.get("reason", "")),
         element("span", {"class": page.named("muted", "right")}, " · ".join(fact for fact in facts if fact)),
@@ -219,7 +224,7 @@ def _card_value(card: Card, value_html: str | None, page: Page) -> Markup:
         shown = page.grid(preview)
     elif preview["kind"] == "picture":
         uri = picture_uri(preview)
-        size = {"width": min(preview["width"], 640), "alt": f"picture of {one_line(card['id'])}"}
+        size = {"width": min(preview["width"], 640), "alt": f"picture of {card_name(card)}"}
         shown = element("img", {"src": uri, **size}) if uri else Markup("")
     elif preview["kind"] == "text":
         shown = element("pre", None, plain(preview["text"]))

@@ -9,6 +9,7 @@ from flowbook.canvas.looks import main_look, pills
 from flowbook.canvas.markup import one_line, plain
 from flowbook.canvas.trace_drawing import left_out_words, shown_spans, span_name, span_why
 from flowbook.canvas.wording import (
+    card_name,
     copies_made,
     counted,
     duration,
@@ -17,6 +18,7 @@ from flowbook.canvas.wording import (
     first_shape,
     run_words,
     setting_value,
+    source_names,
     trace_words,
 )
 
@@ -32,9 +34,10 @@ MAX_CELL = 60
 def canvas_text(snapshot: Canvas) -> str:
     """Write a snapshot as text: one line for the flow, one per node in reading order."""
     cards = sorted(snapshot["nodes"], key=lambda card: (card["x"], card["y"]))
+    sources = source_names(snapshot["edges"], cards)
     rows = [
-        [_state(card), one_line(card["id"]), _states(card), first_shape(card), duration(card.get("tookS")),
-         _why(card), _sources(card, snapshot)]
+        [_state(card), card_name(card), _states(card), first_shape(card), duration(card.get("tookS")),
+         _why(card), f"← {sources[card['id']]}" if card["id"] in sources else ""]
         for card in cards[:MAX_NODES]
     ]  # fmt: skip
     lines = [f"{one_line(snapshot['flow'])} · {counted(len(cards), 'node')} · {run_words(snapshot)}"]
@@ -59,7 +62,7 @@ def card_text(card: Card) -> str:
     """Write one node as text: a line of state, then its settings, its error and its preview."""
     copies = copies_made(card.get("copies", 0), card.get("copiedBytes", 0))
     facts = [_states(card), one_line(card.get("reason", "")), duration(card.get("tookS")), first_shape(card), copies]
-    lines = [f"{_state(card)} {one_line(card['id'])} · " + " · ".join(fact for fact in facts if fact)]
+    lines = [f"{_state(card)} {card_name(card)} · " + " · ".join(fact for fact in facts if fact)]
     settings = [
         f"{one_line(setting.get('label') or setting['name'])} = {setting_value(setting)}"
         for setting in card.get("settings", [])
@@ -98,11 +101,6 @@ def _states(item: Card | Span) -> str:
 def _why(card: Card) -> str:
     error = card.get("error")
     return failure_words(error) if error else one_line(card.get("reason", ""))
-
-
-def _sources(card: Card, snapshot: Canvas) -> str:
-    names = dict.fromkeys(one_line(edge["source"]) for edge in snapshot["edges"] if edge["target"] == card["id"])
-    return f"← {', '.join(names)}" if names else ""
 
 
 def _figures(span: Span) -> str:

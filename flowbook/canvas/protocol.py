@@ -131,6 +131,7 @@ class Card(TypedDict):
     """All that is shown of one node.
 
     Attributes:
+        title: what to call it where that is not its id, as for a source that stands for a notebook value.
         kind: ``node``; ``input`` for a notebook value or a flow's own input, drawn as a small source; ``waiting`` for
             a stub whose cell has not run.
         x: left edge, pixels; ``y``: top edge; ``w``, ``h``: size.
@@ -140,6 +141,7 @@ class Card(TypedDict):
     """
 
     id: str
+    title: NotRequired[str]
     typeId: str
     kind: Literal["node", "input", "waiting"]
     doc: str

@@ -26,6 +26,7 @@ from flowbook.canvas.looks import main_look, pills, port_ink
 from flowbook.canvas.markup import Markup, element, joined, one_line
 from flowbook.canvas.svg_previews import preview_drawing
 from flowbook.canvas.wording import (
+    card_name,
     copies_made,
     counted,
     duration,
@@ -48,7 +49,7 @@ def card_words(card: Card) -> str:
     states = ", ".join(look.word for look in pills(card))
     error = card.get("error")
     parts = [
-        f"{one_line(card['id'])}: {states}" if states else one_line(card["id"]),
+        f"{card_name(card)}: {states}" if states else card_name(card),
         one_line(card.get("reason", "")),
         failure_words(error) if error else "",
         duration(card.get("tookS")),
@@ -81,7 +82,7 @@ def block_drawing(card: Card, pen: Pen) -> Markup:
     plan, look = card_plan(card), main_look(card)
     place = {"transform": f"translate({card['x']:d} {card['y']:d})"}
     box = pen.box((0, 0), (plan.width, plan.height), fill=f"{look.ink}-wash", stroke=look.ink, radius=4)
-    words = pen.words(f"{look.sign} {card['id']}", (8, plan.height / 2 + 4.5), ink=look.ink, room=plan.width - 16)
+    words = pen.words(f"{look.sign} {card_name(card)}", (8, plan.height / 2 + 4.5), ink=look.ink, room=plan.width - 16)
     return element("g", place, box, words)
 
 
@@ -109,7 +110,7 @@ def _header(card: Card, plan: CardPlan, pen: Pen) -> list[Markup]:
         marks, time = [look.word for look in pills(card)], ""
     right = " · ".join([*marks, time] if time else marks)
     room = plan.width - 34 - 12
-    name = one_line(card["id"])
+    name = card_name(card)
     right_room = max(room - text_width(name, 13, bold=True) - 8, min(text_width(right, 11), room * 0.4))
     return [
         pen.icon(main_look(card), 13, middle - 7),

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING
 from flowbook.canvas.markup import one_line
 
 if TYPE_CHECKING:
-    from flowbook.canvas.protocol import Canvas, Card, Counts, Failure, Json, OutputPort, RunSummary, Setting, Trace
+    from collections.abc import Iterable
+
+    from flowbook.canvas.protocol import (
+        Canvas,
+        Card,
+        Counts,
+        Edge,
+        Failure,
+        Json,
+        OutputPort,
+        RunSummary,
+        Setting,
+        Trace,
+    )
 
 
 def duration(seconds: float | None) -> str:
@@ -84,6 +97,20 @@ def short_shape(shape: str) -> str:
         return match[0]
 
     return re.sub(r"\d[\d,]*", short, shape)
+
+
+def card_name(card: Card) -> str:
+    """Say what a card is called."""
+    return one_line(card.get("title") or card["id"])
+
+
+def source_names(edges: Iterable[Edge], cards: Iterable[Card]) -> dict[str, str]:
+    """Say for every node that reads something what it reads: "flights, weather"."""
+    names = {card["id"]: card_name(card) for card in cards}
+    found: dict[str, dict[str, None]] = {}
+    for edge in edges:
+        found.setdefault(edge["target"], {})[names.get(edge["source"]) or one_line(edge["source"])] = None
+    return {node: ", ".join(sources) for node, sources in found.items()}
 
 
 def first_shape(card: Card) -> str:
