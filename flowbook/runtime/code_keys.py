@@ -85,7 +85,7 @@ class CodeKeys:
             extra: further values the function finds bound, by label; the label's last word is the name by which it
                 reads them (``"global geo"`` for a parameter ``geo`` that is always given the module ``geo``).
             skip: names of ports and settings: neither globals nor defaults of these names count for ``function``
-                itself, their values do not come from the code.
+                itself, their values do not come from the code. A name among ``extra`` counts all the same.
         """
         extra = extra or {}
         asked = (tuple(skip), tuple(extra))

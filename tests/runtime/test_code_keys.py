@@ -412,6 +412,20 @@ def test_what_a_function_of_a_module_reads_counts_too(project: Path) -> None:
     assert "now reads global mylib.geo.distance" in explain_change(before, notebook.key())
 
 
+def test_a_module_handed_in_counts_by_what_the_node_uses(project: Path) -> None:
+    notebook = Notebook("from mylib import geo\ndef node(*, x, geo): return [geo.distance(y) for y in x]")
+
+    def key() -> CodeKey:
+        return notebook.key(extra={"global geo": notebook.names["geo"]}, skip=["x", "geo"])
+
+    before = key()
+    edit(project / "mylib" / "geo.py", "return x\n", "return -x\n")
+    reload("mylib.geo")
+    assert explain_change(before, key()) == []
+    notebook.run("geo.RADIUS = 2")
+    assert explain_change(before, key()) == ["global mylib.geo.RADIUS 1 → 2"]
+
+
 def test_a_module_that_is_passed_around_counts_as_a_whole(project: Path) -> None:
     geo = project / "mylib" / "geo.py"
     notebook = Notebook("from mylib import geo\ndef node(x): return getattr(geo, x)")
