@@ -455,11 +455,17 @@ class Execution:
             current_firing.set(active.context)
             with self.engine.capture.firing(active.effects):
                 try:
-                    return function(**arguments), None  # type: ignore[misc]
+                    returned = function(**arguments)  # type: ignore[misc]
+                    self._claim(returned)
+                    return returned, None
                 except BaseException as error:
                     return None, error
 
         return VariableContext().run(body)
+
+    def _claim(self, returned: Any) -> None:
+        for value in returned if isinstance(returned, tuple) else (returned,):
+            self.engine.capture.claim(value)
 
     def _fire_async(self, active: _Firing) -> None:
         """Hand the coroutine to the engine's loop."""
@@ -469,7 +475,9 @@ class Execution:
         async def body() -> Any:
             current_firing.set(active.context)
             with self.engine.capture.firing(active.effects):
-                return await function(**arguments)  # type: ignore[misc]
+                returned = await function(**arguments)  # type: ignore[misc]
+                self._claim(returned)
+                return returned
 
         def ended(task: asyncio.Task[Any]) -> None:
             error = RunCancelledError("cancelled") if task.cancelled() else task.exception()

@@ -51,7 +51,7 @@ def previewed(value: object, **how: Any) -> dict[str, Any]:
         assert made["kind"] == "picture"
         data = base64.b64decode(made["data"])
         assert data.startswith(b"\x89PNG")
-        assert len(data) <= 24_000
+        assert len(data) <= 14_000
         assert 0 < made["width"] <= 960
     return made
 
