@@ -168,11 +168,12 @@ def _heading(snapshot: Canvas, width: int, pen: Pen) -> list[Markup]:
 
 def _group(group: Group, rects: Mapping[str, Rect], pen: Pen) -> tuple[Markup, list[Rect]]:
     """Draw a wash behind nodes that ran as one; behind each of them where another card stands between."""
-    members = [rects[node] for node in group["nodes"] if node in rects]
+    names = group.get("nodes", [])
+    members = [rects[node] for node in names if node in rects]
     if not members:
         return Markup(""), []
     around = _padded(members)
-    strangers = [rect for node, rect in rects.items() if node not in group["nodes"]]
+    strangers = [rect for node, rect in rects.items() if node not in names]
     washes = [_padded([member]) for member in members] if any(around.meets(rect) for rect in strangers) else [around]
     first = min(washes, key=lambda rect: (rect.left, rect.top))
     dashes = {"stroke-dasharray": "4 3"}
@@ -181,9 +182,12 @@ def _group(group: Group, rects: Mapping[str, Rect], pen: Pen) -> tuple[Markup, l
                 stroke="group-frame", radius=8, more=dashes)
         for rect in washes
     ]  # fmt: skip
-    title = fit_text(one_line(group["title"]), first.right - first.left - 30, 11)
-    plate = pen.box((first.left + 10, first.top - 8), (text_width(title, 11) + 12, 16), fill="ground", radius=3)
-    pieces += [plate, pen.words(title, (first.left + 16, first.top + 4), ink="cached", size=11)]
+    title = fit_text(one_line(group.get("title", "")), first.right - first.left - 30, 11)
+    if title:
+        pieces.append(
+            pen.box((first.left + 10, first.top - 8), (text_width(title, 11) + 12, 16), fill="ground", radius=3)
+        )
+    pieces += [pen.words(title, (first.left + 16, first.top + 4), ink="cached", size=11)]
     return joined(pieces), [*washes, Rect(first.left, first.top - 8, first.right, first.top)]
 
 
@@ -198,8 +202,8 @@ def _padded(rects: Sequence[Rect]) -> Rect:
 
 def _note(note: Note, pen: Pen) -> tuple[Markup, Rect]:
     """Write a note on a slip of its own."""
-    lines = wrap_text(one_line(note["text"]), NOTE_WIDTH_PX - 20, 11.5, max_lines=8)
-    x, y = note["x"], note["y"]
+    lines = wrap_text(one_line(note.get("text", "")), NOTE_WIDTH_PX - 20, 11.5, max_lines=8)
+    x, y = note.get("x", 0), note.get("y", 0)
     height = len(lines) * NOTE_LINE_PX + 14
     slip = pen.box((x, y), (NOTE_WIDTH_PX, height), fill="stale-wash", radius=4)
     words = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowbook.canvas.cards import table_rows
 from flowbook.canvas.looks import INKS, MONO_FONT, UI_FONT, Look, icon
 from flowbook.canvas.markup import Markup, element, joined, one_line, trusted
 from flowbook.canvas.pen import Pen
@@ -47,7 +48,7 @@ _SHEET = """
 .R table.R-rows td.R-why{text-align:right!important;color:var(--fb-muted);font-size:12px}
 .R table.R-rows td.R-wrong{text-align:right!important;color:var(--fb-failed);font-size:12px}
 .R table.R-rows td.R-figure{text-align:right!important;font-variant-numeric:tabular-nums;white-space:nowrap}
-.R table.R-rows td.R-track{width:45%;padding-left:0;padding-right:0}
+.R table.R-rows td.R-track{padding-left:0;padding-right:0}
 .R table.R-rows td.R-more{padding:0 12px 4px 32px;border-top:0}
 .R-more summary{cursor:pointer;color:var(--fb-muted);font-size:12px}
 .R-more pre{margin:2px 0 4px;padding:6px 8px;border-radius:4px;background:var(--fb-ground);color:var(--fb-ink)}
@@ -127,8 +128,8 @@ class Page:
         Its place stands in a ``style`` attribute, which JupyterLab keeps even in a notebook that is not trusted.
         """
         self.also(f".R-b-{ink}{{background:var(--fb-{ink})!important}}", ink)
-        start = min(max(start, 0.0), 0.997)
-        share = min(max(share, 0.003), 1 - start)
+        start = min(max(0.0, start), 0.997)  # in this order, NaN is 0
+        share = min(max(0.003, share), 1 - start)
         style = (
             f"margin-left:{start * 100:.2f}%;width:{share * 100:.2f}%;min-width:3px;height:10px;border-radius:2px;"
             f"background:{INKS[ink].light}"
@@ -142,7 +143,8 @@ class Page:
 
     def cell(self, content: str, name: str = "text", *, columns: int | None = None) -> Markup:
         """Make a table cell; where style sheets are stripped, its ``style`` attribute keeps the columns in shape."""
-        style = "width:45%" if name == "track" else "text-align:left"
+        width = {"track": "width:40%", "why": "width:32%", "wrong": "width:32%"}.get(name)
+        style = ";".join(part for part in ("text-align:left", width) if part)
         return element("td", {"class": self.named(name), "colspan": columns, "style": style}, content)
 
     def grid(self, preview: TablePreview) -> Markup:
@@ -152,7 +154,7 @@ class Page:
         head = [element("th", {"class": side}, name) for side, name in zip(right, names, strict=True)]
         body = [
             joined(element("td", {"class": side}, one_line(cell)) for side, cell in zip(right, row, strict=False))
-            for row in preview["rows"][:4]
+            for row in table_rows(preview)
         ]
         lines = [element("tr", None, joined(head)), *(element("tr", None, cells) for cells in body)]
         return element("table", {"class": self.named("grid")}, element("tbody", None, joined(lines)))

@@ -140,7 +140,7 @@ def main_look(item: Card | Span) -> Look:
     """Say which look a card or a span takes as a whole: a stale or cached value outranks a quiet status."""
     status = item.get("status", "ok")
     stamp = item.get("stamp")
-    if status in _QUIET and stamp in {"stale", "cached", "replayed"}:
+    if status in _QUIET and stamp in {"stale", "cached", "replayed", "from notebook"}:
         return _STAMP_LOOKS[stamp]
     return status_look(status)
 

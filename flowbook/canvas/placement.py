@@ -36,7 +36,7 @@ def placed(snapshot: Canvas, positions: Mapping[str, Position] | None = None) ->
         width, height = (MIN_WIDTH_PX, COMPACT_PX) if compact else card_size(card)
         boxes.append(Box(card["id"], width, height, height // 2 if compact else ANCHOR_PX))
     ports = _port_shares(cards, snapshot["edges"])
-    together = [set(group["nodes"]) for group in snapshot.get("groups", [])]
+    together = [set(group.get("nodes", [])) for group in snapshot.get("groups", [])]
     straight = {edge for edge in ports for group in together if group.issuperset(edge)}
     places = layered_layout(boxes, list(ports), positions, hints=Hints(ports, straight))
     nodes: list[Card] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from flowbook.canvas.cards import table_rows
 from flowbook.canvas.looks import main_look, pills
 from flowbook.canvas.markup import one_line, plain
 from flowbook.canvas.trace_drawing import left_out_words, shown_spans, span_name, span_why
@@ -82,11 +83,11 @@ def _preview(card: Card) -> list[str]:
         return []
     if preview["kind"] == "table":
         header = [one_line(column["name"]) for column in preview["columns"]]
-        return _aligned([header, *([one_line(cell) for cell in row] for row in preview["rows"][:4])])
+        return _aligned([header, *([one_line(cell) for cell in row] for row in table_rows(preview))])
     if preview["kind"] == "text":
         return [line[:160] for line in plain(preview["text"]).split("\n")[:3]]
     blocks = "▁▂▃▄▅▆▇█"
-    line = "".join(blocks[min(int(min(max(height, 0), 1) * 8), 7)] for height in preview["spark"][:60])
+    line = "".join(blocks[min(int(min(max(0.0, height), 1.0) * 8), 7)] for height in preview["spark"][:60])
     return [f"{one_line(preview['dtype'])} {' × '.join(f'{size:,}' for size in preview['shape'])}  {line}".rstrip()]
 
 

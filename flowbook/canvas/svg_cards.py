@@ -240,7 +240,7 @@ def _share(setting: Setting, value: object) -> float:
     low, high = setting.get("min"), setting.get("max")
     if not isinstance(value, int | float) or low is None or high is None or high <= low:
         return 0.0
-    return min(max((value - low) / (high - low), 0.0), 1.0)
+    return min(max(0.0, (value - low) / (high - low)), 1.0)  # in this order, NaN is 0
 
 
 def _switch(x: float, middle: float, pen: Pen, *, on: bool) -> list[Markup]:

@@ -55,7 +55,7 @@ def left_out_words(trace: Trace) -> str:
 def whole_time_s(trace: Trace) -> float:
     """Say how many seconds the lane stands for: the run, or the end of its last span; more than 0."""
     ends = [(span.get("startS") or 0.0) + (span.get("tookS") or 0.0) for span in trace["spans"]]
-    return max([trace.get("tookS") or 0.0, *ends, 1e-6])
+    return max(end for end in (1e-6, trace.get("tookS") or 0.0, *ends) if end < math.inf)
 
 
 def span_name(span: Span) -> str:
@@ -157,7 +157,7 @@ def _bar(span: Span, middle: float, whole: float, pen: Pen) -> list[Markup]:
     if start is None:
         return []
     lane = LANE_RIGHT_PX - LANE_LEFT_PX
-    left = LANE_LEFT_PX + lane * min(max(start / whole, 0.0), 1.0)
+    left = LANE_LEFT_PX + lane * min(max(0.0, start / whole), 1.0)
     width = max(3.0, min(lane * (took or 0.0) / whole, LANE_RIGHT_PX - left))
     bar = pen.box((left, middle - 5), (width, 10), fill=main_look(span).ink, radius=2)
     words = duration(took)

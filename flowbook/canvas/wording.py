@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def duration(seconds: float | None) -> str:
     """Say how long something took: "0.4 ms", "31 ms", "2.4 s", "3 min 12 s"; empty when nobody knows."""
-    if seconds is None or seconds < 0:
+    if seconds is None or not 0 <= seconds < math.inf:
         return ""
     if seconds < 0.00095:
         return f"{seconds * 1000:.1f} ms"

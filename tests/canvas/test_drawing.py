@@ -169,3 +169,21 @@ def test_positions_from_the_document_are_kept_and_the_layout_hash_tells_when_a_c
 
 def test_a_drawing_of_a_thousand_nodes_stays_small_enough_to_keep() -> None:
     assert len(canvas_svg(samples.random_flow(1000))) < 600_000
+
+
+def test_figures_that_are_none_and_parts_of_a_document_that_are_missing_do_not_spoil_a_drawing() -> None:
+    """A snapshot may come from a file that somebody wrote by hand."""
+    nan, inf = float("nan"), float("inf")
+    spark = {"kind": "array", "dtype": "f8", "shape": [3], "min": nan, "max": inf, "spark": [nan, 2.0, -inf]}
+    slider = samples.setting("s", "slider", nan, inf, min=0, max=10)
+    nodes = [samples.card("a", tookS=nan, preview=spark, settings=[slider]), samples.card("b", tookS=inf)]
+    svg = canvas_svg(samples.canvas(nodes, [], groups=[{}, {"nodes": ["b", "gone"]}], notes=[{}]))
+    drawn = [node.attrib for node in ET.fromstring(svg).iter()]  # noqa: S314 - our own drawing
+    assert not any(word in value for attributes in drawn for value in attributes.values() for word in ("nan", "inf"))
+
+
+def test_a_lazy_table_that_nobody_collected_shows_the_types_of_its_columns() -> None:
+    columns = [{"name": "dest", "type": "String"}, {"name": "delay", "type": "Float64"}]
+    preview = {"kind": "table", "columns": columns, "rows": [], "height": None, "width": 2}
+    shown = texts(canvas_svg(samples.canvas([samples.card("a", preview=preview)], [])))
+    assert {"dest", "String", "delay", "Float64"} <= set(shown)

@@ -87,7 +87,7 @@ ATTRIBUTES = {
     "stroke-linecap", "stroke-linejoin", "opacity", "href", "preserveaspectratio", "style", "colspan", "src", "alt",
     "aria-hidden",
 }  # fmt: skip
-SAFE_STYLE = re.compile(r"(display:none|text-align:left|width:\d+%|[a-z-]+:[\w.%#]+(;[a-z-]+:[\w.%#]+)*)")
+SAFE_STYLE = re.compile(r"[a-z-]+:[\w.%#]+(;[a-z-]+:[\w.%#]+)*")
 
 
 def check_html(markup: str) -> Collected:
