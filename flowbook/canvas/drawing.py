@@ -11,14 +11,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowbook.canvas.lettering import fit_text, text_width, wrap_text
-from flowbook.canvas.looks import UI_FONT
-from flowbook.canvas.markup import Markup, element, joined, one_line
-from flowbook.canvas.pen import Pen
-from flowbook.canvas.routes import Rect
-from flowbook.canvas.svg_cards import block_drawing, card_drawing
-from flowbook.canvas.svg_edges import card_rect, edges_drawing
-from flowbook.canvas.wording import card_name, counted, duration, run_name, run_words, tally
+from flowbook.canvas.pieces.lettering import fit_text, text_width, wrap_text
+from flowbook.canvas.pieces.looks import UI_FONT
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.pen import Pen
+from flowbook.canvas.pieces.routes import Rect
+from flowbook.canvas.pieces.svg_cards import block_drawing, card_drawing
+from flowbook.canvas.pieces.svg_edges import card_rect, edges_drawing
+from flowbook.canvas.pieces.wording import card_name, counted, duration, run_name, run_words, tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

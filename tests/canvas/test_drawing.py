@@ -9,10 +9,10 @@ from itertools import combinations
 import pytest
 
 from flowbook.canvas.drawing import canvas_svg
-from flowbook.canvas.looks import INKS, Sheet, icon, main_look, pills, stamp_look, status_look
+from flowbook.canvas.pieces.looks import INKS, Sheet, icon, main_look, pills, stamp_look, status_look
+from flowbook.canvas.pieces.routes import Rect, Router
+from flowbook.canvas.pieces.svg_edges import card_rect
 from flowbook.canvas.placement import placed
-from flowbook.canvas.routes import Rect, Router
-from flowbook.canvas.svg_edges import card_rect
 from tests.canvas import samples
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowbook.canvas.cards import table_rows
-from flowbook.canvas.looks import INKS, MONO_FONT, UI_FONT, Look, icon
-from flowbook.canvas.markup import Markup, element, joined, one_line, trusted
-from flowbook.canvas.pen import Pen
-from flowbook.canvas.svg_previews import is_numeric
+from flowbook.canvas.pieces.looks import INKS, MONO_FONT, UI_FONT, Look, icon
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line, trusted
+from flowbook.canvas.pieces.pen import Pen
+from flowbook.canvas.pieces.svg_previews import is_numeric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
