@@ -63,7 +63,7 @@ def _choose(key: str, base: Any, mine: Any, theirs: Any, kept: list[str], flow: 
         f"{key} was changed in the cell and elsewhere",
         code="FB307",
         where=f"flow {flow!r}",
-        hint=f"in the cell: {_short(theirs)}; elsewhere: {_short(mine)}. Write the one you want, and run the cell again",
+        hint=f"in the cell: {_short(theirs)}; elsewhere: {_short(mine)}. Write the one you want and run the cell again",
         cell=theirs,
         elsewhere=mine,
     )
