@@ -23,7 +23,7 @@ from flowbook.canvas.pieces.wording import card_name, counted, duration, run_nam
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flowbook.canvas.protocol import Canvas, Group, Json, Note
+    from flowbook.canvas.protocol import Canvas, Card, Group, InputPort, Json, Note, OutputPort
 
 GRID_PX = 20
 MARGIN_PX = 24
@@ -88,7 +88,7 @@ def canvas_description(snapshot: Canvas) -> str:
 
 def canvas_drawing(snapshot: Canvas, pen: Pen) -> Drawing:
     """Draw a snapshot with a pen, without the root element."""
-    cards = {card["id"]: card for card in snapshot["nodes"]}
+    cards = _joined_up(snapshot)
     rects = {node: card_rect(card) for node, card in cards.items()}
     groups = [_group(group, rects, pen) for group in snapshot.get("groups", [])]
     notes = [_note(note, pen) for note in snapshot.get("notes", [])]
@@ -117,6 +117,23 @@ def canvas_drawing(snapshot: Canvas, pen: Pen) -> Drawing:
         element("g", {"transform": f"translate({shift_x:g} {shift_y:g})"}, joined(body)),
     ]
     return Drawing(width, height, joined(pieces))
+
+
+def _joined_up(snapshot: Canvas) -> dict[str, Card]:
+    """Return the cards by id, with every port connected that an edge is drawn to."""
+    ends = {(edge["target"], edge.get("targetPort", "")) for edge in snapshot["edges"]}
+    starts = {(edge["source"], edge.get("sourcePort", "")) for edge in snapshot["edges"]}
+    cards: dict[str, Card] = {}
+    for card in snapshot["nodes"]:
+        node = card["id"]
+        inputs: list[InputPort] = [
+            {**port, "connected": True} if (node, port["name"]) in ends else port for port in card.get("inputs", [])
+        ]
+        outputs: list[OutputPort] = [
+            {**port, "connected": True} if (node, port["name"]) in starts else port for port in card.get("outputs", [])
+        ]
+        cards[node] = {**card, "inputs": inputs, "outputs": outputs}
+    return cards
 
 
 def _dots(size: tuple[int, int], shift: tuple[float, float], pen: Pen) -> Markup:

@@ -124,6 +124,13 @@ def test_an_unconnected_port_is_a_ring_and_a_connected_one_a_disc() -> None:
     assert handles("port-") == [INKS["card"].light]
 
 
+def test_a_port_that_an_edge_is_drawn_to_is_a_disc_whatever_its_card_says() -> None:
+    nodes = [samples.card("a", gives="result-"), samples.card("b", reads="a-", gives="")]
+    svg = canvas_svg(samples.canvas(nodes, [samples.edge("a.result > b.a")]))
+    fills = [node.get("fill") for node in ET.fromstring(svg).iter(f"{SVG}circle")]  # noqa: S314 - our own drawing
+    assert fills == [INKS["table"].light] * 2
+
+
 def test_an_edge_is_dashed_while_it_has_carried_nothing() -> None:
     nodes = [samples.card("a"), samples.card("b", reads="a")]
     paths = [canvas_svg(samples.canvas(nodes, [samples.edge("a.result > b.a", carried=carried)])) for carried in (0, 1)]
