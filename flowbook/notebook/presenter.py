@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Traces that are kept up to date; older runs are over and their outputs final.
 _KEPT_RUNS = 32
+#: Canvases of one flow that are kept up to date.
+_KEPT_CANVASES = 8
 
 
 class NotebookPresenter:
@@ -39,10 +41,12 @@ class NotebookPresenter:
         self.cell: Cell | None = None
         self.current_flow = "main"
         self.flow_of_cell: dict[str, str] = {}
+        #: Ids of cells that are gone.
+        self.deleted: set[str] = set()
         self._books: WeakKeyDictionary[Flow, CellBook] = WeakKeyDictionary()
         self._defined_now: list[tuple[Flow, str, bool]] = []
         self._nodes: dict[tuple[int, str], NodeOutput] = {}
-        self._canvases: dict[int, list[CanvasOutput]] = {}
+        self._canvases: dict[int, list[tuple[str | None, CanvasOutput]]] = {}
         self._runs: dict[str, RunOutput] = {}
         self._is_quiet = False
 
@@ -53,6 +57,10 @@ class NotebookPresenter:
         self.cell = cell
         self._defined_now = []
         deleted = list(deleted_ids)
+        self.deleted.update(deleted)
+        if cell.cell_id is not None:
+            self.deleted.discard(cell.cell_id)  # a deletion that was undone is not told
+            self._forget_outputs_of(cell.cell_id)
         for flow, book in list(self._books.items()) if deleted else ():
             for node_id in book.drop_cells(deleted):
                 self._let_wait(flow, node_id)
@@ -155,7 +163,7 @@ class NotebookPresenter:
 
     def changed(self, flow: Flow) -> None:
         """Draw the flow's canvases again."""
-        for canvas in self._canvases.get(id(flow), ()):
+        for _, canvas in self._canvases.get(id(flow), ()):
             self.publisher.mark(canvas)
 
     def settle(self) -> None:
@@ -173,8 +181,9 @@ class NotebookPresenter:
     def show_flow(self, flow: Flow, note: Any = None) -> None:
         """Show a flow's canvas in the cell that runs now; later edits and runs update it there."""
         output = CanvasOutput(flow, note) if note is not None else CanvasOutput(flow)
-        self._canvases.setdefault(id(flow), []).append(output)
-        del self._canvases[id(flow)][:-4]
+        shown = self._canvases.setdefault(id(flow), [])
+        shown.append((self.cell.cell_id if self.cell is not None else None, output))
+        del shown[:-_KEPT_CANVASES]
         self._display(output)
 
     def quiet(self) -> _Quiet:
@@ -197,6 +206,11 @@ class NotebookPresenter:
         if output is not None:
             output.effects = event.effects
             self.publisher.watch(output)
+
+    def _forget_outputs_of(self, cell_id: str) -> None:
+        """Running a cell clears its outputs: nobody sees what would be drawn there."""
+        for shown in self._canvases.values():
+            shown[:] = [(known, canvas) for known, canvas in shown if known != cell_id]
 
     def _outputs(self) -> list[LiveTarget]:
         return [*self._nodes.values(), *self._runs.values()]
