@@ -29,9 +29,11 @@ from flowbook.observe.event_bus import EventBus, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.registry.registry import Registry
 from flowbook.runtime.capture import StreamCapture
-from flowbook.runtime.context import refuse_inside_firing
+from flowbook.runtime.context import refuse_inside_firing, refuse_inside_flow
+from flowbook.runtime.decisions import Request, refuse_loops
 from flowbook.runtime.engine import Engine
-from flowbook.runtime.execution import Execution, Request, refuse_loops
+from flowbook.runtime.execution import Execution
+from flowbook.runtime.firing import spread_override
 from flowbook.runtime.plan import Plan, compile_plan
 from flowbook.runtime.results import FlowResults, NodeState
 from flowbook.runtime.run import Run, node_failed
@@ -640,6 +642,7 @@ class Flow:
 
         The arguments are those of ``run``; ``supersedes`` names a node whose earlier firing gives way to this run.
         """
+        refuse_inside_flow("flow.start()", self.name)
         with self._lock:
             plan = self.plan
             scope, targets = self._scope(plan, to=to, after=after, only=only)
@@ -736,10 +739,10 @@ class Flow:
                 )
         return dict(inputs)
 
-    def _run_overrides(self, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-        for node_id in overrides:
-            self._data.node(node_id)
-        return dict(overrides)
+    def _run_overrides(self, overrides: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+        return {
+            node_id: spread_override(self._data.type_of(node_id), node_id, overrides[node_id]) for node_id in overrides
+        }
 
     # -- running by itself
 
@@ -752,7 +755,7 @@ class Flow:
             self._moved.add(node_id)
             if self._disarm_self_run is not None:
                 self._disarm_self_run()
-            self._disarm_self_run = self.engine.loop_thread.call_later(
+            self._disarm_self_run = self.engine.timers.call_later(
                 COALESCE_S, lambda: self.engine.pool.submit(self._run_moved)
             )
 
