@@ -56,6 +56,10 @@ SELF_RUN_LIMIT_S = 2.0
 class Presenter(Protocol):
     """Shows flows; set by the notebook."""
 
+    def made(self, flow: Flow) -> None:
+        """A named flow was asked for that was not there yet."""
+        ...
+
     def run_started(self, flow: Flow, run: Run) -> None:
         """A run was asked for; its trace can be shown from now on."""
         ...
@@ -116,9 +120,12 @@ def flow(name: str = "main") -> Flow:
     """Get the flow of that name, making it when there is none, as ``logging.getLogger`` does."""
     with session.lock:
         found = session.flows.get(name)
-        if found is None:
-            found = session.flows[name] = Flow(name)
-        return found
+        if found is not None:
+            return found
+        found = session.flows[name] = Flow(name)
+    if session.presenter is not None:
+        session.presenter.made(found)
+    return found
 
 
 @overload
@@ -161,6 +168,7 @@ def drain(timeout_s: float | None = None) -> None:
     while active := session.engine.active():
         if not Run(active[0], None).wait(timeout_s):
             return
+    _settle()
 
 
 class Flow:

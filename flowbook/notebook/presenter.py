@@ -105,6 +105,11 @@ class NotebookPresenter:
 
     # -- the session's Presenter
 
+    def made(self, flow: Flow) -> None:
+        """A cell made a flow: the node cells below it belong to it, until one says otherwise."""
+        if self.cell is not None:
+            self.current_flow = flow.name
+
     def defining(self, flow: Flow, node_id: str) -> None:
         """Code is about to define a node.
 
