@@ -348,7 +348,9 @@ class Execution:
         return VariableContext().run(body)
 
     def _claim(self, returned: Any) -> None:
-        for value in returned if isinstance(returned, tuple) else (returned,):
+        """Say which values the firing returned; a cell's come by name."""
+        values = returned.values() if isinstance(returned, dict) else returned
+        for value in values if isinstance(returned, tuple | dict) else (returned,):
             self.engine.capture.claim(value)
 
     def _fire_async(self, active: _Firing) -> None:
