@@ -191,9 +191,10 @@ class Flow:
         self._last_run: Run | None = None
         self._self_run: Run | None = None
         self._moved: builtins.set[str] = builtins.set()
+        self._self_moved: builtins.set[str] = builtins.set()
         self._disarm_self_run: Callable[[], None] | None = None
         self._listeners: list[Callable[[], None]] = []
-        #: Settings as traits, by node id; made when asked for.
+        #: Links of settings to traits, by node id; made when asked for.
         self.traits: dict[str, Any] = {}
 
     # -- what it is
@@ -337,8 +338,7 @@ class Flow:
             self._data.types.pop(old, None)
             self._data.set_type(node_type)
             self._results.rename(old, new)
-        if session.presenter is not None:
-            session.presenter.renamed(self, old, new)
+        self._follow_rename(old, new)
 
     def add(self, node_type: Callable[..., Any] | NodeType | str, node_id: str | None = None, /, **values: Any) -> Node:
         """Add a node.
@@ -431,6 +431,13 @@ class Flow:
                 self._data.nodes[new].type_id = new
                 del self._data.types[old]
             self._results.rename(old, new)
+        self._follow_rename(old, new)
+
+    def _follow_rename(self, old: str, new: str) -> None:
+        link = self.traits.pop(old, None)
+        if link is not None:
+            link.node_id = new
+            self.traits[new] = link
         if session.presenter is not None:
             session.presenter.renamed(self, old, new)
 
@@ -770,14 +777,16 @@ class Flow:
     def _run_moved(self) -> None:
         with self._lock:
             moved, self._moved = {node_id for node_id in self._moved if node_id in self._data.nodes}, builtins.set()
+            if self._self_run is not None and self._self_run.status == "running":
+                self._self_run.cancel()  # the latest setting wins; what it has not come to is still to be done
+                moved |= {node_id for node_id in self._self_moved if node_id in self._data.nodes}
             plan = self.plan
             scope = frozenset(index for index in plan.downstream(sorted(moved)) if self._runs_by_itself(plan, index))
             # A node above that stays stale keeps what is below it stale too.
             scope = frozenset(index for index in scope if self._can_follow(plan, index, scope, moved))
             if not scope or (plan.cycle and any(plan.slots[index].node_id in plan.looped for index in scope)):
                 return
-            if self._self_run is not None and self._self_run.status == "running":
-                self._self_run.cancel()  # the latest setting wins
+            self._self_moved = moved
             self._self_run = self._submit(plan, Request(scope=scope, is_explicit=False), is_shown=False)
 
     def _runs_by_itself(self, plan: Plan, index: int) -> bool:
