@@ -379,12 +379,16 @@ _ARGS_ENTRY = re.compile(r"^\s{2,}\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.+)$")
 def _parameter_docs(doc: str) -> dict[str, str]:
     """Read the ``Args:`` section of a Google docstring; other styles give nothing."""
     found: dict[str, str] = {}
-    inside = False
+    inside, name, depth = False, "", 0
     for line in inspect.cleandoc(doc).splitlines():
+        indent = len(line) - len(line.lstrip())
         if re.fullmatch(r"(Args|Arguments|Parameters):\s*", line):
             inside = True
-        elif inside and line and not line.startswith(" "):
+        elif inside and line and not indent:
             break
+        elif inside and name and indent > depth:
+            found[name] += f" {line.strip()}"
         elif inside and (entry := _ARGS_ENTRY.match(line)):
-            found[entry[1]] = entry[2].strip()
+            name, depth = entry[1], indent
+            found[name] = entry[2].strip()
     return found
