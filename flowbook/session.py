@@ -42,6 +42,7 @@ from flowbook.runtime.staleness import stale_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from flowbook.core.events import Event, Stamp, Status
 
@@ -381,37 +382,45 @@ class Flow:
             WiringError: FB209, there is no such edge.
         """
         with self._edit():
-            source_id, _, _ = source.partition(".")
+            source_id, _, source_port = source.partition(".")
             target_id, _, port = target.partition(".")
-            self._data.node(source_id)
-            self._data.node(target_id)
-            links = [
-                link
-                for link in self.wiring.links.values()
-                if link.source == source_id and link.target == target_id and port in ("", link.target_port)
+            # Those that a document names and that lead nowhere can be taken away too.
+            explicit = [
+                edge
+                for edge in self._data.edges
+                if (edge.source, edge.target) == (source_id, target_id)
+                and port in ("", edge.target_port)
+                and source_port in ("", edge.source_port or self._primary_output(source_id))
             ]
-            if not links:
-                feeding = [f"{link.source} → {link.target}.{link.target_port}" for link in self.wiring.links.values()]
-                raise WiringError(
-                    f"no edge goes from {source!r} to {target!r}",
-                    code="FB209",
-                    where=self._data.where,
-                    hint=did_you_mean(f"{source_id} → {target}", feeding) or "the flow has no edges",
-                )
-            for link in links:
-                explicit = [
-                    edge
-                    for edge in self._data.edges
-                    if (edge.target, edge.target_port) == (target_id, link.target_port)
-                ]
-                for edge in explicit:
-                    self._data.remove_edge(edge)
-                if not explicit or self._follows_from_names(link.source, link.target, link.target_port):
-                    self._data.add_cut(link.source, link.target, link.target_port)
+            for edge in explicit:
+                self._data.remove_edge(edge)
+            implicit = [
+                link
+                for link in resolve(self._data).links.values()
+                if link.is_implicit
+                and (link.source, link.target) == (source_id, target_id)
+                and port in ("", link.target_port)
+                and source_port in ("", link.source_port)
+            ]
+            for link in implicit:
+                self._data.add_cut(link.source, link.target, link.target_port)
+            if not explicit and not implicit:
+                self._refuse_disconnect(source, target)
 
-    def _follows_from_names(self, source: str, target: str, port: str) -> bool:
-        link = resolve(self._data).links.get((target, port))
-        return link is not None and link.is_implicit and link.source == source
+    def _primary_output(self, node_id: str) -> str | None:
+        return self._data.type_of(node_id).primary_output(node_id) if node_id in self._data.nodes else None
+
+    def _refuse_disconnect(self, source: str, target: str) -> None:
+        source_id, target_id = source.partition(".")[0], target.partition(".")[0]
+        self._data.node(source_id)
+        self._data.node(target_id)
+        feeding = [f"{link.source} → {link.target}.{link.target_port}" for link in self.wiring.links.values()]
+        raise WiringError(
+            f"no edge goes from {source!r} to {target!r}",
+            code="FB209",
+            where=self._data.where,
+            hint=did_you_mean(f"{source_id} → {target}", feeding) or "the flow has no edges",
+        )
 
     def remove(self, node_id: str) -> None:
         """Remove a node with its explicit edges and its value."""
@@ -483,6 +492,10 @@ class Flow:
             self._data.set_policy(node_id, policy)
 
     # -- looking
+
+    def steady(self) -> AbstractContextManager[Any]:
+        """Let no edit come between several looks at this flow; for short blocks that run nobody's code."""
+        return self._lock
 
     def check(self) -> list[Finding]:
         """List what is wrong, or will be when somebody needs it; never raises, runs nothing."""

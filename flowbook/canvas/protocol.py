@@ -365,6 +365,24 @@ def fit_trace(trace: Trace, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Trace:
     return _most_that_fits(lambda count: _with_fewer_spans(fitted, count), len(fitted["spans"]), max_bytes)
 
 
+def fit_node(note: NodeNote, *, max_bytes: int = MAX_BUNDLE_BYTES) -> NodeNote:
+    """Make a node's note fit to be stored: nothing says *live*, and it takes at most ``max_bytes``.
+
+    What is left out, only as far as needed and in this order: the preview, the ends of long texts, the card.
+    """
+    fitted: dict[str, Json] = {**note, "stamp": stored_stamp(note.get("stamp"))}
+    card = note.get("card")
+    if card is None:
+        return cast("NodeNote", fitted if size_bytes(fitted) <= max_bytes else _shortened(fitted))
+    card = {**card, "stamp": stored_stamp(card.get("stamp"))}
+    for fitting in (card, {**card, "preview": None}, _shortened({**card, "preview": None})):
+        fitted["card"] = fitting
+        if size_bytes(fitted) <= max_bytes:
+            return cast("NodeNote", fitted)
+    del fitted["card"]
+    return cast("NodeNote", _shortened(fitted))
+
+
 def _most_that_fits(cut: Callable[[int], _Bundle], count: int, max_bytes: int) -> _Bundle:
     """Find the largest count <= ``count`` whose bundle fits, by halving; 0 of them always counts as fitting."""
     fits, too_many = 0, count + 1

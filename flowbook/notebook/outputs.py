@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flowbook.canvas.drawing import canvas_svg
 from flowbook.canvas.pages import canvas_html, card_html, trace_html
 from flowbook.canvas.plain_text import canvas_text, card_text, trace_text
-from flowbook.canvas.protocol import CANVAS_MIME, NODE_MIME, TRACE_MIME, fit_canvas, fit_trace
+from flowbook.canvas.protocol import CANVAS_MIME, NODE_MIME, TRACE_MIME, fit_canvas, fit_node, fit_trace
 from flowbook.canvas.snapshot import card, snapshot
 from flowbook.canvas.trace_drawing import trace_svg
 from flowbook.notebook.effect_pages import effects_html, effects_text, value_bundle
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from flowbook.core.interfaces import Effects
+    from flowbook.runtime.plan import Slot
     from flowbook.runtime.results import NodeResult
     from flowbook.runtime.run import Run
     from flowbook.session import Flow
@@ -92,7 +93,9 @@ class CanvasOutput:
 
 def canvas_bundle(flow: Flow, note: str = "") -> dict[str, Any]:
     """Make the mime bundle of a flow's picture."""
-    drawn = fit_canvas(snapshot(flow, seq=next(_sequence)))
+    with flow.steady():
+        drawn = snapshot(flow, seq=next(_sequence))
+    drawn = fit_canvas(drawn)
     html, text = canvas_html(drawn), canvas_text(drawn)
     if note:
         html += text_html(note)
@@ -155,15 +158,17 @@ class NodeOutput:
 
     def render(self) -> dict[str, Any] | None:
         """Make the node bundle, with the value's own bundle beside it."""
-        if self.node_id not in self.flow.data.nodes:
-            return None
-        state = self.flow.results.state(self.node_id)
-        self._shown, self._said = self._facts(), (state.stamp, state.reason)
-        result = state.result
-        drawn: Any = card(self.flow, self.node_id)
+        with self.flow.steady():
+            if self.node_id not in self.flow.data.nodes:
+                return None
+            state = self.flow.results.state(self.node_id)
+            self._shown, self._said = self._facts(), (state.stamp, state.reason)
+            result, status, effects = state.result, state.status, self._effects()
+            drawn: Any = card(self.flow, self.node_id)
+            slot = self.flow.plan.slots[self.flow.plan.index[self.node_id]]
         if self.is_queued:
             drawn = {**drawn, "status": "queued", "reason": _WAITS}
-        note = {
+        note: Any = {
             "flowbook": "1",
             "kind": "node",
             "flow": self.flow.name,
@@ -178,23 +183,21 @@ class NodeOutput:
             "tookS": drawn["tookS"],
         }
         if not self.shows_value:
-            return {NODE_MIME: {**note, "card": drawn}, "text/html": card_html(drawn), "text/plain": card_text(drawn)}
+            note["card"] = drawn
+            return {NODE_MIME: fit_node(note), "text/html": card_html(drawn), "text/plain": card_text(drawn)}
         drawn = {**drawn, "preview": None}  # the value itself stands there
-        effects = self._effects()
-        value = self._value(result) if state.status in _HAVE_VALUE else {}
+        value = self._value(result, slot) if status in _HAVE_VALUE else {}
         texts = [card_text(drawn), effects_text(effects), value.pop("text/plain", "")]
         html = card_html(drawn, value_html=effects_html(effects) + value.pop(_OWN_HTML, ""))
         text = "\n".join(text for text in texts if text)
-        return {**value, NODE_MIME: note, "text/html": html, "text/plain": text}
+        return {**value, NODE_MIME: fit_node(note), "text/html": html, "text/plain": text}
 
-    def _value(self, result: NodeResult | None) -> dict[str, Any]:
+    def _value(self, result: NodeResult | None, slot: Slot) -> dict[str, Any]:
         """Format the value once, and again when a lazy one was collected."""
         if result is None:
             return {}
         known, collected, data = self._formatted
         if known is not result or collected != _collected(result):
-            plan = self.flow.plan
-            slot = plan.slots[plan.index[self.node_id]]
             shown = _shown(result, slot.primary, [port.name for port in slot.node_type.outputs])
             data = value_bundle(self._shell, self.flow.engine.capture, shown)
             data = {**data, _OWN_HTML: bundle_html(data)}

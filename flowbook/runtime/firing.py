@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from flowbook.runtime.plan import Slot
     from flowbook.runtime.results import NodeResult
 
+#: Longest message and hint of an error packet.
+_SHOWN_CHARS = 2_000
 #: Complaints of code that needs the main thread, and what they have in common.
 _MAIN_THREAD_COMPLAINTS = (
     "signal only works in main thread",
@@ -165,7 +167,7 @@ def error_packet(error: BaseException, *, slot: Slot, trace_id: str, attempt: in
 def _one_line(error: BaseException) -> str:
     text = str(error).strip()
     first = text.splitlines()[0] if text else ""
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return _cut(f"{type(error).__name__}: {first}" if first else type(error).__name__)
 
 
 def _hint(error: BaseException) -> str:
@@ -173,7 +175,12 @@ def _hint(error: BaseException) -> str:
     if any(complaint in text for complaint in _MAIN_THREAD_COMPLAINTS):
         return 'this code needs the main thread: @flow.node(executor="main"), or %%node … --executor main'
     notes = getattr(error, "__notes__", [])
-    return str(notes[0]) if notes else ""
+    return _cut(str(notes[0])) if notes else ""
+
+
+def _cut(text: str) -> str:
+    """Keep what is shown of an exception readable; the exception itself has it all."""
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
 
 
 def failing_line(error: BaseException, node_type: NodeType) -> int | None:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jupyter_client.manager import start_new_kernel
 
+from tests.notebook.markup_watch import problems_in
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -365,13 +367,13 @@ def started_notebook() -> Iterator[Notebook]:
 
 @contextlib.contextmanager
 def watched(notebook: Notebook) -> Iterator[Notebook]:
-    """Give a kernel to one test: no names and no ids of another, and no thread may fail unseen."""
+    """Give a kernel to one test: no names of another; no thread may fail unseen, and nothing unfit may be stored."""
     notebook.cells.clear()
     notebook.has_ids = True
     notebook.clear_names()
     notebook.failures()
     yield notebook
-    failures = notebook.failures()
+    failures = [*notebook.failures(), *problems_in(notebook.cells)]
     assert not failures, "\n".join(failures)
 
 
