@@ -72,7 +72,18 @@ def _cycles(flow: FlowData, wiring: Wiring) -> Iterator[Finding]:
 
 
 def _edges(flow: FlowData) -> Iterator[Finding]:
+    seen: set[tuple[str, str]] = set()
     for edge in flow.edges:
+        if (edge.target, edge.target_port) in seen:
+            yield Finding(
+                code="FB213",
+                severity="error",
+                message=f"two edges lead into {edge.target}.{edge.target_port}; {edge.source!r} is taken",
+                node_id=edge.target if edge.target in flow.nodes else None,
+                port=edge.target_port,
+                hint=f'flow.connect("{edge.source}", "{edge.target}.{edge.target_port}") keeps this one alone',
+            )
+        seen.add((edge.target, edge.target_port))
         for end in (edge.source, edge.target):
             if end not in flow.nodes:
                 yield Finding(
@@ -126,6 +137,15 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
     for name in node_type.parameter_names:
         link = wiring.links.get((node_id, name))
         problem = type_problem(flow.type_of(link.source), link.source_port, node_type, name) if link else ""
+        if link is not None and flow.type_of(link.source).origin == "stub":
+            yield Finding(
+                code="FB403",
+                severity="error",
+                message=f"{node_id!r} needs {link.source!r}, whose cell has not run",
+                node_id=node_id,
+                port=name,
+                hint=f"run the cell that defines {link.source!r}",
+            )
         if link is not None and problem:
             yield Finding(
                 code="FB207",
@@ -160,7 +180,8 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
 def _values(node: NodeInstance, node_type: NodeType) -> Iterator[Finding]:
     """Look at the values a document or a person gave to settings and inputs."""
     for name, value in node.settings.items():
-        spec = node_type.setting(name)
+        port = node_type.input(name)
+        spec = node_type.setting(name) or (port.plain if port is not None else None)
         try:
             if spec is not None:
                 spec.checked(value)
@@ -168,7 +189,7 @@ def _values(node: NodeInstance, node_type: NodeType) -> Iterator[Finding]:
             yield Finding(
                 code=error.code, severity="error", message=error.what, node_id=node.id, port=name, hint=error.hint
             )
-        if spec is None and node_type.input(name) is None:
+        if spec is None and port is None:
             known = node_type.parameter_names
             yield Finding(
                 code="FB211",

@@ -22,6 +22,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,),
     "dict": (dict,),
 }
+_TIMES: dict[str, Any] = {"date": dt.date, "datetime": dt.datetime, "time": dt.time}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,8 @@ class SettingSpec:
             raise DefinitionError(
                 f"{self.name}={value!r} {problem}", code="FB103", hint=self._hint(), setting=self.name
             )
-        return plain
+        # "09:30" and "09:30:00" are one time.
+        return self.to_python(plain).isoformat() if self.value_type in _TIMES else plain
 
     def to_python(self, plain: Any) -> Any:
         """Turn the JSON form into what the function expects: dates, paths and Enum members again."""
@@ -95,9 +97,8 @@ class SettingSpec:
             return Path(plain)
         if self.choices is not None:
             return self.choices[plain]
-        if self.value_type in ("date", "datetime", "time"):
-            cls: Any = {"date": dt.date, "datetime": dt.datetime, "time": dt.time}[self.value_type]
-            return cls.fromisoformat(plain)
+        if self.value_type in _TIMES:
+            return _TIMES[self.value_type].fromisoformat(plain)
         return plain
 
     def _filled(self, plain: list[Any] | dict[str, Any]) -> Any:
@@ -114,7 +115,7 @@ class SettingSpec:
         allowed = _TYPES.get(self.value_type)
         if allowed and (not isinstance(plain, allowed) or (isinstance(plain, bool) and bool not in allowed)):
             return f"is not of type {self.value_type}"
-        if self.value_type in ("date", "datetime", "time", "path"):
+        if self.value_type in (*_TIMES, "path"):
             try:
                 self.to_python(plain)
             except ValueError:
@@ -189,4 +190,4 @@ def _as_float(number: int) -> Any:
 
 def same_json(left: Any, right: Any) -> bool:
     """Whether two JSON values are written alike; ``True`` and ``1``, ``1`` and ``1.0`` are not."""
-    return (type(left) is type(right) and left == right) or json.dumps(left) == json.dumps(right)
+    return left is right or json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)

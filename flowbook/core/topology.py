@@ -25,6 +25,24 @@ def reachable(starts: Iterable[str], successors: Mapping[str, Sequence[str]]) ->
     return seen
 
 
+def path_between(start: str, end: str, successors: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a shortest path along the edges, both ends included; empty when there is none."""
+    came_from: dict[str, str] = {start: start}
+    waiting = deque([start])
+    while waiting and end not in came_from:
+        node = waiting.popleft()
+        for successor in successors.get(node, ()):
+            if successor not in came_from:
+                came_from[successor] = node
+                waiting.append(successor)
+    if end not in came_from:
+        return []
+    path = [end]
+    while path[-1] != start:
+        path.append(came_from[path[-1]])
+    return path[::-1]
+
+
 def reverse(successors: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Turn every edge round: the result maps an id to the ids it reads."""
     predecessors: dict[str, list[str]] = {node: [] for node in successors}

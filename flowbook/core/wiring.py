@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flowbook.core.flow_data import Edge, FlowData, output_exists
 from flowbook.core.node_types import ERROR, RESULT, NodeType, Port
-from flowbook.core.topology import find_cycle, reachable
+from flowbook.core.topology import path_between
 from flowbook.errors import CycleError, UnknownIdError, WiringError, did_you_mean
 
 if TYPE_CHECKING:
@@ -89,19 +89,25 @@ def _link_by_name(flow: FlowData, wiring: Wiring, named_ports: Mapping[str, list
     source: str | None = None
     port: str | None = None
     if name in flow.nodes and name != target:
+        if (name, target, name) in flow.cuts:
+            return
         source, port = name, flow.type_of(name).primary_output(name)
         outputs = flow.type_of(name).outputs
         if port is None and flow.type_of(name).origin != "stub":
             wiring.ambiguous[key] = tuple(f"{name}.{output.name}" for output in outputs)
             return
     else:
-        bearers = [node_id for node_id in named_ports.get(name, ()) if node_id != target]
+        bearers = [
+            node_id
+            for node_id in named_ports.get(name, ())
+            if node_id != target and (node_id, target, name) not in flow.cuts
+        ]
         if len(bearers) > 1:
             wiring.ambiguous[key] = tuple(f"{node_id}.{name}" for node_id in bearers)
             return
         if bearers:
             source, port = bearers[0], name
-    if source is not None and (source, target, name) not in flow.cuts:
+    if source is not None:
         wiring.links[key] = Link(source=source, source_port=port, target=target, target_port=name, is_implicit=True)
 
 
@@ -223,11 +229,9 @@ def type_problem(source_type: NodeType, source_port: str | None, target_type: No
 
 
 def _refuse_loop(flow: FlowData, edge: Edge) -> None:
-    wiring = resolve(flow)
-    if edge.source == edge.target or edge.source in reachable([edge.target], wiring.successors):
-        successors = {node_id: list(readers) for node_id, readers in wiring.successors.items()}
-        successors[edge.source].append(edge.target)
-        path = find_cycle(list(flow.nodes), successors) if edge.source != edge.target else [edge.source, edge.source]
+    back = path_between(edge.target, edge.source, resolve(flow).successors)
+    if back:
+        path = [edge.source, *back]
         raise CycleError(
             "this edge would close a loop: " + " → ".join(path),
             where=flow.where,
