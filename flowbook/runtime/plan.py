@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flowbook.core.document import policy_with_overrides
 from flowbook.core.node_types import ERROR
 from flowbook.core.topology import find_cycle, topological_order
-from flowbook.errors import AmbiguousNameError, FlowbookError
+from flowbook.errors import AmbiguousNameError, FlowbookError, UnknownIdError, did_you_mean
 
 if TYPE_CHECKING:
     from flowbook.core.flow_data import FlowData
@@ -192,4 +192,12 @@ def _edge_binding(flow: FlowData, link: Link, port: Port | None, index: dict[str
         output = outputs.index(link.source_port)
     elif link.source_port == ERROR:
         output = ERROR_INDEX
+    elif link.source_port is not None and flow.type_of(link.source).origin != "stub":
+        unknown = UnknownIdError(
+            f"{link.source!r} has no output {link.source_port!r}",
+            where=f"{flow.where}, node {link.target!r}",
+            hint=did_you_mean(link.source_port, outputs),
+            port=link.source_port,
+        )
+        return Binding(name=link.target_port, kind="problem", port=port, error=unknown)
     return Binding(name=link.target_port, kind="edge", port=port, source=index[link.source], output=output)
