@@ -24,16 +24,16 @@ from flowbook.core.node_types import NodeType, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.wiring import Wiring, edge_between, resolve
 from flowbook.data.payloads import TablePayloads
-from flowbook.errors import DocumentError, RunError, UnknownIdError, WiringError, did_you_mean
-from flowbook.observe.event_bus import EventBus, Subscription
+from flowbook.errors import DocumentError, RunError, WiringError, did_you_mean
+from flowbook.observe.event_bus import EventBus, EventHistory, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.registry.registry import Registry
+from flowbook.runtime.asking import Wish, make_request
 from flowbook.runtime.capture import StreamCapture
 from flowbook.runtime.context import refuse_inside_firing, refuse_inside_flow
-from flowbook.runtime.decisions import Request, refuse_loops
+from flowbook.runtime.decisions import Request
 from flowbook.runtime.engine import Engine
 from flowbook.runtime.execution import Execution
-from flowbook.runtime.firing import spread_override
 from flowbook.runtime.plan import Plan, compile_plan
 from flowbook.runtime.results import FlowResults, NodeState
 from flowbook.runtime.run import Run, node_failed
@@ -476,9 +476,8 @@ class Flow:
             UnknownIdError, DefinitionError: nothing was set.
         """
         with self._edit():
-            node_type = self._data.type_of(node_id)
             for name, value in values.items():  # all are checked before any is set
-                self._data._checked_value(node_id, node_type, name, value)  # noqa: SLF001 -- the flow's own check
+                self._data.checked_value(node_id, name, value)
             for name, value in values.items():
                 self._data.set_value(node_id, name, value)
 
@@ -672,19 +671,21 @@ class Flow:
         """
         refuse_inside_flow("flow.start()", self.name)
         with self._lock:
-            plan = self.plan
-            scope, targets = self._scope(plan, to=to, after=after, only=only)
-            request = Request(
-                scope=scope,
-                targets=targets,
+            if to is None and after is None and only is None:
+                to = [node_id for node_id in session.default_targets if node_id in self._data.nodes] or None
+            wish = Wish(
+                to=to,
+                after=after,
+                only=only,
                 force=force,
-                settings=self._run_settings(settings or {}),
-                inputs=self._run_inputs(plan, inputs or {}),
-                overrides=self._run_overrides(overrides or {}),
+                settings=settings or {},
+                inputs=inputs or {},
+                overrides=overrides or {},
             )
-            refuse_loops(plan, scope)
-            if inputs and not request.is_private:
-                self._results.given.update(inputs)
+            plan = self.plan
+            request = make_request(self._data, plan, wish)
+            if not request.is_private:
+                self._results.given.update(request.inputs)
             return self._submit(plan, request, supersedes=supersedes)
 
     def _submit(self, plan: Plan, request: Request, *, supersedes: str | None = None, is_shown: bool = True) -> Run:
@@ -693,84 +694,21 @@ class Flow:
 
         def sink(event: Event) -> None:
             trace.take(event)
+            history.put(event)
             self._bus.publish(event)
-            own_events.publish(event)
             if session.presenter is not None:
                 session.presenter.event(self, holder[0], event, is_private=request.is_private)
 
-        own_events = EventBus()
-        events = own_events.subscribe()
+        history = EventHistory()
         execution = Execution(plan, request, self._results, engine, sink)
         trace = Trace(self.name, execution.trace_id, engine.payloads.table)
-        run = Run(execution, trace, events, settle=_settle)
+        run = Run(execution, trace, history, settle=_settle)
         holder.append(run)
         self._last_run = run
         if session.presenter is not None and is_shown:
             session.presenter.run_started(self, run)
         engine.submit(execution, supersedes=supersedes)
         return run
-
-    def _scope(
-        self,
-        plan: Plan,
-        *,
-        to: str | Sequence[str] | None,
-        after: str | Sequence[str] | None,
-        only: str | Sequence[str] | None,
-    ) -> tuple[frozenset[int], frozenset[str]]:
-        given = [name for name, value in (("to", to), ("after", after), ("only", only)) if value is not None]
-        if len(given) > 1:
-            raise RunError(
-                f"{' and '.join(given)} cannot be used together",
-                code="FB410",
-                where=self._data.where,
-                hint="use one of them",
-            )
-        if not given and session.default_targets:
-            to = [node_id for node_id in session.default_targets if node_id in self._data.nodes] or None
-        names = _names(to if to is not None else after if after is not None else only)
-        for node_id in names:
-            self._data.node(node_id)
-        if to is not None:
-            return frozenset(plan.upstream(names)), frozenset(names)
-        if after is not None:
-            return frozenset(plan.downstream(names)), frozenset(names)
-        if only is not None:
-            return frozenset(plan.index[node_id] for node_id in names), frozenset(names)
-        return frozenset(range(len(plan.slots))), frozenset()
-
-    def _run_settings(self, settings: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
-        found: dict[tuple[str, str], Any] = {}
-        for name, value in settings.items():
-            node_id, _, setting = name.partition(".")
-            spec = self._data.type_of(node_id).setting(setting)
-            if spec is None:
-                known = [f"{node_id}.{entry.name}" for entry in self._data.type_of(node_id).settings]
-                raise UnknownIdError(
-                    f"there is no setting {name!r}",
-                    where=self._data.where,
-                    hint=did_you_mean(name, known) or 'name it "node.setting"',
-                )
-            found[node_id, setting] = spec.checked(value)
-        return found
-
-    def _run_inputs(self, plan: Plan, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        bindings = [(slot.node_id, binding) for slot in plan.slots for binding in slot.bindings]
-        opened = {binding.name for _, binding in bindings if binding.kind == "open"}
-        opened |= {f"{node_id}.{binding.name}" for node_id, binding in bindings if binding.kind == "open"}
-        for name in inputs:
-            if name not in opened:
-                raise UnknownIdError(
-                    f"the flow has no input {name!r}",
-                    where=self._data.where,
-                    hint=did_you_mean(name, opened) or "its inputs are its unconnected ports; it has none",
-                )
-        return dict(inputs)
-
-    def _run_overrides(self, overrides: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-        return {
-            node_id: spread_override(self._data.type_of(node_id), node_id, overrides[node_id]) for node_id in overrides
-        }
 
     # -- running by itself
 

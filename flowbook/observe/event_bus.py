@@ -71,6 +71,26 @@ class Subscription:
         self.close()
 
 
+class EventHistory:
+    """Every event of one run, for readers that come when they like; as large as the run, and gone with it."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._condition = threading.Condition()
+
+    def put(self, event: Event) -> None:
+        """Take an event."""
+        with self._condition:
+            self._events.append(event)
+            self._condition.notify_all()
+
+    def get(self, index: int, timeout_s: float | None = None) -> Event | None:
+        """Return the event of that number, from 0; None when there is none in time."""
+        with self._condition:
+            self._condition.wait_for(lambda: index < len(self._events), timeout_s)
+            return self._events[index] if index < len(self._events) else None
+
+
 class EventBus:
     """Publishes events of one flow to any number of subscriptions."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,8 @@ def firing_in_progress(context: Context) -> Iterator[None]:
         yield
     finally:
         del _in_progress[id(context.effects)]
-        current_firing.reset(token)
+        with suppress(ValueError):  # ended in another context: a coroutine that nobody waited for
+            current_firing.reset(token)
 
 
 def firing_here() -> Context | None:

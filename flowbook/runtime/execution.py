@@ -315,12 +315,15 @@ class Execution:
 
     def _launch(self, active: _Firing) -> bool:
         """Call the node where its policy says; False when this worker was given up meanwhile."""
-        is_async = active.slot.node_type.is_async
-        is_main = not is_async and active.slot.policy.executor == "main"
+        slot = active.slot
+        is_async = slot.node_type.is_async
+        is_main = not is_async and slot.policy.executor == "main"
         with self._lock:
-            if self._firings.get(active.slot.index) is not active:
+            if self._firings.get(slot.index) is not active:
                 active.has_returned.set()
                 return False
+            if self._is_cancelled:  # while its inputs were made: its code does not begin
+                return self._conclude(active, self._cancelled(slot))
             active.holds_worker = not (is_async or is_main)
             active.is_waiting = is_main
             if is_async:
@@ -539,7 +542,9 @@ class Execution:
         if active.cancel_task is not None:
             self.engine.loop_thread.leave_if_stuck()
         with self.results.lock:
-            self.results.unresponsive[active.slot.node_id] = lambda: not active.has_returned.is_set()
+            # The event alone: the firing would keep its run, and with it every value of it.
+            has_returned = active.has_returned
+            self.results.unresponsive[active.slot.node_id] = lambda: not has_returned.is_set()
 
     def _give_up(self) -> None:
         """After the grace time of a cancel: what still fires is marked unresponsive."""
@@ -643,7 +648,7 @@ class Execution:
                 state.last_key = decision.result.key
                 if slot.policy.cache == "memory" and slot.policy.kind == "pure" and not slot.policy.bypassed:
                     self.results.cache.put(slot.node_id, decision.result)
-            elif state.result is not None:
+            elif state.result is not None and not (decision.reason == CANCELLED and _is_current(state.result, active)):
                 state.stamp = "stale"
 
     def _finish_if_over(self) -> None:
@@ -706,3 +711,8 @@ class Execution:
             self._sink(event)
         except Exception:  # whoever shows a run must not be able to hang it
             _log.exception("an event could not be handed on")
+
+
+def _is_current(result: NodeResult, active: _Firing | None) -> bool:
+    """Whether a firing that came to nothing would have made the value that is there: it was forced."""
+    return active is not None and active.key.digest == result.key.digest

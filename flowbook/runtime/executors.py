@@ -68,6 +68,10 @@ class LoopThread:
         self._name = name
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        #: A loop holds its tasks weakly: one that waits for nothing that others hold would be collected as garbage.
+        self._tasks: set[asyncio.Task[Any]] = set()
+        #: What no loop has come to yet: it is taken along when a stuck loop is left.
+        self._unbegun: list[Callable[[], None]] = []
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -101,6 +105,9 @@ class LoopThread:
                 if self._loop is not loop:
                     return
                 self._loop = None
+                left = list(self._unbegun)
+            for begin in left:
+                self.loop.call_soon_threadsafe(begin)
             # Should it ever come free, it ends what it has and then itself.
             loop.call_soon_threadsafe(lambda: loop.create_task(_end_loop()))
 
@@ -116,6 +123,8 @@ class LoopThread:
         def arm() -> None:
             if not is_cancelled.is_set():
                 handle.append(loop.call_later(delay_s, job))
+            if handle and is_cancelled.is_set():  # taken back in this very moment
+                handle[0].cancel()
 
         def disarm() -> None:
             is_cancelled.set()
@@ -129,14 +138,20 @@ class LoopThread:
         self, make: Callable[[], Coroutine[Any, Any, Any]], context: Any, on_done: Callable[[asyncio.Task[Any]], None]
     ) -> Callable[[], None]:
         """Run a coroutine in ``context``; the returned function cancels it."""
-        loop = self.loop
         tasks: list[asyncio.Task[Any]] = []
         is_cancelled = threading.Event()
 
         def begin() -> None:
+            with self._lock:
+                if begin not in self._unbegun:
+                    return  # the loop that was left came free after all
+                self._unbegun.remove(begin)
+            loop = asyncio.get_running_loop()
             # The coroutine is made inside its context so that its first statements see it too.
             task = context.run(lambda: loop.create_task(make(), context=context))
             tasks.append(task)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
             task.add_done_callback(on_done)
             if is_cancelled.is_set():
                 task.cancel()
@@ -144,9 +159,11 @@ class LoopThread:
         def cancel() -> None:
             is_cancelled.set()
             if tasks:
-                loop.call_soon_threadsafe(tasks[0].cancel)
+                tasks[0].get_loop().call_soon_threadsafe(tasks[0].cancel)
 
-        loop.call_soon_threadsafe(begin)
+        with self._lock:
+            self._unbegun.append(begin)
+        self.loop.call_soon_threadsafe(begin)
         return cancel
 
 

@@ -172,6 +172,8 @@ class FlowResults:
         with self.lock:
             if old in self.states:
                 self.states[new] = self.states.pop(old)
+            if old in self.unresponsive:
+                self.unresponsive[new] = self.unresponsive.pop(old)
             self.cache.drop_node(old)
 
     def forget(self, node_id: str) -> None:

@@ -28,12 +28,8 @@ SLICE_S = 0.05
 class EventSource(Protocol):
     """Where a run's events can be read."""
 
-    def get(self, timeout_s: float | None = None) -> Event | None:
-        """Return the next event."""
-        ...
-
-    def close(self) -> None:
-        """Stop listening."""
+    def get(self, index: int, timeout_s: float | None = None) -> Event | None:
+        """Return the event of that number, from 0; None when there is none in time."""
         ...
 
 
@@ -153,16 +149,22 @@ class Run:
         self._execution.cancel()
 
     def events(self) -> Iterator[Event]:
-        """Yield what happens, from the beginning, until the run is over."""
-        if self._events is None:
-            return
-        try:
-            while (event := self._events.get()) is not None:
+        """Yield what happens, from the beginning, until the run is over; every reader gets all of it.
+
+        Raises:
+            EngineDeadlockError: FB406, called inside a node.
+        """
+        refuse_inside_firing("run.events()")
+        execution, count = self._execution, 0
+        while self._events is not None:
+            _serve_main_thread(execution.engine)
+            is_over = execution.done.is_set()  # asked first: what came before the end is there then
+            event = self._events.get(count, SLICE_S)
+            if event is not None:
+                count += 1
                 yield event
-                if isinstance(event, RunFinished):
-                    return
-        finally:
-            self._events.close()
+            if isinstance(event, RunFinished) or (event is None and is_over):
+                return
 
     # -- what came out
 
