@@ -74,6 +74,7 @@ def test_every_type_has_a_short_name(value: Any) -> None:
     assert "\n" not in shape.text
 
 
+@pytest.mark.soak  # compares times, which a busy machine can spoil
 def test_describing_does_not_read_the_value() -> None:
     few, many = (pl.DataFrame({"a": np.zeros(size)}) for size in (2, 5_000_000))
     for small, large in ((few, many), (few.lazy().sort("a"), many.lazy().sort("a")), (few["a"], many["a"])):

