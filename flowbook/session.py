@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 import flowbook
 from flowbook.core.checks import Finding, check
 from flowbook.core.document import canonical_text, dump, from_document, load, parse, to_document
+from flowbook.core.edits import apply_operations, disconnect
 from flowbook.core.flow_data import FlowData
 from flowbook.core.node_types import NodeType, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
@@ -364,37 +365,7 @@ class Flow:
             WiringError: FB209, there is no such edge.
         """
         with self._edit():
-            source_id, _, _ = source.partition(".")
-            target_id, _, port = target.partition(".")
-            self._data.node(source_id)
-            self._data.node(target_id)
-            links = [
-                link
-                for link in self.wiring.links.values()
-                if link.source == source_id and link.target == target_id and port in ("", link.target_port)
-            ]
-            if not links:
-                feeding = [f"{link.source} → {link.target}.{link.target_port}" for link in self.wiring.links.values()]
-                raise WiringError(
-                    f"no edge goes from {source!r} to {target!r}",
-                    code="FB209",
-                    where=self._data.where,
-                    hint=did_you_mean(f"{source_id} → {target}", feeding) or "the flow has no edges",
-                )
-            for link in links:
-                explicit = [
-                    edge
-                    for edge in self._data.edges
-                    if (edge.target, edge.target_port) == (target_id, link.target_port)
-                ]
-                for edge in explicit:
-                    self._data.remove_edge(edge)
-                if not explicit or self._follows_from_names(link.source, link.target, link.target_port):
-                    self._data.add_cut(link.source, link.target, link.target_port)
-
-    def _follows_from_names(self, source: str, target: str, port: str) -> bool:
-        link = resolve(self._data).links.get((target, port))
-        return link is not None and link.is_implicit and link.source == source
+            disconnect(self._data, source, target)
 
     def remove(self, node_id: str) -> None:
         """Remove a node with its explicit edges and its value."""
@@ -405,15 +376,26 @@ class Flow:
     def rename(self, old: str, new: str) -> None:
         """Give a node another id; edges, settings, position and value follow."""
         with self._edit():
-            node = self._data.node(old)
-            own_type = self._data.types.get(old) if node.type_id == old else None
-            self._data.rename_node(old, new)
-            if own_type is not None:
-                # The node's own code follows it; its cell is told apart by name when it is run again.
-                self._data.set_type(dataclasses.replace(own_type, type_id=new))
-                self._data.nodes[new].type_id = new
-                del self._data.types[old]
+            self._data.rename_with_type(old, new)
             self._results.rename(old, new)
+
+    def apply(self, operations: Sequence[Mapping[str, Any]]) -> None:
+        """Apply operations as a canvas sends them (``core.edits``): all of them, or none.
+
+        A setting that was moved this way is a person's: what is below it re-runs by itself if it is quick.
+
+        Raises:
+            FlowbookError: one of them cannot be carried out; nothing has changed.
+        """
+        with self._edit():
+            applied = apply_operations(self._data, operations, session.registry.get)
+            for old, new in applied.renamed:
+                self._results.rename(old, new)
+            for node_id in applied.removed:
+                self._results.forget(node_id)
+            self._data = applied.data
+        for node_id in dict.fromkeys(node_id for node_id, _ in applied.moved_settings):
+            self._rerun_soon(node_id)
 
     @contextlib.contextmanager
     def _edit(self) -> Iterator[None]:
@@ -738,8 +720,11 @@ class Flow:
         """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
             changed = self._data.set_value(node_id, name, value)
-            if not changed:
-                return
+        if changed:
+            self._rerun_soon(node_id)
+
+    def _rerun_soon(self, node_id: str) -> None:
+        with self._lock:
             self._moved.add(node_id)
             if self._disarm_self_run is not None:
                 self._disarm_self_run()

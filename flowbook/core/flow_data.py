@@ -141,6 +141,22 @@ class FlowData:
         node = self.node(node_id)
         return self.types.get(node.type_id) or stub_type(node.type_id)
 
+    def copy(self) -> FlowData:
+        """Return an independent flow of the same content; node types are shared, they never change."""
+        return replace(
+            self,
+            nodes={
+                key: replace(node, settings=dict(node.settings), policy=dict(node.policy), extra=dict(node.extra))
+                for key, node in self.nodes.items()
+            },
+            edges=list(self.edges),
+            cuts=set(self.cuts),
+            types=dict(self.types),
+            metadata=dict(self.metadata),
+            notes=list(self.notes),
+            groups=list(self.groups),
+        )
+
     # -- edits
 
     def set_type(self, node_type: NodeType) -> None:
@@ -198,6 +214,17 @@ class FlowData:
         ]
         self.cuts = {(new if a == old else a, new if b == old else b, port) for a, b, port in self.cuts}
         self.revision += 1
+
+    def rename_with_type(self, old: str, new: str) -> None:
+        """Rename a node together with the code that defines it under its own name."""
+        node = self.node(old)
+        own_type = self.types.get(old) if node.type_id == old else None
+        self.rename_node(old, new)
+        if own_type is not None:
+            # The node's own code follows it; its cell is told apart by name when it is run again.
+            self.set_type(replace(own_type, type_id=new))
+            self.nodes[new].type_id = new
+            del self.types[old]
 
     def add_edge(self, edge: Edge) -> None:
         """Add an explicit edge; an edge into the same input gives way to it.
