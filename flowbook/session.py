@@ -67,8 +67,12 @@ class Presenter(Protocol):
         """Code is about to define a node; raises when another cell does already."""
         ...
 
-    def defined(self, flow: Flow, node_id: str) -> None:
-        """Code defined a node (again)."""
+    def defined(self, flow: Flow, node_id: str, *, is_new: bool) -> None:
+        """Code defined a node, or defined it again."""
+        ...
+
+    def renamed(self, flow: Flow, old: str, new: str) -> None:
+        """A node has another id now."""
         ...
 
     def changed(self, flow: Flow) -> None:
@@ -307,7 +311,7 @@ class Flow:
             if existing is None:
                 self._data.add_node(node_id, node_type)
         if session.presenter is not None:
-            session.presenter.defined(self, node_id)
+            session.presenter.defined(self, node_id, is_new=existing is None)
 
     def undefine(self, node_id: str) -> None:
         """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
@@ -321,8 +325,11 @@ class Flow:
             self._data.remove_node(new)
             self._data.rename_node(old, new)
             self._data.nodes[new].type_id = new
+            self._data.types.pop(old, None)
             self._data.set_type(node_type)
             self._results.rename(old, new)
+        if session.presenter is not None:
+            session.presenter.renamed(self, old, new)
 
     def add(self, node_type: Callable[..., Any] | NodeType | str, node_id: str | None = None, /, **values: Any) -> Node:
         """Add a node.
@@ -378,6 +385,8 @@ class Flow:
         with self._edit():
             self._data.rename_with_type(old, new)
             self._results.rename(old, new)
+        if session.presenter is not None:
+            session.presenter.renamed(self, old, new)
 
     def apply(self, operations: Sequence[Mapping[str, Any]]) -> None:
         """Apply operations as a canvas sends them (``core.edits``): all of them, or none.

@@ -11,10 +11,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from flowbook.canvas.lettering import text_width, wrap_text
-from flowbook.canvas.looks import pills
-from flowbook.canvas.markup import one_line, plain
-from flowbook.canvas.wording import (
+from flowbook.canvas.pieces.lettering import text_width, wrap_text
+from flowbook.canvas.pieces.looks import pills
+from flowbook.canvas.pieces.markup import one_line, plain
+from flowbook.canvas.pieces.wording import (
     card_name,
     copies_made,
     duration,

@@ -11,19 +11,19 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowbook.canvas.lettering import fit_text, text_width, wrap_text
-from flowbook.canvas.looks import UI_FONT
-from flowbook.canvas.markup import Markup, element, joined, one_line
-from flowbook.canvas.pen import Pen
-from flowbook.canvas.routes import Rect
-from flowbook.canvas.svg_cards import block_drawing, card_drawing
-from flowbook.canvas.svg_edges import card_rect, edges_drawing
-from flowbook.canvas.wording import card_name, counted, duration, run_name, run_words, tally
+from flowbook.canvas.pieces.lettering import fit_text, text_width, wrap_text
+from flowbook.canvas.pieces.looks import UI_FONT
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.pen import Pen
+from flowbook.canvas.pieces.routes import Rect
+from flowbook.canvas.pieces.svg_cards import block_drawing, card_drawing
+from flowbook.canvas.pieces.svg_edges import card_rect, edges_drawing
+from flowbook.canvas.pieces.wording import card_name, counted, duration, run_name, run_words, tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flowbook.canvas.protocol import Canvas, Group, Json, Note
+    from flowbook.canvas.protocol import Canvas, Card, Group, InputPort, Json, Note, OutputPort
 
 GRID_PX = 20
 MARGIN_PX = 24
@@ -88,7 +88,7 @@ def canvas_description(snapshot: Canvas) -> str:
 
 def canvas_drawing(snapshot: Canvas, pen: Pen) -> Drawing:
     """Draw a snapshot with a pen, without the root element."""
-    cards = {card["id"]: card for card in snapshot["nodes"]}
+    cards = _joined_up(snapshot)
     rects = {node: card_rect(card) for node, card in cards.items()}
     groups = [_group(group, rects, pen) for group in snapshot.get("groups", [])]
     notes = [_note(note, pen) for note in snapshot.get("notes", [])]
@@ -117,6 +117,23 @@ def canvas_drawing(snapshot: Canvas, pen: Pen) -> Drawing:
         element("g", {"transform": f"translate({shift_x:g} {shift_y:g})"}, joined(body)),
     ]
     return Drawing(width, height, joined(pieces))
+
+
+def _joined_up(snapshot: Canvas) -> dict[str, Card]:
+    """Return the cards by id, with every port connected that an edge is drawn to."""
+    ends = {(edge["target"], edge.get("targetPort", "")) for edge in snapshot["edges"]}
+    starts = {(edge["source"], edge.get("sourcePort", "")) for edge in snapshot["edges"]}
+    cards: dict[str, Card] = {}
+    for card in snapshot["nodes"]:
+        node = card["id"]
+        inputs: list[InputPort] = [
+            {**port, "connected": True} if (node, port["name"]) in ends else port for port in card.get("inputs", [])
+        ]
+        outputs: list[OutputPort] = [
+            {**port, "connected": True} if (node, port["name"]) in starts else port for port in card.get("outputs", [])
+        ]
+        cards[node] = {**card, "inputs": inputs, "outputs": outputs}
+    return cards
 
 
 def _dots(size: tuple[int, int], shift: tuple[float, float], pen: Pen) -> Markup:

@@ -15,9 +15,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowbook.canvas.layering import components, layers_of, neighbours, without_cycles
-from flowbook.canvas.ordering import Hints, columns_of, reduce_crossings
-from flowbook.canvas.straightening import anchor_heights
+from flowbook.canvas.layers.layering import components, layers_of, neighbours, without_cycles
+from flowbook.canvas.layers.ordering import Hints, columns_of, reduce_crossings
+from flowbook.canvas.layers.straightening import anchor_heights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

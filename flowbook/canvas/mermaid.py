@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from flowbook.canvas.looks import INKS, main_look, pills
-from flowbook.canvas.markup import one_line
-from flowbook.canvas.wording import card_name, short_shape
+from flowbook.canvas.pieces.looks import INKS, main_look, pills
+from flowbook.canvas.pieces.markup import one_line
+from flowbook.canvas.pieces.wording import card_name, short_shape
 
 if TYPE_CHECKING:
     from flowbook.canvas.protocol import Canvas

@@ -24,14 +24,12 @@ from flowbook.canvas.drawing import (
     drawing_prefix,
     svg_root,
 )
-from flowbook.canvas.html_parts import Page, plain_table
-from flowbook.canvas.looks import main_look, pills
-from flowbook.canvas.markup import Markup, element, joined, one_line, plain, trusted
 from flowbook.canvas.mermaid import canvas_mermaid
-from flowbook.canvas.plain_text import canvas_text, card_text, trace_text
-from flowbook.canvas.svg_previews import picture_uri, preview_drawing
-from flowbook.canvas.trace_drawing import left_out_words, shown_spans, span_name, span_why, trace_svg, whole_time_s
-from flowbook.canvas.wording import (
+from flowbook.canvas.pieces.html_parts import Page, plain_table
+from flowbook.canvas.pieces.looks import main_look, pills
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line, plain, trusted
+from flowbook.canvas.pieces.svg_previews import picture_uri, preview_drawing
+from flowbook.canvas.pieces.wording import (
     card_name,
     copies_made,
     counted,
@@ -45,6 +43,8 @@ from flowbook.canvas.wording import (
     source_names,
     tally,
 )
+from flowbook.canvas.plain_text import canvas_text, card_text, trace_text
+from flowbook.canvas.trace_drawing import left_out_words, shown_spans, span_name, span_why, trace_svg, whole_time_s
 
 if TYPE_CHECKING:
     from flowbook.canvas.protocol import Canvas, Card, Span, Trace

@@ -6,8 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from flowbook.canvas.cards import ANCHOR_PX, COMPACT_PX, MIN_WIDTH_PX, card_size
+from flowbook.canvas.layers.ordering import Hints
 from flowbook.canvas.layout import Box, layered_layout
-from flowbook.canvas.ordering import Hints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,10 +6,9 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from flowbook.canvas.cards import table_rows
-from flowbook.canvas.looks import main_look, pills
-from flowbook.canvas.markup import one_line, plain
-from flowbook.canvas.trace_drawing import left_out_words, shown_spans, span_name, span_why
-from flowbook.canvas.wording import (
+from flowbook.canvas.pieces.looks import main_look, pills
+from flowbook.canvas.pieces.markup import one_line, plain
+from flowbook.canvas.pieces.wording import (
     card_name,
     copies_made,
     counted,
@@ -22,6 +21,7 @@ from flowbook.canvas.wording import (
     source_names,
     trace_words,
 )
+from flowbook.canvas.trace_drawing import left_out_words, shown_spans, span_name, span_why
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,11 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 from flowbook.canvas.drawing import Drawing, drawing_prefix, svg_root
-from flowbook.canvas.lettering import text_width
-from flowbook.canvas.looks import main_look, pills
-from flowbook.canvas.markup import Markup, element, joined, one_line
-from flowbook.canvas.pen import Pen
-from flowbook.canvas.wording import (
+from flowbook.canvas.pieces.lettering import text_width
+from flowbook.canvas.pieces.looks import main_look, pills
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.pen import Pen
+from flowbook.canvas.pieces.wording import (
     counted,
     duration,
     failure_place,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowbook.errors import FlowbookError
-from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE
+from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE, Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,11 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code; see ``flowbook --help``.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        return _dispatch(_parser().parse_args(argv))
     except SystemExit as stop:  # argparse has printed help (0) or what is wrong (2)
         return stop.code if isinstance(stop.code, int) else 2
-    try:
-        return _dispatch(arguments)
     except FlowbookError as error:
         print(error, file=sys.stderr)
         return getattr(error, "exit_code", 2)
@@ -50,18 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "run":
-            from flowbook.headless.run import RunRequest, run_notebook
-
-            request = RunRequest(
-                source=arguments.source,
-                parameters=tuple(arguments.parameters),
-                output=arguments.output,
-                is_in_place=arguments.inplace,
-                to=tuple(arguments.to),
-                json_file=arguments.json,
-                timeout_s=arguments.timeout,
-            )
-            return run_notebook(request)
+            return _run(arguments)
         case "check":
             from flowbook.headless.check import check_file
 
@@ -74,6 +61,22 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from flowbook.headless.doctor import examine
 
             return examine()
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with Interruption() as interruption:  # before the imports: they take a while, and Ctrl-C may come at any moment
+        from flowbook.headless.run import RunRequest, run_notebook
+
+        request = RunRequest(
+            source=arguments.source,
+            parameters=tuple(arguments.parameters),
+            output=arguments.output,
+            is_in_place=arguments.inplace,
+            to=tuple(arguments.to),
+            json_file=arguments.json,
+            timeout_s=arguments.timeout,
+        )
+        return run_notebook(request, interruption)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -46,7 +46,10 @@ NATIVE_KERNEL = "python3"
 RAISES_TAG = "raises-exception"  # Jupyter's own: the cell is meant to fail
 
 #: The hidden cells are single expressions: they leave no name behind that a node could take for a notebook's value.
-DRAIN_SOURCE = '(lambda session: session and session.drain())(__import__("sys").modules.get("flowbook.session"))'
+DRAIN_SOURCE = (
+    "(lambda module: module and (module.drain(), (p := module.session.presenter) and p.settle()) and None)"
+    '(__import__("sys").modules.get("flowbook.session"))'
+)
 DEFAULTS_SOURCE = '__import__("flowbook.session", fromlist=["session"]).headless_defaults(to={to!r})'
 
 #: How long an interrupted cell may take to clean up, in seconds; a node that never stops gets 2 s from the engine.

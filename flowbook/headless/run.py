@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from flowbook.errors import HeadlessError, did_you_mean
 from flowbook.headless.atomic_file import check_writable, write_atomically
-from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE, Interruption
+from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE
 from flowbook.headless.parameters import inject_parameters, parse_parameters
 from flowbook.headless.report import Report, counted, duration_text, open_report
 from flowbook.headless.scan import cell_tags, numbered_code_cells, read_notebook_cells, running_positions
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from flowbook.core.flow_data import FlowData
     from flowbook.headless.execute import Execution, FlowNotebookClient
+    from flowbook.headless.interruption import Interruption
 
 ANSWER_TAG = "answer"
 _STATUS = {0: "ok", 1: "failed", 3: "kernel died", 4: "timed out", INTERRUPTED_EXIT_CODE: "interrupted"}
@@ -69,29 +70,29 @@ class _Plan:
     to: tuple[str, ...] = field(default=())
 
 
-def run_notebook(request: RunRequest, out: TextIO | None = None) -> int:
+def run_notebook(request: RunRequest, interruption: Interruption, out: TextIO | None = None) -> int:
     """Run a notebook or a flow document and return the exit code.
 
     Args:
         request: what to run and how.
+        interruption: entered by the caller, as early as it can be.
         out: where lines go; standard output when left out.
 
     Raises:
         HeadlessError: exit code 2; nothing was run. Or an output could not be written at the end.
     """
     out = out or sys.stdout
-    with Interruption() as interruption:
-        started_at = time.monotonic()
-        plan = _prepare(request)
-        report = open_report(out, len(running_positions(plan.notebook)))
-        execution = _execute(plan, report, interruption)
-        code = _exit_code(execution, report, interruption)
-        took_s = time.monotonic() - started_at
-        if request.json_file is not None:
-            result = _result(plan, execution, report, code, took_s)
-            write_atomically(request.json_file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-        _conclude(plan, execution, report, code, took_s)
-        return INTERRUPTED_EXIT_CODE if interruption else code
+    started_at = time.monotonic()
+    plan = _prepare(request)
+    report = open_report(out, len(running_positions(plan.notebook)))
+    execution = _execute(plan, report, interruption)
+    code = _exit_code(execution, report, interruption)
+    took_s = time.monotonic() - started_at
+    if request.json_file is not None:
+        result = _result(plan, execution, report, code, took_s)
+        write_atomically(request.json_file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    _conclude(plan, execution, report, code, took_s)
+    return INTERRUPTED_EXIT_CODE if interruption else code
 
 
 def default_output(source: Path) -> Path:

@@ -12,12 +12,12 @@ may still find more.
 from __future__ import annotations
 
 import ast
-import keyword
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowbook.errors import HeadlessError
+from flowbook.headless.magic_words import read_magic_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,6 @@ SKIP_TAG = "skip-execution"  # nbclient does not run such cells
 _LINE_MAGIC = re.compile(r"^(\s*)(?:%|!|\?|\w[\w., ]*=\s*[%!]).*$|^(\s*)\S.*[^#\s?]\?{1,2}\s*$")
 _CELL_MAGIC = re.compile(r"%%(\w+)[^\S\n]*(.*)")
 _FLOW_LINE = re.compile(r"^%flow[^\S\n]+(\S+)\s*$")
-_TARGET = re.compile(r"(?:(?P<flow>[^\W\d][\w-]*)\.)?(?P<name>[^\W\d]\w*)")
 _EDITS = frozenset({"add", "connect", "disconnect", "remove", "rename"})
 _TRANSPARENT_MAGICS = frozenset({"time", "capture", "prun"})  # their body is plain Python that runs in the notebook
 
@@ -214,42 +213,27 @@ class _Reader:
         self.scan.flows.append(FlowCell(flow=name, text=body, place=place))
 
     def _read_node_magic(self, line: str, body: str, place: Place) -> None:
-        target = _TARGET.match(line)
-        rest = line[target.end() :] if target else line
-        flow = (target["flow"],) if target and target["flow"] else self.current
-        name = target["name"] if target else _only_assigned_name(body)
-        function, rest = self._signature(rest.strip(), name or "node", place)
-        outputs, rest = _outputs(rest)
-        if rest and not rest.startswith("--"):
-            self._problem(
-                f"the magic line cannot be read from {rest!r} on",
-                place,
-                hint="%%node [flow.]name[(signature)] [-> outputs] [--define]; %%node? explains",
-            )
+        words = read_magic_words(line)
+        if words.problem is not None:
+            code, what = words.problem
+            hint = "%%node [flow.]name[(signature)] [-> outputs] [--define]; %%node? explains"
+            self.scan.problems.append(HeadlessError(what, code=code, where=str(place), hint=hint, cell=place.number))
+            return
+        name = words.name or _only_assigned_name(body)
         if name is None:
             return
-        self.current = flow
-        if keyword.iskeyword(name):
-            self._problem(f"{name!r} is a Python keyword and cannot name a node", place, hint="%%node another_name")
-            return
-        node = NodeCell(
-            flow=flow[0], flow_key=flow, name=name, place=place, function=function, body=body, outputs=outputs
+        self.current = (words.flow,) if words.flow else self.current
+        self.scan.nodes.append(
+            NodeCell(
+                flow=self.current[0],
+                flow_key=self.current,
+                name=name,
+                place=place,
+                function=words.function,
+                body=body,
+                outputs=words.outputs or (),
+            )
         )
-        self.scan.nodes.append(node)
-
-    def _signature(self, text: str, name: str, place: Place) -> tuple[ast.FunctionDef | None, str]:
-        """Split ``(a: int = 1) -> x`` into the parameters, as a function, and the rest."""
-        if not text.startswith("("):
-            return None, text
-        for end in (index for index, character in enumerate(text) if character == ")"):
-            try:
-                parsed = ast.parse(f"def {name}{text[: end + 1]}: pass").body[0]
-            except (SyntaxError, ValueError):
-                continue
-            if isinstance(parsed, ast.FunctionDef):
-                return parsed, text[end + 1 :].strip()
-        self._problem("the signature cannot be read", place, hint="%%node name(table, minutes: int = 15)")
-        return None, ""
 
     # -- Python cells
 
@@ -345,24 +329,6 @@ class _Reader:
 
     def _names_module(self, value: ast.expr) -> bool:
         return isinstance(value, ast.Name) and value.id in self.modules and value.id not in self.flow_variables
-
-    # -- findings
-
-    def _problem(self, what: str, place: Place, *, hint: str, code: str = "FB711", **fields: Any) -> None:
-        self.scan.problems.append(
-            HeadlessError(what, code=code, where=str(place), hint=hint, cell=place.number, line=place.line, **fields)
-        )
-
-
-def _outputs(text: str) -> tuple[tuple[str, ...], str]:
-    """Split ``-> train, test --define`` into the names and the rest; the rest keeps what is no list of names."""
-    if not text.startswith("->"):
-        return (), text
-    listed, dashes, options = text[2:].partition("--")
-    names = tuple(name.strip() for name in listed.strip().strip("()").split(",") if name.strip())
-    if not names or not all(name.isidentifier() for name in names):
-        return (), text
-    return names, dashes + options
 
 
 def _named(call: ast.Call | None, default: str) -> str | None:

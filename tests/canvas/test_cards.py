@@ -19,7 +19,7 @@ from flowbook.canvas.cards import (
     port_place,
     table_columns,
 )
-from flowbook.canvas.lettering import fit_text, text_width, wrap_text
+from flowbook.canvas.pieces.lettering import fit_text, text_width, wrap_text
 from tests.canvas import samples
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from itertools import combinations
 import pytest
 
 from flowbook.canvas.drawing import canvas_svg
-from flowbook.canvas.looks import INKS, Sheet, icon, main_look, pills, stamp_look, status_look
+from flowbook.canvas.pieces.looks import INKS, Sheet, icon, main_look, pills, stamp_look, status_look
+from flowbook.canvas.pieces.routes import Rect, Router
+from flowbook.canvas.pieces.svg_edges import card_rect
 from flowbook.canvas.placement import placed
-from flowbook.canvas.routes import Rect, Router
-from flowbook.canvas.svg_edges import card_rect
 from tests.canvas import samples
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -122,6 +122,13 @@ def test_an_unconnected_port_is_a_ring_and_a_connected_one_a_disc() -> None:
 
     assert handles("port") == [INKS["table"].light]
     assert handles("port-") == [INKS["card"].light]
+
+
+def test_a_port_that_an_edge_is_drawn_to_is_a_disc_whatever_its_card_says() -> None:
+    nodes = [samples.card("a", gives="result-"), samples.card("b", reads="a-", gives="")]
+    svg = canvas_svg(samples.canvas(nodes, [samples.edge("a.result > b.a")]))
+    fills = [node.get("fill") for node in ET.fromstring(svg).iter(f"{SVG}circle")]  # noqa: S314 - our own drawing
+    assert fills == [INKS["table"].light] * 2
 
 
 def test_an_edge_is_dashed_while_it_has_carried_nothing() -> None:

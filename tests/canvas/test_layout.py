@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowbook.canvas.layering import components, layers_of, without_cycles
+from flowbook.canvas.layers.layering import components, layers_of, without_cycles
+from flowbook.canvas.layers.ordering import Hints, columns_of, reduce_crossings
 from flowbook.canvas.layout import COLUMN_GAP_PX, GRID_PX, Box, Position, layered_layout
-from flowbook.canvas.ordering import Hints, columns_of, reduce_crossings
 
 Graph = tuple[list[Box], list[tuple[str, str]]]
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowbook.canvas.drawing import canvas_svg
-from flowbook.canvas.markup import Markup, element, one_line, plain
 from flowbook.canvas.pages import canvas_html, canvas_mermaid, canvas_text, card_html, trace_html, trace_svg, trace_text
+from flowbook.canvas.pieces.markup import Markup, element, one_line, plain
 from flowbook.canvas.placement import placed
 from tests.canvas import samples
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from flowbook.canvas.pages import canvas_html, canvas_mermaid, canvas_text, card_html, card_text, trace_html, trace_text
-from flowbook.canvas.wording import byte_count, copies_made, duration, setting_value, short_shape, shown_value
+from flowbook.canvas.pieces.wording import byte_count, copies_made, duration, setting_value, short_shape, shown_value
 from tests.canvas import samples
 
 

@@ -24,7 +24,7 @@ IMPORT = "import flowbook as fb\nflow = fb.flow('flights')"
     ("cells", "code", "fragments"),
     [
         (["%%node late\n1", "%%node late\n2"], "FB710", ["cell 2 and cell 3", "'late'", "hint rename one of them"]),
-        (["%%node late(*tables)\n1"], "FB108", ["cell 2", "*tables", "parameters it stands for"]),
+        (["%%node late(*tables)\n1"], "FB504", ["cell 2", "*tables", "name each input"]),
         (["@flow.node\ndef late(table, **rest): ..."], "FB108", ["cell 2, line 2", "**rest"]),
         (["@fb.node\ndef late(*tables): ..."], "FB108", ["cell 2, line 2", "*tables"]),
         (
@@ -32,7 +32,7 @@ IMPORT = "import flowbook as fb\nflow = fb.flow('flights')"
             "FB103",
             ["cell 2, line 2", "out of range"],
         ),
-        (["%%node late(x: int\n1"], "FB711", ["cell 2", "signature"]),
+        (["%%node late(x: int\n1"], "FB504", ["cell 2", "signature"]),
         (['%%flow flights\n{"nodes": [}'], "FB301", ["cell 2, line 2, column 12", 'look at: {"nodes": [}']),
         (['%%flow flights\n{"flowbook": "2"}'], "FB302", ["cell 2", "format 2", "format 1", "pip install"]),
         (['%%flow flights\n{"nodes": [{"id": "a b"}]}'], "FB303", ["cell 2", "'a b'", "nodes[0]"]),

@@ -164,6 +164,7 @@ def finish():
     show(2, final=True, late="ok")
     done.set()
 session = types.ModuleType("flowbook.session")
+session.session = types.SimpleNamespace(presenter=None)
 session.drain = lambda: (threading.Timer(0.2, finish).start(), done.wait())[1]
 sys.modules["flowbook.session"] = session
 show(1, late="running")

@@ -1,4 +1,4 @@
-"""What a name means that a node cell reads and does not bind: a node, the notebook's code, its values, or nothing yet."""
+"""What a name means that a node cell reads and does not bind: a node, code of the notebook, a value, or nothing yet."""
 
 from __future__ import annotations
 

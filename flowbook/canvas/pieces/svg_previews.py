@@ -17,11 +17,11 @@ from flowbook.canvas.cards import (
     table_rows,
     text_lines,
 )
-from flowbook.canvas.markup import Markup, element, joined, one_line
-from flowbook.canvas.wording import shown_value
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.wording import shown_value
 
 if TYPE_CHECKING:
-    from flowbook.canvas.pen import Pen
+    from flowbook.canvas.pieces.pen import Pen
     from flowbook.canvas.protocol import ArrayPreview, Card, PicturePreview, TablePreview
 
 PICTURE_MIMES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})

@@ -7,7 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from flowbook.canvas.markup import one_line
+from flowbook.canvas.pieces.markup import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,11 +21,11 @@ from flowbook.canvas.cards import (
     port_rows,
     shown_settings,
 )
-from flowbook.canvas.lettering import text_width
-from flowbook.canvas.looks import main_look, pills, port_ink
-from flowbook.canvas.markup import Markup, element, joined, one_line
-from flowbook.canvas.svg_previews import preview_drawing
-from flowbook.canvas.wording import (
+from flowbook.canvas.pieces.lettering import text_width
+from flowbook.canvas.pieces.looks import main_look, pills, port_ink
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.svg_previews import preview_drawing
+from flowbook.canvas.pieces.wording import (
     card_name,
     copies_made,
     counted,
@@ -38,7 +38,7 @@ from flowbook.canvas.wording import (
 )
 
 if TYPE_CHECKING:
-    from flowbook.canvas.pen import Pen
+    from flowbook.canvas.pieces.pen import Pen
     from flowbook.canvas.protocol import Card, Setting
 
 RADIUS_PX = 8

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowbook.canvas.cards import table_rows
-from flowbook.canvas.looks import INKS, MONO_FONT, UI_FONT, Look, icon
-from flowbook.canvas.markup import Markup, element, joined, one_line, trusted
-from flowbook.canvas.pen import Pen
-from flowbook.canvas.svg_previews import is_numeric
+from flowbook.canvas.pieces.looks import INKS, MONO_FONT, UI_FONT, Look, icon
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line, trusted
+from flowbook.canvas.pieces.pen import Pen
+from flowbook.canvas.pieces.svg_previews import is_numeric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,13 +42,13 @@ _SHEET = """
 .R-pill{display:inline-block;padding:0 8px;border-radius:9px;font-size:11px;line-height:18px;white-space:nowrap}
 .R table.R-rows{border-collapse:collapse;border:0;width:100%;margin:0;table-layout:auto;font-size:12.5px}
 .R table.R-rows td{border:0;border-top:1px solid var(--fb-rule);padding:2px 12px;line-height:19px;text-align:left}
-.R table.R-rows td{vertical-align:middle;color:var(--fb-soft)}
+.R table.R-rows td{vertical-align:baseline;color:var(--fb-soft)}
 .R table.R-rows td:first-child{color:var(--fb-ink);white-space:nowrap}
 .R table.R-rows tr{background:none!important}
 .R table.R-rows td.R-why{text-align:right!important;color:var(--fb-muted);font-size:12px}
 .R table.R-rows td.R-wrong{text-align:right!important;color:var(--fb-failed);font-size:12px}
 .R table.R-rows td.R-figure{text-align:right!important;font-variant-numeric:tabular-nums;white-space:nowrap}
-.R table.R-rows td.R-track{padding-left:0;padding-right:0}
+.R table.R-rows td.R-track{padding:7px 0 0;vertical-align:top}
 .R table.R-rows td.R-more{padding:0 12px 4px 32px;border-top:0}
 .R-more summary{cursor:pointer;color:var(--fb-muted);font-size:12px}
 .R-more pre{margin:2px 0 4px;padding:6px 8px;border-radius:4px;background:var(--fb-ground);color:var(--fb-ink)}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowbook.canvas.ordering import Columns
+    from flowbook.canvas.layers.ordering import Columns
 
 
 class Gap(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from flowbook.canvas.markup import Markup, element, one_line, trusted
+from flowbook.canvas.pieces.markup import Markup, element, one_line, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

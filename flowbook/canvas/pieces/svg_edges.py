@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowbook.canvas.cards import card_plan, port_place
-from flowbook.canvas.lettering import text_width
-from flowbook.canvas.looks import port_ink
-from flowbook.canvas.markup import Markup, element, joined, one_line
-from flowbook.canvas.routes import Rect, Route, Router
-from flowbook.canvas.wording import card_name, copies_made, short_shape
+from flowbook.canvas.pieces.lettering import text_width
+from flowbook.canvas.pieces.looks import port_ink
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.routes import Rect, Route, Router
+from flowbook.canvas.pieces.wording import card_name, copies_made, short_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flowbook.canvas.pen import Pen
+    from flowbook.canvas.pieces.pen import Pen
     from flowbook.canvas.protocol import Card, Edge
 
 LABEL_PX = 10
