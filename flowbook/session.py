@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import dataclasses
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -25,7 +24,7 @@ from flowbook.core.node_types import NodeType, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.wiring import Wiring, edge_between, resolve
 from flowbook.data.payloads import TablePayloads
-from flowbook.errors import DocumentError, RunError, UnknownIdError, WiringError, did_you_mean
+from flowbook.errors import DocumentError, RunError, UnknownIdError, did_you_mean
 from flowbook.observe.event_bus import EventBus, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.registry.registry import Registry

@@ -88,7 +88,9 @@ class Hub:
         node_bundle: ``(flow, node) -> mime bundle`` for outputs of node cells, or None when there is none.
     """
 
-    def __init__(self, flows: Flows, node_bundle: Callable[[Any, str], Message | None] = lambda _flow, _node: None) -> None:
+    def __init__(
+        self, flows: Flows, node_bundle: Callable[[Any, str], Message | None] = lambda _flow, _node: None
+    ) -> None:
         self._flows = flows
         self._node_bundle = node_bundle
         self._condition = threading.Condition()
@@ -139,6 +141,13 @@ class Hub:
     def flow_changed(self, flow: str) -> None:
         """Nodes, edges, settings or stamps changed."""
         self._note(flow, is_all=True)
+
+    def cell_ended(self) -> None:
+        """A cell was run: variables, functions or files may have changed, and with them what is stale."""
+        with self._condition:
+            flows = {name for channel in self._channels for name in channel.subscriptions}
+        for name in flows:
+            self.flow_changed(name)
 
     def _note(self, flow: str, *, node_id: str | None = None, is_all: bool = False) -> None:
         with self._condition:
@@ -284,8 +293,9 @@ class Hub:
         else:
             stale = flow.stale()
             batch["cards"] = [
-                card(flow, node_id, stale=stale, is_live=True) for node_id in sorted(nodes) if node_id in
-                flow.data.nodes
+                card(flow, node_id, stale=stale, is_live=True)
+                for node_id in sorted(nodes)
+                if node_id in flow.data.nodes
             ]
         bundles = [self._bundle(flow, node_id) for node_id in sorted(nodes if not is_all else flow.data.nodes)]
         batch["nodes"] = [bundle for bundle in bundles if bundle is not None]

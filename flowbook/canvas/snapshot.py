@@ -126,7 +126,7 @@ def card(flow: FlowView, node_id: str, *, stale: dict[str, str] | None = None, i
         "doc": node_type.doc,
         "x": 0,
         "y": 0,
-        "status": "waiting" if is_waiting else "muted" if slot.policy.muted else state.status,
+        "status": "waiting" if is_waiting else "muted" if slot.policy.muted else _status(flow, node_id),
         "stamp": None if result is None else "stale" if node_id in stale else stamp,
         "reason": stale.get(node_id, state.reason) or ("its cell has not run" if is_waiting else ""),
         "tookS": result.took_s if result is not None else None,
@@ -152,6 +152,13 @@ def card(flow: FlowView, node_id: str, *, stale: dict[str, str] | None = None, i
     }
     entry["w"], entry["h"] = card_size(cast("Card", entry))
     return cast("Card", entry)
+
+
+def _status(flow: FlowView, node_id: str) -> str:
+    """What the node is doing: a run under way that has not come to it yet has it queued."""
+    status, run = flow.results.state(node_id).status, flow.last_run
+    is_ahead = run is not None and run.status == "running" and run.is_ahead_of(node_id)
+    return "queued" if is_ahead and status != "running" else status
 
 
 def _outputs(flow: FlowView, node_id: str, node_type: NodeType, result: NodeResult | None) -> list[dict[str, Any]]:

@@ -57,7 +57,10 @@ def apply_operations(
         perform = _OPERATIONS.get(str(name))
         if perform is None:
             raise WiringError(
-                f"there is no operation {name!r}", code="FB222", where=data.where, hint=did_you_mean(str(name), _OPERATIONS)
+                f"there is no operation {name!r}",
+                code="FB222",
+                where=data.where,
+                hint=did_you_mean(str(name), _OPERATIONS),
             )
         try:
             perform(applied, operation, find_type)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowbook.errors import FlowbookError
+from flowbook.notebook import comms
 from flowbook.notebook.cell_book import Cell
 from flowbook.notebook.ipython_capture import NotebookCapture
 from flowbook.notebook.magics import Magics
@@ -31,6 +32,7 @@ def load(shell: InteractiveShell) -> None:
     _serve_main_thread(shell)
     session.presenter = presenter
     Magics(shell, presenter).register()
+    comms.register(shell, presenter.hub)
     _let_cells_be_empty(shell)
     _follow_cells(shell, presenter)
     _register_formatters(shell, presenter)

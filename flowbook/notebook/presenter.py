@@ -6,8 +6,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from flowbook.core.events import NodeFinished, NodeStarted, RunFinished
+from flowbook.canvas.control import Hub
+from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStarted
 from flowbook.notebook.cell_book import Cell, CellBook
+from flowbook.notebook.kernel_flows import KernelFlows
 from flowbook.notebook.outputs import CanvasOutput, NodeOutput, RunOutput
 from flowbook.notebook.publisher import Publisher
 
@@ -49,6 +51,8 @@ class NotebookPresenter:
         self._canvases: dict[int, list[tuple[str | None, CanvasOutput]]] = {}
         self._runs: dict[str, RunOutput] = {}
         self._is_quiet = False
+        #: Tells browsers that have a live view what happens.
+        self.hub = Hub(KernelFlows(), self.live_bundle)
 
     # -- cells come and go
 
@@ -68,6 +72,7 @@ class NotebookPresenter:
     def cell_ended(self, *, has_succeeded: bool) -> None:
         """A cell is over: what it no longer defines was renamed or taken out; one that failed did not come to it."""
         cell, self.cell = self.cell, None
+        self.hub.cell_ended()
         defined, self._defined_now = self._defined_now, []
         if cell is None or not has_succeeded:
             return
@@ -148,12 +153,16 @@ class NotebookPresenter:
         output = self._runs.get(run.id)
         if output is not None:
             self.publisher.mark(output)
+        self.hub.run_changed(flow.name)
         if is_private:
             return
         if isinstance(event, NodeStarted):
             self._follow_firing(flow, event)
         if isinstance(event, NodeStarted | NodeFinished):
             self._mark_node(flow, event.node_id)
+            self.hub.node_changed(flow.name, event.node_id)
+        if isinstance(event, RunStarted | RunFinished):
+            self.hub.flow_changed(flow.name)
         if isinstance(event, RunFinished):
             self.changed(flow)
 
@@ -165,6 +174,13 @@ class NotebookPresenter:
         """Draw the flow's canvases again."""
         for _, canvas in self._canvases.get(id(flow), ()):
             self.publisher.mark(canvas)
+        self.hub.flow_changed(flow.name)
+
+    def live_bundle(self, flow: Flow, node_id: str) -> dict[str, Any] | None:
+        """Give what a node's cell shows now, for a browser whose view of it lost its display id; None: no such cell."""
+        output = self._nodes.get((id(flow), node_id))
+        data = output.render() if output is not None else None
+        return {"node": node_id, "data": data} if data is not None else None
 
     def settle(self) -> None:
         """Show everything before returning."""

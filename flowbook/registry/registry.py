@@ -27,6 +27,11 @@ class Registry:
         """Return the type, or None."""
         return self._types.get(type_id)
 
+    def types(self) -> list[NodeType]:
+        """Return all types, by id."""
+        with self._lock:
+            return [self._types[type_id] for type_id in sorted(self._types)]
+
     def get(self, type_id: str) -> NodeType:
         """Return the type.
 
