@@ -29,13 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: the arguments after the program's name; those of this process when left out.
+        argv: the arguments after the program's name; when left out, those of this process, which ends afterwards.
 
     Returns:
         The exit code; see ``flowbook --help``.
     """
     try:
-        return _dispatch(_parser().parse_args(argv))
+        return _dispatch(_parser().parse_args(argv), is_program=argv is None)
     except SystemExit as stop:  # argparse has printed help (0) or what is wrong (2)
         return stop.code if isinstance(stop.code, int) else 2
     except FlowbookError as error:
@@ -45,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED_EXIT_CODE
 
 
-def _dispatch(arguments: argparse.Namespace) -> int:
+def _dispatch(arguments: argparse.Namespace, *, is_program: bool) -> int:
     match arguments.command:
         case "run":
-            return _run(arguments)
+            return _run(arguments, is_program=is_program)
         case "check":
             from flowbook.headless.check import check_file
 
@@ -63,8 +63,9 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             return examine()
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    with Interruption() as interruption:  # before the imports: they take a while, and Ctrl-C may come at any moment
+def _run(arguments: argparse.Namespace, *, is_program: bool) -> int:
+    # Before the imports: they take a while, and Ctrl-C may come at any moment.
+    with Interruption(is_last=is_program) as interruption:
         from flowbook.headless.run import RunRequest, run_notebook
 
         request = RunRequest(

@@ -140,7 +140,9 @@ class NodeOutput:
     def _facts(self) -> tuple[Any, ...]:
         state = self.flow.results.state(self.node_id)
         effects = self._effects()
-        return (self.node_id, state.status, state.result, state.error, effects, _extent(effects))
+        # A reader may collect a lazy table after the node itself is done: then there is more to show.
+        collected = len(state.result.collected) if state.result is not None else 0
+        return (self.node_id, state.status, state.result, state.error, effects, _extent(effects), collected)
 
     def _effects(self) -> Effects | None:
         """What stands above the value: what made it; or what was said by the firing that goes on, or failed."""

@@ -164,6 +164,8 @@ class NotebookPresenter:
         if isinstance(event, RunStarted | RunFinished):
             self.hub.flow_changed(flow.name)
         if isinstance(event, RunFinished):
+            for node_id in run.node_ids:
+                self._mark_node(flow, node_id)
             self.changed(flow)
 
     def late(self, effects: Effects) -> None:  # noqa: ARG002 -- the outputs know whose it is

@@ -125,8 +125,11 @@ def is_source(card: Card) -> bool:
 
 
 def output_words(card: Card, port: OutputPort) -> str:
-    """Say what stands at an output: its name, or on a source the shape of its value."""
-    return one_line(port.get("shape") or port["name"]) if is_source(card) else one_line(port["name"])
+    """Say what stands at an output: its name; on a source the shape of its value, named where there are several."""
+    name, shape = one_line(port["name"]), one_line(port.get("shape") or "")
+    if not is_source(card) or not shape:
+        return name
+    return f"{name} · {shape}" if len(card.get("outputs", [])) > 1 else shape
 
 
 def failure_words(failure: Failure) -> str:
