@@ -58,8 +58,8 @@ def _outputs_by_hand(notebook: Path) -> list[dict[str, Any]]:
 
 
 def _is_end(message: dict[str, Any], asked: str) -> bool:
-    is_idle = message["content"].get("execution_state") == "idle"
-    return is_idle and message["parent_header"].get("msg_id") == asked
+    state, parent = message["content"].get("execution_state"), message["parent_header"].get("msg_id")
+    return bool(state == "idle" and parent == asked)
 
 
 def _outputs_of(notebook: Path) -> list[dict[str, Any]]:
@@ -76,9 +76,7 @@ def _facts(outputs: list[dict[str, Any]]) -> dict[str, Any]:
         "runs": [sorted(json.dumps([span[field] for field in fields]) for span in trace["spans"]) for trace in traces],
         "statuses": [trace["status"] for trace in traces],
         "printed": "".join(output["text"] for output in outputs if output["output_type"] == "stream"),
-        "results": [
-            output["data"]["text/plain"] for output in outputs if output["output_type"] == "execute_result"
-        ],
+        "results": [output["data"]["text/plain"] for output in outputs if output["output_type"] == "execute_result"],
         "nodes": [[card["node"], card["status"], card["stamp"], card["reason"]] for card in cards],
         "previews": [card["card"]["preview"] for card in cards if "card" in card],
     }
