@@ -2,6 +2,7 @@
 
     FlowbookError                 code FBnnn, what, where, hint, fields
     ├── DefinitionError   FB1xx   a node type's declaration cannot be read
+    │   └── NodeFolderError   FB230 to FB239, a folder with schema.json and logic.py is no node type
     ├── WiringError       FB2xx   the flow does not fit together
     │   ├── UnknownIdError        (also a KeyError)
     │   ├── DuplicateIdError
@@ -83,6 +84,15 @@ class DefinitionError(FlowbookError):
     """A node type's declaration cannot be read."""
 
     default_code = "FB100"
+
+
+class NodeFolderError(DefinitionError):
+    """A folder with ``schema.json`` and ``logic.py`` cannot be used as a node type; the others can.
+
+    ``fields["file"]`` and ``fields["field"]`` say where, as far as known.
+    """
+
+    default_code = "FB230"
 
 
 class WiringError(FlowbookError):

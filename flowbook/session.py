@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import flowbook
+from flowbook import nodes
 from flowbook.core.checks import Finding, check
 from flowbook.core.document import canonical_text, dump, from_document, load, parse, to_document
 from flowbook.core.edits import apply_operations, disconnect
 from flowbook.core.flow_data import FlowData
-from flowbook.core.node_types import NodeType, node_type_of, stub_type
+from flowbook.core.node_types import NodeType, default_node_id, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.wiring import Wiring, edge_between, resolve
 from flowbook.data.payloads import TablePayloads
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 NODE_TYPE_ATTRIBUTE = "__flowbook_node_type__"
+#: Environment variable that names further folders of node types.
+NODE_FOLDERS_VARIABLE = "FLOWBOOK_NODES"
 #: Canvas and trait changes within this time become one run, seconds.
 COALESCE_S = 0.15
 #: A node whose last firing took longer does not re-run by itself, seconds.
@@ -88,7 +92,10 @@ class Session:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.registry = Registry()
+        named = os.environ.get(NODE_FOLDERS_VARIABLE, "").split(os.pathsep)
+        self.registry = Registry(
+            [Path(nodes.__file__).parent, *(Path(name) for name in named if name)], runtime=flowbook.__version__
+        )
         self.flows: dict[str, Flow] = {}
         self.presenter: Presenter | None = None
         #: ``to=`` of every run that names no scope itself; set by the command line.
@@ -303,9 +310,10 @@ class Flow:
             session.presenter.defining(self, node_id)
         with self._edit():
             existing = self._data.nodes.get(node_id)
-            if existing is not None and existing.type_id != node_id:
+            if existing is not None and not existing.is_own_type:
                 # The id belongs to a node of a reusable type; the function or cell must find another name.
                 self._data._check_new_id(node_id)  # noqa: SLF001 -- raises the flow's own error
+            self._data.refuse_type_in_use(node_id)
             self._data.set_type(node_type)
             if existing is None:
                 self._data.add_node(node_id, node_type)
@@ -335,7 +343,7 @@ class Flow:
 
         Args:
             node_type: a function declared with ``@fb.node`` (or any function), a node type, or the id of one.
-            node_id: the node's id; the type's when left out.
+            node_id: the node's id; the last part of the type's when left out.
             values: a setting's value, or an input port's constant (an edge overrules it).
 
         Raises:
@@ -343,7 +351,7 @@ class Flow:
         """
         found = self._find_type(node_type)
         with self._edit():
-            added = self._data.add_node(node_id or found.type_id.rpartition(".")[2], found, values)
+            added = self._data.add_node(node_id or default_node_id(found.type_id), found, values)
             self._data.types[found.type_id] = found
         return Node(self, added.id)
 
@@ -532,7 +540,7 @@ class Flow:
         with self._edit():
             incoming.types = {**self._data.types}
             for node in incoming.nodes.values():
-                found = session.registry.find(node.type_id)
+                found = session.registry.type_for(node)
                 if found is not None and node.type_id not in incoming.types:
                     incoming.types[node.type_id] = found
             _compile_lazily(incoming)

@@ -103,7 +103,5 @@ def _facts(data: FlowData) -> Facts:
 def _coded(flow: Flow) -> set[str]:
     """Nodes that code defines: a text need not mention them, and cannot take them out."""
     return {
-        node.id
-        for node in flow.data.nodes.values()
-        if node.type_id == node.id and flow.data.type_of(node.id).origin != "stub"
+        node.id for node in flow.data.nodes.values() if node.is_own_type and flow.data.type_of(node.id).origin != "stub"
     }

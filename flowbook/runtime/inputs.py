@@ -99,6 +99,8 @@ class SlotInputs:
             if name not in fed:
                 maker.add_setting(name, plain)
                 spec = slot.node_type.setting(name)
+                if spec is not None and spec.is_required and plain is None:
+                    raise firings.missing_setting(self.view.plan.flow, slot, name)
                 if spec is not None and spec.value_type == "path" and plain is not None:
                     maker.add_file(spec.to_python(plain))
         for binding in slot.bindings:
@@ -108,8 +110,12 @@ class SlotInputs:
         skip = [port.name for port in slot.node_type.inputs] + list(slot.settings)
         if slot.node_type.origin == "document":
             return maker.finish(_source_key(slot.node_type), engine.versions)
+        if slot.node_type.version:
+            maker.add_version(slot.node_type.version)
         # A cell's function is a shell around its compiled body; the body is what counts.
         body = inspect.unwrap(function) if slot.node_type.origin == "cell" else function
+        if slot.node_type.load is not None:
+            body = slot.node_type.load()
         code = engine.code_keys.key(body, extra=environment, skip=skip)
         return maker.finish(code, engine.versions)
 
