@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import re
 
 import polars as pl
 
 from flowbook.errors import DataError, did_you_mean
 
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+_SUBQUERY = re.compile(r"\bselect\b", re.IGNORECASE)
+
 
 def filter_rows(table: pl.LazyFrame, predicate: str) -> pl.LazyFrame:
     """Keep the rows of ``table`` for which ``predicate`` is true.
 
-    The plan is resolved, so that a mistake is told here and not by whoever collects it; no row is read.
+    The expression is tried on a table of the same columns and no rows, so that a mistake is told here and not by
+    whoever collects the table; nothing is read.
 
     Args:
         table: stays lazy.
@@ -22,23 +27,30 @@ def filter_rows(table: pl.LazyFrame, predicate: str) -> pl.LazyFrame:
         DataError: FB612 the text is no SQL expression, FB613 there is no such column, FB614 it is not true or false.
     """
     expression = _parsed(predicate)
-    columns = table.collect_schema().names()
+    schema = table.collect_schema()
     for name in expression.meta.root_names():
-        if name not in columns:
+        if name not in schema:
             raise DataError(
                 f"there is no column {name!r}",
                 code="FB613",
-                hint=_column_hint(name, predicate, columns),
+                hint=_column_hint(name, predicate, schema.names()),
                 column=name,
                 predicate=predicate,
             )
-    _check_type(table, expression, predicate)
+    _check_type(schema, expression, predicate)
     return table.filter(expression)
 
 
 def _parsed(predicate: str) -> pl.Expr:
     if not predicate.strip():
         raise DataError("the predicate is empty", code="FB612", hint="write which rows to keep: dep_delay > 15")
+    if _SUBQUERY.search(_QUOTED.sub("", predicate)):
+        raise DataError(
+            f"{predicate!r} asks another table",
+            code="FB612",
+            hint="a predicate is about the rows of its own table; join the tables in a node before this one",
+            predicate=predicate,
+        )
     try:
         return pl.sql_expr(predicate)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -51,9 +63,9 @@ def _parsed(predicate: str) -> pl.Expr:
         ) from error
 
 
-def _check_type(table: pl.LazyFrame, expression: pl.Expr, predicate: str) -> None:
+def _check_type(schema: pl.Schema, expression: pl.Expr, predicate: str) -> None:
     try:
-        (kind,) = table.select(expression).collect_schema().dtypes()
+        (kind,) = pl.DataFrame(schema=schema).select(expression).dtypes
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(
             f"{predicate!r} does not fit the table: {_first_line(error)}",
