@@ -18,7 +18,8 @@
     │   └── EngineDeadlockError
     ├── CellError         FB5xx   a cell magic was used wrongly
     ├── DataError         FB6xx   a payload is not what the port says
-    └── HeadlessError     FB7xx   the command line cannot go on
+    ├── HeadlessError     FB7xx   the command line cannot go on
+    └── CanvasError       FB8xx   a live canvas cannot be shown, or asks for what cannot be
 
 An error says what is wrong, where, and what to type next; the same facts are its fields, so that nobody has to
 parse its text. It never records a user, a host, an address or a working directory.
@@ -195,6 +196,12 @@ class HeadlessError(FlowbookError):
 
     default_code = "FB700"
     exit_code: int = 2
+
+
+class CanvasError(FlowbookError):
+    """A live canvas cannot be shown, or asks for what cannot be; the flow is as it was."""
+
+    default_code = "FB800"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -22,6 +22,17 @@ def register(shell: Any, hub: Hub) -> None:
 
 
 def _connect(comm: Any, hub: Hub) -> None:
-    channel = hub.connect(comm.send)
+    _answer_where_asked(comm)
+    channel = hub.connect(comm.send, hang_up=comm.close, can_write=True)
     comm.on_msg(lambda message: channel.receive(message["content"]["data"]))
     comm.on_close(lambda _message: channel.close())
+
+
+def _answer_where_asked(comm: Any) -> None:
+    """Have messages of this comm handled on the subshell that the browser sends them to.
+
+    ipykernel 7.4 hands them to the shell from which the comm was last sent something. The hub's thread belongs to no
+    shell and counts as the main one, where they would wait for the cell that is to be cancelled.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, asked: asked  # noqa: SLF001 -- there is no public way

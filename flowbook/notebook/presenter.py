@@ -6,12 +6,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from flowbook.canvas.control import Hub
-from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStarted
+from flowbook.core.events import NodeFinished, NodeStarted, RunFinished
 from flowbook.notebook.cell_book import Cell, CellBook
-from flowbook.notebook.kernel_flows import KernelFlows
 from flowbook.notebook.outputs import CanvasOutput, NodeOutput, RunOutput
 from flowbook.notebook.publisher import Publisher
+from flowbook.session import session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,8 +50,6 @@ class NotebookPresenter:
         self._canvases: dict[int, list[tuple[str | None, CanvasOutput]]] = {}
         self._runs: dict[str, RunOutput] = {}
         self._is_quiet = False
-        #: Tells browsers that have a live view what happens.
-        self.hub = Hub(KernelFlows(), self.live_bundle)
 
     # -- cells come and go
 
@@ -72,7 +69,7 @@ class NotebookPresenter:
     def cell_ended(self, *, has_succeeded: bool) -> None:
         """A cell is over: what it no longer defines was renamed or taken out; one that failed did not come to it."""
         cell, self.cell = self.cell, None
-        self.hub.cell_ended()
+        session.hub.cell_ended()
         defined, self._defined_now = self._defined_now, []
         if cell is None or not has_succeeded:
             return
@@ -153,16 +150,12 @@ class NotebookPresenter:
         output = self._runs.get(run.id)
         if output is not None:
             self.publisher.mark(output)
-        self.hub.run_changed(flow.name)
         if is_private:
             return
         if isinstance(event, NodeStarted):
             self._follow_firing(flow, event)
         if isinstance(event, NodeStarted | NodeFinished):
             self._mark_node(flow, event.node_id)
-            self.hub.node_changed(flow.name, event.node_id)
-        if isinstance(event, RunStarted | RunFinished):
-            self.hub.flow_changed(flow.name)
         if isinstance(event, RunFinished):
             for node_id in run.node_ids:
                 self._mark_node(flow, node_id)
@@ -176,13 +169,6 @@ class NotebookPresenter:
         """Draw the flow's canvases again."""
         for _, canvas in self._canvases.get(id(flow), ()):
             self.publisher.mark(canvas)
-        self.hub.flow_changed(flow.name)
-
-    def live_bundle(self, flow: Flow, node_id: str) -> dict[str, Any] | None:
-        """Give what a node's cell shows now, for a browser whose view of it lost its display id; None: no such cell."""
-        output = self._nodes.get((id(flow), node_id))
-        data = output.render() if output is not None else None
-        return {"node": node_id, "data": data} if data is not None else None
 
     def settle(self) -> None:
         """Show everything before returning."""
@@ -203,6 +189,27 @@ class NotebookPresenter:
         shown.append((self.cell.cell_id if self.cell is not None else None, output))
         del shown[:-_KEPT_CANVASES]
         self._display(output)
+
+    # -- what is shown, for views that lost their display ids
+
+    def node_output(self, flow: Flow, node_id: str) -> NodeOutput | None:
+        """Return what a node's cell shows, or None."""
+        return self._nodes.get((id(flow), node_id))
+
+    def canvas_bundle(self, flow: Flow) -> dict[str, Any] | None:
+        """Draw the flow's canvas as its cell shows it; None: no cell does."""
+        shown = self._canvases.get(id(flow))
+        return shown[-1][1].render() if shown else None
+
+    def trace_bundle(self, run_id: str) -> dict[str, Any] | None:
+        """Draw the trace of a run as its cell shows it; None: no cell does, or nobody remembers it."""
+        output = self._runs.get(run_id)
+        return output.live_bundle() if output is not None else None
+
+    def shown_run(self, run_id: str) -> Run | None:
+        """Return a run that a cell shows."""
+        output = self._runs.get(run_id)
+        return output.run if output is not None else None
 
     def quiet(self) -> _Quiet:
         """Show neither cards nor traces of their own accord until the block ends."""

@@ -173,10 +173,6 @@ class Run:
         """The nodes that the run covers, in topological order."""
         return self._execution.node_ids
 
-    def is_ahead_of(self, node_id: str) -> bool:
-        """Whether the run covers that node and has not decided about it yet."""
-        return node_id in self._execution.node_ids and node_id not in self._execution.decisions
-
     def __getitem__(self, name: str) -> Any:
         """Return the value of ``"node"`` (its primary output) or ``"node.port"``.
 
