@@ -32,9 +32,11 @@ from flowbook.observe.event_bus import EventBus, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.registry.registry import Registry
 from flowbook.runtime.capture import StreamCapture
-from flowbook.runtime.context import refuse_inside_firing
+from flowbook.runtime.context import refuse_inside_firing, refuse_inside_flow
+from flowbook.runtime.decisions import Request, refuse_loops
 from flowbook.runtime.engine import Engine
-from flowbook.runtime.execution import Execution, Request, refuse_loops
+from flowbook.runtime.execution import Execution
+from flowbook.runtime.firing import spread_override
 from flowbook.runtime.plan import Plan, compile_plan
 from flowbook.runtime.results import FlowResults, NodeState
 from flowbook.runtime.run import Run, node_failed
@@ -58,6 +60,10 @@ SELF_RUN_LIMIT_S = 2.0
 
 class Presenter(Protocol):
     """Shows flows; set by the notebook."""
+
+    def made(self, flow: Flow) -> None:
+        """A named flow was asked for that was not there yet."""
+        ...
 
     def run_started(self, flow: Flow, run: Run) -> None:
         """A run was asked for; its trace can be shown from now on."""
@@ -150,9 +156,12 @@ def flow(name: str = "main") -> Flow:
     """Get the flow of that name, making it when there is none, as ``logging.getLogger`` does."""
     with session.lock:
         found = session.flows.get(name)
-        if found is None:
-            found = session.flows[name] = Flow(name)
-        return found
+        if found is not None:
+            return found
+        found = session.flows[name] = Flow(name)
+    if session.presenter is not None:
+        session.presenter.made(found)
+    return found
 
 
 @overload
@@ -195,6 +204,7 @@ def drain(timeout_s: float | None = None) -> None:
     while active := session.engine.active():
         if not Run(active[0], None).wait(timeout_s):
             return
+    _settle()
 
 
 class Flow:
@@ -220,7 +230,7 @@ class Flow:
         self._defined: builtins.set[str] = builtins.set()
         self._edit_count = 0
         self._listeners: list[Callable[[], None]] = []
-        #: Settings as traits, by node id; made when asked for.
+        #: Links of settings to traits, by node id; made when asked for.
         self.traits: dict[str, Any] = {}
 
     # -- what it is
@@ -474,11 +484,11 @@ class Flow:
             applied = apply_operations(self._data, operations, self)
             self._data = applied.data
             self._values_follow(applied.became)
+            for node_id in dict.fromkeys(applied.moved):
+                self._rerun_soon(node_id)
         for old, new in applied.became:
             if new is not None and session.presenter is not None:
                 session.presenter.renamed(self, old, new)
-        for node_id in dict.fromkeys(applied.moved):
-            self._rerun_soon(node_id)
 
     def _values_follow(self, became: Iterable[tuple[str, str | None]]) -> None:
         """Let what is known of nodes follow them: ``(old id, new id)``, or None for a node that is gone."""
@@ -492,6 +502,10 @@ class Flow:
                 self._defined.add(new)
             if self._self_runs is not None:
                 self._self_runs.renamed(old, new)
+            link = self.traits.pop(old, None)
+            if link is not None:
+                link.node_id = new
+                self.traits[new] = link
 
     def find_type(self, type_id: str) -> NodeType:
         """Return a node type that every flow may use.
@@ -743,6 +757,7 @@ class Flow:
 
         The arguments are those of ``run``; ``supersedes`` names a node whose earlier firing gives way to this run.
         """
+        refuse_inside_flow("flow.start()", self.name)
         with self._lock:
             plan = self.plan
             scope, targets = self._scope(plan, to=to, after=after, only=only)
@@ -840,10 +855,10 @@ class Flow:
                 )
         return dict(inputs)
 
-    def _run_overrides(self, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-        for node_id in overrides:
-            self._data.node(node_id)
-        return dict(overrides)
+    def _run_overrides(self, overrides: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+        return {
+            node_id: spread_override(self._data.type_of(node_id), node_id, overrides[node_id]) for node_id in overrides
+        }
 
     # -- running by itself
 
@@ -851,8 +866,8 @@ class Flow:
         """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
             changed = self._data.set_value(node_id, name, value)
-        if changed:
-            self._rerun_soon(node_id)
+            if changed:
+                self._rerun_soon(node_id)
 
     def _rerun_soon(self, node_id: str) -> None:
         with self._lock:
@@ -866,7 +881,7 @@ class Flow:
         self._self_runs.moved(node_id)
 
     def _call_later(self, delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
-        return self.engine.loop_thread.call_later(delay_s, lambda: self.engine.pool.submit(job))
+        return self.engine.timers.call_later(delay_s, lambda: self.engine.pool.submit(job))
 
     def _wait_for_others(self, job: Callable[[], None]) -> bool:
         """Call the job when a run that somebody asked for is over; False when none goes on."""

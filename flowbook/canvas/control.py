@@ -555,7 +555,7 @@ class Hub:
         for flow, watched in list(self._watched.items()):
             try:
                 news = self._look(watched, now)
-            except Exception as error:  # noqa: BLE001 -- whatever a flow under change, or a value's repr, may raise
+            except Exception as error:
                 logger.debug("flowbook looks again at flow %s: %r", flow.name, error, exc_info=True)
                 with self._condition:
                     watched.marks.all = True

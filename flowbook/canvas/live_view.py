@@ -321,27 +321,33 @@ class LiveView:
             canvas = {**self._canvas, "nodes": list(self._cards.values()), "edges": self._edges, "seq": next_seq()}
             batch["canvas"] = fit_canvas(cast("Canvas", canvas), max_bytes=MAX_CANVAS_BYTES, is_live=True)
         else:
-            if cards := [self._cards[node_id] for node_id in self._cards if node_id in news.cards]:
-                batch["cards"] = cards
-            if news.edges:
-                batch["edges"] = self._edges
-            if news.run:
-                batch["run"] = self._run
+            self._add_changes(batch, news)
         if news.document and self._document is not None and len(self._document) <= MAX_DOCUMENT_CHARS:
             batch["document"] = self._document
         if news.cell:
             batch["cell"] = self._small_cell()
-        for run_id in news.runs:
-            if "trace" not in batch and run_id in self._runs:
-                batch["trace"] = fit_trace(self._runs[run_id].trace.to_json())
-            elif run_id in self._runs:
-                later.runs[run_id] = None
+        self._add_trace(batch, later, news)
         room = MAX_OUTPUTS_BYTES
         for node_id in news.nodes:
             room = self._add_node(batch, later, node_id, room)
         for key in news.outputs:
             room = self._add_output(batch, later, key, room)
         return batch, later
+
+    def _add_changes(self, batch: Message, news: News) -> None:
+        cards = [entry for node_id, entry in self._cards.items() if node_id in news.cards]
+        if cards:
+            batch["cards"] = cards
+        if news.edges:
+            batch["edges"] = self._edges
+        if news.run:
+            batch["run"] = self._run
+
+    def _add_trace(self, batch: Message, later: News, news: News) -> None:
+        known = [run_id for run_id in news.runs if run_id in self._runs]
+        if known:
+            batch["trace"] = fit_trace(self._runs[known[0]].trace.to_json())
+        later.runs = dict.fromkeys(known[1:])
 
     def _small_cell(self) -> CellNews:
         if len(self._document or "") <= MAX_DOCUMENT_CHARS and len(self.cell["text"] or "") <= MAX_DOCUMENT_CHARS:

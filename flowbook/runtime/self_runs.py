@@ -1,9 +1,9 @@
 """Runs that nobody asks for: what a moved setting changes is computed again by itself.
 
 A person who drags a slider moves it many times; those moves become few runs. A first move waits ``LEAD_S`` for others
-that come with it; runs begin at least ``COALESCE_S`` apart; the latest value wins, so a run that is still under way when
-the next one begins is cancelled, and the next one does its work as well. While a run that somebody asked for goes on,
-moves wait for its end: it is not disturbed, and afterwards what it computed with older settings is computed again.
+that come with it; runs begin at least ``COALESCE_S`` apart; the latest value wins, so a run that is still under way
+when the next one begins is cancelled, and the next one does its work as well. While a run that somebody asked for goes
+on, moves wait for its end: it is not disturbed, and afterwards what it computed with older settings is computed again.
 """
 
 from __future__ import annotations
