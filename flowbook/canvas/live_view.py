@@ -18,6 +18,7 @@ from flowbook.canvas.snapshot import FlowView, card, edges_of, look_at, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from flowbook.canvas.messages import CellNews, Message
     from flowbook.canvas.protocol import Canvas, Card, Edge, RunSummary
@@ -35,6 +36,15 @@ MAX_DOCUMENT_CHARS = 1_000_000
 KEPT_RUNS = 16
 #: What stays when a node's output is too large.
 _SMALL_MIMES = ("application/vnd.flowbook.node+json", "text/plain")
+
+
+class LiveFlow(FlowView, Protocol):
+    """What a live view needs of a flow."""
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held while edits are made."""
+        ...
 
 
 class LiveOutput(Protocol):
@@ -165,7 +175,7 @@ class LiveView:
         host: the notebook around it.
     """
 
-    def __init__(self, flow: FlowView, host: Host) -> None:
+    def __init__(self, flow: LiveFlow, host: Host) -> None:
         self.flow = flow
         self._host = host
         self.revision = -1
@@ -364,7 +374,7 @@ class LiveView:
             return room
         entry: Message = {**data[_SMALL_MIMES[0]], "data": data}
         if node_id in self._cards:
-            entry.update({key: self._cards[node_id][key] for key in ("status", "stamp", "reason")})  # type: ignore[literal-required]
+            entry.update({key: self._cards[node_id][key] for key in ("status", "stamp", "reason")})
         size_bytes = sendable(entry)[1]
         if size_bytes > MAX_OUTPUT_BYTES:
             entry["data"] = {mime: content for mime, content in data.items() if mime in _SMALL_MIMES}
@@ -410,7 +420,9 @@ def _gist(data: Mapping[str, Any] | None) -> Any:
     """What of an output is worth being written again: numbers, stamps and their reasons change by themselves."""
     if data is None:
         return None
-    bundle = next((content for mime, content in data.items() if mime.startswith("application/vnd.flowbook")), {})
+    bundle: dict[str, Any] = next(
+        (content for mime, content in data.items() if mime.startswith("application/vnd.flowbook")), {}
+    )
     passing = ("stamp", "reason")
     return {
         key: [{name: part for name, part in entry.items() if name not in passing} for entry in value]

@@ -294,8 +294,8 @@ class _Field:
             return False
         if not isinstance(value, self.kinds):
             return False
-        is_list = isinstance(value, list)
-        return not is_list or self.items is None or all(isinstance(item, self.items) for item in value)
+        items = value if isinstance(value, list) else []
+        return self.items is None or all(isinstance(item, self.items) for item in items)
 
 
 _ANYTHING = (str, int, float, bool, list, dict, type(None))

@@ -13,7 +13,6 @@ from flowbook.core.document import json_names, to_document
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Set
-    from contextlib import AbstractContextManager
 
     from flowbook.canvas.protocol import Canvas, Card, Edge
     from flowbook.core.flow_data import FlowData
@@ -37,11 +36,6 @@ class FlowView(Protocol):
     @property
     def name(self) -> str:
         """The flow's name."""
-        ...
-
-    @property
-    def lock(self) -> AbstractContextManager[Any]:
-        """Held while edits are made."""
         ...
 
     @property
@@ -130,7 +124,7 @@ def snapshot(flow: FlowView, *, seq: int = 0, is_live: bool = False) -> Canvas:
 def snapshot_of(flow: FlowView, look: Look, *, seq: int = 0) -> Canvas:
     """Describe a flow as ``snapshot`` does, as it was looked at."""
     data = flow.data
-    cards: list[Any] = [card(flow, node_id, look) for node_id in data.nodes]
+    cards: list[Any] = [_content(flow, node_id, look) for node_id in data.nodes]
     edges: list[Any] = edges_of(flow)
     sources, source_edges = _open_sources(flow)
     cards += sources
@@ -161,20 +155,28 @@ def snapshot_of(flow: FlowView, look: Look, *, seq: int = 0) -> Canvas:
 
 def card(flow: FlowView, node_id: str, look: Look | None = None) -> Card:
     """Describe one node: one element of the canvas bundle's ``nodes``, at no place yet."""
-    look = look or look_at(flow)
+    entry = _content(flow, node_id, look or look_at(flow))
+    entry["w"], entry["h"] = card_size(cast("Card", entry))
+    return cast("Card", entry)
+
+
+def _content(flow: FlowView, node_id: str, look: Look) -> dict[str, Any]:
+    """What stands on a card; it has no place and no size yet."""
     data, node_type = flow.data, flow.data.type_of(node_id)
     node, state = data.nodes[node_id], flow.results.state(node_id)
     slot = flow.plan.slots[flow.plan.index[node_id]]
     is_waiting = node_type.function is None
     result = state.result
     stamp = state.stamp if look.is_live else _stored(state.stamp)
-    entry: dict[str, Any] = {
+    return {
         "id": node_id,
         "typeId": node.type_id,
         "kind": "waiting" if is_waiting else "node",
         "doc": node_type.doc,
         "x": 0,
         "y": 0,
+        "w": 0,
+        "h": 0,
         "status": "waiting" if is_waiting else "muted" if slot.policy.muted else _status(flow, node_id, look),
         "stamp": None if result is None else "stale" if node_id in look.stale else stamp,
         "reason": look.stale.get(node_id, state.reason) or ("its cell has not run" if is_waiting else ""),
@@ -199,8 +201,6 @@ def card(flow: FlowView, node_id: str, look: Look | None = None) -> Card:
         "pinned": slot.policy.pinned,
         "bypassed": slot.policy.bypassed,
     }
-    entry["w"], entry["h"] = card_size(cast("Card", entry))
-    return cast("Card", entry)
 
 
 def _status(flow: FlowView, node_id: str, look: Look) -> str:
@@ -259,7 +259,7 @@ def _error(error: ErrorPacket | None) -> dict[str, Any] | None:
 
 def edges_of(flow: FlowView) -> list[Edge]:
     """Describe the edges between nodes; ``edges`` of the canvas bundle, without those from notebook values."""
-    found = []
+    found: list[Edge] = []
     for link in sorted(flow.wiring.links.values(), key=lambda link: (link.target, link.target_port)):
         source_type = flow.data.type_of(link.source)
         output = source_type.output(link.source_port) if link.source_port else None

@@ -223,7 +223,7 @@ def _set(applied: Applied, operation: Operation, _around: Surroundings) -> None:
 
 def _policy(applied: Applied, operation: Operation, _around: Surroundings) -> None:
     node_id = _take(operation, "node", str)
-    applied.data.set_policy(node_id, checked_policy(read_policy(dict(_take(operation, "policy", Mapping)), "")))
+    applied.data.set_policy(node_id, checked_policy(read_policy(_take(operation, "policy", dict), "")))
 
 
 def _document(applied: Applied, operation: Operation, around: Surroundings) -> None:
