@@ -135,4 +135,5 @@ def test_the_wheel_carries_types_and_declarations_and_nothing_else(tmp_path: Pat
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"flowbook/py.typed", "flowbook/errors.py", "flowbook/planted/schema.json"} <= set(names)
+    assert {f"flowbook/nodes/table/filter/{name}" for name in ("schema.json", "logic.py")} <= set(names)
     assert {name.split("/")[0] for name in names} == {"flowbook", f"flowbook-{declared_version()}.dist-info"}
