@@ -989,12 +989,6 @@ def _settle() -> None:
         session.presenter.settle()
 
 
-def _names(value: str | Sequence[str] | None) -> list[str]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else list(value)
-
-
 def _compile_lazily(data: FlowData) -> None:
     """Give nodes whose code is in the document's ``types`` a type that compiles at its first firing."""
     for entry in data.type_sources:

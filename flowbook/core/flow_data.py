@@ -186,7 +186,7 @@ class FlowData:
         self._check_new_id(node_id)
         node = NodeInstance(id=node_id, type_id=node_type.type_id, **{"version": node_type.version, **fields})
         for name, value in (settings or {}).items():
-            plain = self._checked_value(node_id, node_type, name, value)
+            plain = self._checked(node_id, node_type, name, value)
             if not _is_default(node_type, name, plain):
                 node.settings[name] = plain
         self.types.setdefault(node_type.type_id, node_type)
@@ -271,7 +271,7 @@ class FlowData:
             Whether something changed.
         """
         node, node_type = self.node(node_id), self.type_of(node_id)
-        plain = self._checked_value(node_id, node_type, name, value)
+        plain = self._checked(node_id, node_type, name, value)
         spec = node_type.setting(name)
         current = node.settings.get(name, spec.default if spec is not None else _NOTHING)
         if _is_default(node_type, name, plain):
@@ -345,7 +345,16 @@ class FlowData:
                 node=node_id,
             )
 
-    def _checked_value(self, node_id: str, node_type: NodeType, name: str, value: Any) -> Any:
+    def checked_value(self, node_id: str, name: str, value: Any) -> Any:
+        """Return a value for a setting or input port in its JSON form.
+
+        Raises:
+            UnknownIdError: FB201, there is no such node, setting or input.
+            DefinitionError: FB103, FB104, the value does not fit.
+        """
+        return self._checked(node_id, self.type_of(node_id), name, value)
+
+    def _checked(self, node_id: str, node_type: NodeType, name: str, value: Any) -> Any:
         spec = node_type.setting(name)
         if spec is not None:
             return spec.checked(value)

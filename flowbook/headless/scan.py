@@ -16,13 +16,15 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from flowbook.errors import HeadlessError
-from flowbook.headless.magic_words import read_magic_words
+from flowbook.errors import FlowbookError, HeadlessError
+from flowbook.registry.magic_line import parse_node_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from nbformat import NotebookNode
+
+    from flowbook.registry.magic_line import LineParameter
 
 DEFAULT_FLOW = "main"
 SKIP_TAG = "skip-execution"  # nbclient does not run such cells
@@ -218,11 +220,13 @@ class _Reader:
         self.scan.flows.append(FlowCell(flow=name, text=body, place=place))
 
     def _read_node_magic(self, line: str, body: str, place: Place) -> None:
-        words = read_magic_words(line)
-        if words.problem is not None:
-            code, what = words.problem
-            hint = "%%node [flow.]name[(signature)] [-> outputs] [--define]; %%node? explains"
-            self.scan.problems.append(HeadlessError(what, code=code, where=str(place), hint=hint, cell=place.number))
+        try:
+            words = parse_node_line(line)
+        except FlowbookError as error:
+            problem = HeadlessError(
+                error.what, code=error.code, where=str(place), hint=error.hint, cell=place.number, **error.fields
+            )
+            self.scan.problems.append(problem)
             return
         name = words.name or _only_assigned_name(body)
         if name is None:
@@ -234,7 +238,7 @@ class _Reader:
                 flow_key=self.current,
                 name=name,
                 place=place,
-                function=words.function,
+                function=_signature(words.parameters) if words.parameters is not None else None,
                 body=body,
                 outputs=words.outputs or (),
             )
@@ -337,6 +341,14 @@ class _Reader:
 
     def _names_module(self, value: ast.expr) -> bool:
         return isinstance(value, ast.Name) and value.id in self.modules and value.id not in self.flow_variables
+
+
+def _signature(parameters: Iterable[LineParameter]) -> ast.FunctionDef:
+    """Make a function of what stands in a magic line's parentheses; the order of defaults is free there."""
+    listed = ", ".join(map(str, parameters))
+    function = ast.parse(f"def _({listed and f'*, {listed}'}): ...").body[0]
+    assert isinstance(function, ast.FunctionDef)  # noqa: S101 -- it is our own text
+    return function
 
 
 def _named(call: ast.Call | None, default: str) -> str | None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from flowbook.notebook.cell_analysis import CellAnalysis, Outputs
-    from flowbook.notebook.magic_line import LineParameter, NodeLine
+    from flowbook.registry.magic_line import LineParameter, NodeLine
 
 #: Tokens that may span lines whose indentation is part of the value (f-strings are several tokens since Python 3.12).
 _STRING_STARTS = {tokenize.STRING, getattr(tokenize, "FSTRING_START", -1), getattr(tokenize, "TSTRING_START", -1)}

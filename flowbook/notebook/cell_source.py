@@ -9,13 +9,13 @@ from flowbook.notebook.cell_function import indented
 
 if TYPE_CHECKING:
     from flowbook.notebook.cell_function import CellFunction
-    from flowbook.notebook.magic_line import LineParameter, NodeLine
+    from flowbook.registry.magic_line import NodeLine
 
 
 def function_text(cell: CellFunction, line: NodeLine) -> str:
     """Write the cell as a function of everything it reads, returning its outputs; comments are kept where possible."""
     define = "async def" if cell.is_async else "def"
-    parameters = [_parameter(each) for each in line.parameters or ()]
+    parameters = [str(each) for each in line.parameters or ()]
     header = f"{define} {cell.name}({', '.join([*cell.free_names, *parameters])}):\n"
     text = header + indented(cell.source)
     if cell.analysis.ends_in_expression and not set(cell.outputs) <= set(cell.analysis.assigned):
@@ -27,9 +27,3 @@ def function_text(cell: CellFunction, line: NodeLine) -> str:
             function.body[-1] = ast.Return(value=last.value)
         return ast.unparse(tree) + "\n"
     return f"{text} return {', '.join(cell.outputs)}\n"
-
-
-def _parameter(parameter: LineParameter) -> str:
-    annotation = f": {parameter.annotation}" if parameter.annotation is not None else ""
-    default = f" = {parameter.default}" if parameter.default is not None else ""
-    return f"{parameter.name}{annotation}{default}"

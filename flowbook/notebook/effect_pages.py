@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from flowbook.core.interfaces import Effects
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from flowbook.core.interfaces import Capture
 
+#: Under which a value's HTML is kept beside its mime types; no mime type itself.
+OWN_HTML = ""
 _SHOWN_ENTRIES = 200
 _TONE = ";color:var(--jp-error-color1,#b3261e)"
 _ALARMING = frozenset({"stderr", "warning"})
@@ -36,6 +39,26 @@ def value_bundle(shell: InteractiveShell, capture: Capture, value: Any) -> dict[
     if said:
         data["text/plain"] = f"{data.get('text/plain', '')}\n{said}".strip()
     return data
+
+
+def plan_bundle(name: str, preview: dict[str, Any] | None) -> dict[str, Any]:
+    """Show a lazy table that no run collected: its columns, which cost nothing, and how to see its rows.
+
+    Args:
+        name: of the node, or of its output.
+        preview: the payloads' preview of it.
+    """
+    columns = [f"{column['name']}: {column['type']}" for column in (preview or {}).get("columns", [])]
+    more = (preview or {}).get("width", 0) - len(columns)
+    listed = "\n".join([*columns, f"… {more} more"] if more > 0 else columns) or (preview or {}).get("text", "")
+    return {"text/plain": f"{listed}\nnot collected; run to {name} to see its rows".strip()}
+
+
+def listed_bundle(bundles: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Show several values one below the other, each under its name."""
+    texts = [f"{name}:\n{data.get('text/plain', '')}" for name, data in bundles.items()]
+    pages = [f'<div style="margin-top:6px">{escape(name)}</div>{bundle_html(data)}' for name, data in bundles.items()]
+    return {"text/plain": "\n".join(texts), OWN_HTML: "".join(pages)}
 
 
 def effects_html(effects: Effects | None) -> str:

@@ -39,7 +39,7 @@ def load(shell: InteractiveShell) -> None:
     _let_cells_be_empty(shell)
     _follow_cells(shell, presenter)
     _register_formatters(shell, presenter)
-    _show_errors_plainly(shell)
+    _show_errors_plainly(shell, presenter)
 
 
 def _let_cells_be_empty(shell: Any) -> None:
@@ -103,7 +103,7 @@ def _register_formatters(shell: Any, presenter: NotebookPresenter) -> None:
     formatter.for_type(Run, show_run)
 
 
-def _show_errors_plainly(shell: Any) -> None:
+def _show_errors_plainly(shell: Any, presenter: NotebookPresenter) -> None:
     """Show flowbook's errors without flowbook's frames, and say on a node's NameError where its value is.
 
     Names of node cells stay out of the notebook's namespace, so reading one is the first mistake everybody makes.
@@ -113,13 +113,28 @@ def _show_errors_plainly(shell: Any) -> None:
 
     def explain(shell: Any, cls: Any, error: Any, trace: Any, tb_offset: int | None = None) -> None:
         if isinstance(error, NameError):
-            owner = next((flow for flow in session.flows.values() if error.name in flow), None)
-            if owner is not None:
-                value = f'fb.flow("{owner.name}")["{error.name}"].value'
-                error.add_note(f"{error.name!r} is a node of flow {owner.name!r}; its value is {value}")
+            hint = _where_the_value_is(error.name or "", presenter.current_flow)
+            if hint:
+                error.add_note(hint)
         elif not hasattr(error, "_render_traceback_"):
             trim_traceback(error)
             trace = error.__traceback__
         shell.showtraceback((cls, error, trace), tb_offset=tb_offset, running_compiled_code=True)
 
     shell.set_custom_exc((NameError, FlowbookError), explain)
+
+
+def _where_the_value_is(name: str, current: str) -> str:
+    """Say where the value is that somebody looks for under the name of a node or of an output port."""
+    with session.lock:
+        flows = sorted(session.flows.values(), key=lambda flow: flow.name != current)
+    for flow in flows:
+        if name in flow:
+            return f'{name!r} is a node of flow {flow.name!r}; its value is fb.flow("{flow.name}")["{name}"].value'
+    for flow in flows:
+        for node_id in flow:
+            node_type = flow[node_id].node_type
+            if node_type.output(name) is not None and node_type.primary_output(node_id) is None:
+                value = f'fb.flow("{flow.name}")["{node_id}"].value["{name}"]'
+                return f"{name!r} is an output of node {node_id!r} of flow {flow.name!r}; its value is {value}"
+    return ""

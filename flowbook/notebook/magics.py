@@ -14,8 +14,8 @@ from flowbook.errors import CellError, FlowbookError
 from flowbook.notebook.cell_function import CellFunction, build, line_of_body
 from flowbook.notebook.cell_source import function_text
 from flowbook.notebook.flow_cells import FlowCells
-from flowbook.notebook.magic_line import NodeLine, parse_flow_line, parse_node_line
 from flowbook.notebook.tracebacks import as_cell_error
+from flowbook.registry.magic_line import NodeLine, parse_flow_line, parse_node_line
 from flowbook.session import flow as named_flow
 from flowbook.session import session
 

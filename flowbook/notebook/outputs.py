@@ -15,7 +15,14 @@ from flowbook.canvas.protocol import CANVAS_MIME, NODE_MIME, TRACE_MIME, fit_can
 from flowbook.canvas.sequence import next_seq
 from flowbook.canvas.snapshot import card, snapshot
 from flowbook.canvas.trace_drawing import trace_svg
-from flowbook.notebook.effect_pages import effects_html, effects_text, value_bundle
+from flowbook.notebook.effect_pages import (
+    OWN_HTML,
+    effects_html,
+    effects_text,
+    listed_bundle,
+    plan_bundle,
+    value_bundle,
+)
 from flowbook.notebook.static_bundles import bundle_html, text_html
 
 if TYPE_CHECKING:
@@ -29,8 +36,8 @@ if TYPE_CHECKING:
     from flowbook.runtime.run import Run
     from flowbook.session import Flow
 
-#: Under which a value's HTML is kept beside its mime types; no mime type itself.
-_OWN_HTML = ""
+#: Kinds of values that do not fit into a line: several of them are shown one below the other.
+_LARGE_KINDS = ("table", "series", "array", "picture")
 _WAITS = "waits for the run before it to end; Interrupt stops waiting"
 #: A node that was skipped shows the value it had, stamped stale.
 _HAVE_VALUE = ("ok", "skipped", "idle")
@@ -176,18 +183,21 @@ class NodeOutput:
     def render(self) -> dict[str, Any] | None:
         """Make the node bundle, with the value's own bundle beside it, and remember that it is shown."""
         with self.flow.steady():
+            is_new = not self._shown
             state = self.flow.results.state(self.node_id)
             self._shown, self._said = self._facts(), (state.stamp, state.reason)
-        return self.live_bundle()
+        return self.live_bundle(is_new=is_new)
 
-    def live_bundle(self) -> dict[str, Any] | None:
+    def live_bundle(self, *, is_new: bool = False) -> dict[str, Any] | None:
         """Make the same bundle for a view that is told of it in another way; None: the node is gone."""
         with self.flow.steady():
             if self.node_id not in self.flow.data.nodes:
                 return None
             state = self.flow.results.state(self.node_id)
+            # An update tells what a run made of the node; only a new output asks whether the value is stale since.
+            stale: dict[str, str] | None = None if is_new else {}
             result, status, effects = state.result, state.status, self._effects()
-            drawn: Any = card(self.flow, self.node_id)
+            drawn: Any = card(self.flow, self.node_id, stale=stale)
             slot = self.flow.plan.slots[self.flow.plan.index[self.node_id]]
         if self.is_queued:
             drawn = {**drawn, "status": "queued", "reason": _WAITS}
@@ -211,7 +221,7 @@ class NodeOutput:
         drawn = {**drawn, "preview": None}  # the value itself stands there
         value = self._value(result, slot) if status in _HAVE_VALUE else {}
         texts = [card_text(drawn), effects_text(effects), value.pop("text/plain", "")]
-        html = card_html(drawn, value_html=effects_html(effects) + value.pop(_OWN_HTML, ""))
+        html = card_html(drawn, value_html=effects_html(effects) + value.pop(OWN_HTML, ""))
         text = "\n".join(text for text in texts if text)
         return {**value, NODE_MIME: fit_node(note), "text/html": html, "text/plain": text}
 
@@ -220,16 +230,28 @@ class NodeOutput:
         if result is None:
             return {}
         with self._lock:
-            return dict(self._format(result, slot))
+            known, collected, data = self._formatted
+            if known is not result or collected != _collected(result):
+                data = self._format(result, slot)
+                data = {**data, OWN_HTML: data.get(OWN_HTML) or bundle_html(data)}
+                self._formatted = (result, _collected(result), data)
+            return dict(data)
 
     def _format(self, result: NodeResult, slot: Slot) -> dict[str, Any]:
-        known, collected, data = self._formatted
-        if known is not result or collected != _collected(result):
-            shown = _shown(result, slot.primary, [port.name for port in slot.node_type.outputs])
-            data = value_bundle(self._shell, self.flow.engine.capture, shown)
-            data = {**data, _OWN_HTML: bundle_html(data)}
-            self._formatted = (result, _collected(result), data)
-        return data
+        payloads = self.flow.engine.payloads
+        ports = [port.name for port in slot.node_type.outputs]
+        values = [result.collected.get(index, value) for index, value in enumerate(result.outputs)]
+
+        def formatted(port: str, value: Any) -> dict[str, Any]:
+            if payloads.shape(value).is_lazy:
+                return plan_bundle(port, payloads.preview(value))
+            return value_bundle(self._shell, self.flow.engine.capture, value)
+
+        if slot.primary is not None:
+            return formatted(self.node_id, values[slot.primary])
+        if any(payloads.shape(value).kind in _LARGE_KINDS for value in values):
+            return listed_bundle({port: formatted(port, value) for port, value in zip(ports, values, strict=True)})
+        return value_bundle(self._shell, self.flow.engine.capture, dict(zip(ports, values, strict=True)))
 
 
 def _are_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
@@ -242,12 +264,6 @@ def _are_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
 def _collected(result: NodeResult | None) -> int:
     """Count the lazy outputs that are tables by now: a reader may collect one after the node itself is done."""
     return len(result.collected) if result is not None else 0
-
-
-def _shown(result: NodeResult, primary: int | None, names: list[str]) -> Any:
-    if primary is not None:
-        return result.collected.get(primary, result.outputs[primary])
-    return {name: result.collected.get(index, result.outputs[index]) for index, name in enumerate(names)}
 
 
 def _made_at(result: NodeResult | None) -> str | None:

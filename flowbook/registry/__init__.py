@@ -2,7 +2,8 @@
 
 Node types come in from ``@fb.node`` functions and from folders, and are found again by the id that a document or
 ``flow.add("table.filter")`` names. A flow's own types (its ``@flow.node`` functions and ``%%node`` cells) live in the
-flow, not here. Nothing here runs a node or reads a notebook.
+flow; what the line of such a cell declares is read here (``magic_line``), for the kernel and for whoever judges a file
+without one. Nothing here runs a node or opens a notebook.
 
 A folder of node types holds ``<category>/<name>/schema.json`` with everything that can be said of a type without
 running it, and ``logic.py`` beside it with its function. The JSON is read at the first look-up (``folders.py``,

@@ -32,7 +32,7 @@ IMPORT = "import flowbook as fb\nflow = fb.flow('flights')"
             "FB103",
             ["cell 2, line 2", "out of range"],
         ),
-        (["%%node late(x: int\n1"], "FB504", ["cell 2", "signature"]),
+        (["%%node late(x: int\n1"], "FB503", ["cell 2", "not closed"]),
         (['%%flow flights\n{"nodes": [}'], "FB301", ["cell 2, line 2, column 12", 'look at: {"nodes": [}']),
         (['%%flow flights\n{"flowbook": "2"}'], "FB302", ["cell 2", "format 2", "format 1", "pip install"]),
         (['%%flow flights\n{"nodes": [{"id": "a b"}]}'], "FB303", ["cell 2", "'a b'", "nodes[0]"]),

@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from nbformat.v4 import new_notebook
 
-from flowbook.errors import FlowbookError
-from flowbook.headless.magic_words import read_magic_words
 from flowbook.headless.scan import NotebookScan, assigned_names, read_notebook_cells
 from flowbook.headless.static_flow import flows_of_notebook, free_names
-from flowbook.notebook.magic_line import parse_node_line
 from tests.headless.notebooks import code, text
 
 if TYPE_CHECKING:
@@ -54,11 +49,13 @@ def test_a_cell_whose_name_only_the_kernel_knows_is_left_out(magic: str) -> None
 @pytest.mark.parametrize(
     ("magic", "code_name", "fragment"),
     [
-        ("%%node late(x: int\n1", "FB504", "signature"),
+        ("%%node late(x: int\n1", "FB503", "not closed"),
+        ("%%node late(*x)\n1", "FB504", "*x"),
         ("%%node late or early\n1", "FB503", "'or'"),
         ("%%node class\n1", "FB501", "'class'"),
         ("%%node late -> 1st\n1", "FB505", "'1st'"),
         ("%%node late --difine\n1", "FB506", "--difine"),
+        ("%%node late --retry often\n1", "FB507", "--retry often"),
     ],
 )
 def test_a_magic_line_that_cannot_be_right_is_a_problem_with_its_place(
@@ -69,27 +66,6 @@ def test_a_magic_line_that_cannot_be_right_is_a_problem_with_its_place(
     assert problem.code == code_name
     assert fragment in problem.what
     assert problem.where == "cell 2"
-
-
-_PIECES = ("late", "x.late", "my-node", "(a, b: int = 3)", "(a='->)')", "(*a)", "(a", "-> a, b", "->a,", "-> (a)",
-           "-> a a", "->", "--define", "--retry 3", "--retry=3", "--cache off", "--bogus", "# x (", ",", "class"
-           )  # fmt: skip
-
-
-@given(st.lists(st.sampled_from(_PIECES), max_size=4).map(" ".join))
-def test_the_line_is_read_as_the_kernel_reads_it(line: str) -> None:
-    """Only the value of an option is left to the kernel."""
-    ours = read_magic_words(line)
-    code_name, theirs = "", None
-    try:
-        theirs = parse_node_line(line)
-    except FlowbookError as error:
-        code_name = error.code
-    if theirs is None:
-        assert code_name == "FB507" or ours.problem is not None
-    else:
-        assert (ours.problem, ours.flow, ours.name, ours.outputs) == (None, theirs.flow, theirs.name, theirs.outputs)
-        assert (ours.function is None) == (theirs.parameters is None)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from flowbook.errors import CellError, DefinitionError
 from flowbook.notebook.cell_function import CellFunction, build, line_of_body
-from flowbook.notebook.magic_line import NodeLine, parse_node_line
 from flowbook.notebook.tracebacks import CellSyntaxError, as_cell_error, trim_traceback
+from flowbook.registry.magic_line import NodeLine, parse_node_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

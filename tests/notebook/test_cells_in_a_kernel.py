@@ -20,7 +20,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from IPython.core.magic import no_var_expand, register_cell_magic
 from flowbook.notebook.cell_function import build, line_of_body
-from flowbook.notebook.magic_line import parse_node_line
+from flowbook.registry.magic_line import parse_node_line
 from flowbook.notebook.tracebacks import as_cell_error
 
 @register_cell_magic

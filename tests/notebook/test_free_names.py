@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from tests.notebook.kernel_driver import CANVAS_MIME, run_headless
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.notebook.kernel_driver import Cell, Notebook
 
 
@@ -184,3 +186,23 @@ def test_names_mean_the_same_without_cell_ids() -> None:
     assert [cell.status for cell in cells] == ["ok"] * 5, [cell.error for cell in cells]
     assert "12\n" in cells[4].text
     assert cells[2].shown.text.splitlines()[-1] == "8", "updated by the run two cells later"
+
+
+def test_a_file_that_a_node_scans_or_is_given_makes_it_stale_when_it_changes(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("n\n1\n2\n")
+    notebook.cell(f"import polars as pl\nfrom pathlib import Path\nfile = {str(file)!r}")
+    notebook.cell("%%node scanned\nscanned = pl.scan_csv(file)")
+    given = notebook.cell("%%node given(path: Path = Path(file))\ngiven = path.read_text().count('\\n')")
+    total = notebook.cell("%%node total\ntotal = scanned.collect()['n'].sum()")
+    assert last_line(total) == "3"
+    assert notebook.of_flow("stale()") == {}
+    file.write_text("n\n1\n2\n30\n")
+    stale = notebook.of_flow("stale()")
+    assert sorted(stale) == ["given", "scanned", "total"]
+    assert "rows.csv" in stale["scanned"]
+    notebook.cell(f"await __import__('flowbook').flow({notebook.flow!r}).run()")
+    assert last_line(total) == "33"
+    assert last_line(given) == "4"

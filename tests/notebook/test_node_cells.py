@@ -50,6 +50,18 @@ def test_several_outputs_show_as_one_dict(notebook: Notebook) -> None:
     assert "{'left': 1, 'right': 'r'}" in cell.shown.text
 
 
+def test_several_tables_stand_one_below_the_other(notebook: Notebook) -> None:
+    cell = notebook.cell("""
+        %%node split -> train, test
+        import polars as pl
+        train, test = pl.DataFrame({"a": [1]}), pl.LazyFrame({"b": [2]})
+    """)
+    assert "train:\nshape: (1, 1)" in cell.shown.text
+    assert "test:\nshape: (1, 1)" in cell.shown.text
+    assert cell.shown.html.count("<table") == 2
+    assert "" not in cell.shown.data
+
+
 def test_a_chart_returned_as_the_value_stands_beside_the_node_bundle(notebook: Notebook) -> None:
     cell = notebook.cell("""
         %%node chart
@@ -94,6 +106,24 @@ def test_the_same_cell_again_reuses_its_value(notebook: Notebook) -> None:
     assert notebook.of_flow("last_run.recomputed") == []
     assert cell.shown.node["stamp"] == "cached"
     assert cell.shown.node["runId"] == first["runId"], "the value is still that of the first run"
+
+
+def test_a_lazy_table_that_a_later_run_did_not_collect_shows_its_columns(notebook: Notebook) -> None:
+    """Only leaves and targets are collected: showing a value costs no computation that nobody asked for."""
+    cell = notebook.cell("""
+        %%node rows(n: int = 1)
+        import polars as pl
+        rows = pl.LazyFrame({"number": [n], "word": ["w"]})
+    """)
+    assert "│ 1 " in cell.shown.text, "its own cell asked for it"
+    notebook.cell("%%node count\ncount = rows.collect().height")
+    flow = f"__import__('flowbook').flow({notebook.flow!r})"
+    notebook.cell(f"{flow}.set('rows', n=2)\nawait {flow}.run()")
+    assert "number: int64\nword: string\nnot collected" in cell.shown.text
+    assert "0x" not in cell.shown.text
+    assert "number: int64" in cell.shown.html
+    notebook.cell(f"await {flow}.run(to='rows')")
+    assert "│ 2 " in cell.shown.text
 
 
 # -- failures
@@ -282,6 +312,22 @@ def test_names_of_nodes_stay_out_of_the_namespace_and_a_name_error_says_where_th
     cell = notebook.cell("total + 1", fails=True)
     assert "NameError" in cell.error
     assert f'fb.flow("{notebook.flow}")["total"].value' in cell.error
+
+
+def test_a_name_error_on_an_output_says_where_that_is(notebook: Notebook) -> None:
+    notebook.cell("%%node split -> train, test\ntrain, test = [1, 2], [3]")
+    cell = notebook.cell("train + [1]", fails=True)
+    expression = f'fb.flow("{notebook.flow}")["split"].value["train"]'
+    assert expression in cell.error
+    assert notebook.ask(f"__import__('flowbook').flow({notebook.flow!r})['split'].value['train']") == [1, 2]
+
+
+def test_a_failed_await_shows_the_line_of_the_node_that_failed(notebook: Notebook) -> None:
+    bad = notebook.cell("%%node bad --define\nx = 0\nbad = 1 / x")
+    cell = notebook.cell(f"await __import__('flowbook').flow({notebook.flow!r}).run()", fails=True)
+    assert f"Cell In[{bad.execution_count}], line 3" in cell.error
+    assert "node 'bad', line 3" in cell.error
+    assert "[FB401]" in cell.error
 
 
 def test_a_plain_name_error_has_no_such_hint(notebook: Notebook) -> None:

@@ -9,7 +9,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from flowbook.errors import CellError, DefinitionError, FlowbookError
-from flowbook.notebook.magic_line import LineParameter, NodeLine, parse_flow_line, parse_node_line
+from flowbook.registry.magic_line import LineParameter, NodeLine, parse_flow_line, parse_node_line
 
 
 def parameter(name: str, annotation: str | None = None, default: str | None = None) -> LineParameter:

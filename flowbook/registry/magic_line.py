@@ -64,6 +64,12 @@ class LineParameter:
     annotation: str | None = None
     default: str | None = None
 
+    def __str__(self) -> str:
+        """As it stands in a signature."""
+        annotation = f": {self.annotation}" if self.annotation is not None else ""
+        default = f" = {self.default}" if self.default is not None else ""
+        return f"{self.name}{annotation}{default}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeLine:

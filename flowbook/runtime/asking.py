@@ -1,0 +1,145 @@
+"""What a person asks of a run, checked against the flow before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flowbook.errors import RunError, UnknownIdError, did_you_mean
+from flowbook.runtime.decisions import Request, refuse_loops
+from flowbook.runtime.firing import spread_override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from flowbook.core.flow_data import FlowData
+    from flowbook.runtime.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """The arguments of ``flow.run``, as given.
+
+    Attributes:
+        to: these nodes and what they need.
+        after: these nodes and what depends on them.
+        only: these nodes alone.
+        force: fire even what did not change.
+        settings: ``{"node.setting": value}`` for this run alone; an input port's value is its constant.
+        inputs: ``{"port": value}`` or ``{"node.port": value}``.
+        overrides: ``{"node": value}``.
+    """
+
+    to: str | Sequence[str] | None = None
+    after: str | Sequence[str] | None = None
+    only: str | Sequence[str] | None = None
+    force: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_request(flow: FlowData, plan: Plan, wish: Wish) -> Request:
+    """Check a wish and turn it into what an ``Execution`` takes.
+
+    Raises:
+        UnknownIdError: FB201, no such node, setting or input.
+        DefinitionError: FB103, FB104, FB110: a value that does not fit.
+        RunError: FB410 two scopes at once; FB411 a setting that an edge feeds.
+        CycleError: FB203, the nodes to run read each other in a loop.
+    """
+    scope, targets = _scope(flow, plan, wish)
+    refuse_loops(plan, scope)
+    overrides = {
+        node_id: spread_override(flow.type_of(node_id), node_id, value) for node_id, value in wish.overrides.items()
+    }
+    return Request(
+        scope=_without_the_overridden(plan, scope, targets, overrides) if wish.only is None else scope,
+        targets=targets,
+        force=wish.force,
+        settings=dict(_settings(flow, plan, wish.settings)),
+        inputs=_inputs(flow, plan, wish.inputs),
+        overrides=overrides,
+    )
+
+
+def _scope(flow: FlowData, plan: Plan, wish: Wish) -> tuple[frozenset[int], frozenset[str]]:
+    given = {name: value for name in ("to", "after", "only") if (value := getattr(wish, name)) is not None}
+    if len(given) > 1:
+        raise RunError(
+            f"{' and '.join(given)} cannot be used together", code="FB410", where=flow.where, hint="use one of them"
+        )
+    if not given:
+        return frozenset(range(len(plan.slots))), frozenset()
+    (kind, value) = next(iter(given.items()))
+    names = [value] if isinstance(value, str) else list(value)
+    for node_id in names:
+        flow.node(node_id)
+    if kind == "to":
+        return frozenset(plan.upstream(names)), frozenset(names)
+    if kind == "after":
+        return frozenset(plan.downstream(names)), frozenset(names)
+    return frozenset(plan.index[node_id] for node_id in names), frozenset(names)
+
+
+def _without_the_overridden(
+    plan: Plan, scope: frozenset[int], targets: frozenset[str], overrides: Mapping[str, Any]
+) -> frozenset[int]:
+    """Leave out what is only needed by nodes that a given value stands in for."""
+    if not overrides:
+        return scope
+    waiting = [
+        index
+        for index in scope
+        if plan.slots[index].node_id in targets
+        or plan.slots[index].policy.pinned
+        or not scope.intersection(plan.slots[index].successors)
+    ]
+    needed = set(waiting)
+    while waiting:
+        slot = plan.slots[waiting.pop()]
+        if slot.node_id not in overrides:
+            more = scope.intersection(slot.predecessors) - needed
+            needed |= more
+            waiting.extend(more)
+    return frozenset(needed)
+
+
+def _settings(flow: FlowData, plan: Plan, settings: Mapping[str, Any]) -> Iterable[tuple[tuple[str, str], Any]]:
+    for name, value in settings.items():
+        node_id, _, setting = name.partition(".")
+        if not setting or node_id not in flow.nodes or setting not in flow.type_of(node_id).parameter_names:
+            known = [f"{entry}.{own}" for entry in flow.nodes for own in flow.type_of(entry).parameter_names]
+            meant = [entry for entry in known if entry.partition(".")[2] == name]
+            raise UnknownIdError(
+                f"there is no setting {name!r}",
+                where=flow.where,
+                hint=did_you_mean(meant[0] if meant else name, known) or "the flow has no settings",
+                setting=name,
+            )
+        slot = plan.slots[plan.index[node_id]]
+        source = next((entry.source for entry in slot.bindings if (entry.name, entry.kind) == (setting, "edge")), None)
+        if source is not None:
+            giver = plan.slots[source].node_id
+            raise RunError(
+                f"{name!r} is fed by {giver!r}",
+                code="FB411",
+                where=flow.where,
+                hint=f'overrides={{"{giver}": …}} stands in for what feeds it',
+                setting=name,
+            )
+        yield (node_id, setting), flow.checked_value(node_id, setting, value)
+
+
+def _inputs(flow: FlowData, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    opened = [(slot.node_id, entry.name) for slot in plan.slots for entry in slot.bindings if entry.kind == "open"]
+    known = {name for _, name in opened} | {f"{node_id}.{name}" for node_id, name in opened}
+    for name in inputs:
+        if name not in known:
+            raise UnknownIdError(
+                f"the flow has no input {name!r}",
+                where=flow.where,
+                hint=did_you_mean(name, known) or "its inputs are its unconnected ports; it has none",
+                input=name,
+            )
+    return dict(inputs)
