@@ -1,0 +1,165 @@
+/**
+ * What browser and kernel say to each other over the comm `flowbook.control`, each message told apart by its `kind`.
+ *
+ * The browser opens the comm. The kernel sends numbered batches (`seq` counts per flow and comm, from 1; a gap is
+ * answered by `resync`) and an ack or a reject for every message that bears a `cid`.
+ */
+
+import type { Card, Edge, Json, RunSummary } from "../model/flow";
+import type { EditOp } from "../model/operations";
+import type { CanvasBundle, NodeBundle, TraceBundle } from "./bundles";
+import { readCanvas, readCard, readEdge, readNode, readRun, readTrace } from "./reading";
+
+export const COMM_TARGET = "flowbook.control";
+export const PROTOCOL = 1;
+
+/** Which part of a flow to run; nothing of it means all. */
+export interface RunScope {
+  readonly to?: readonly string[];
+  readonly after?: readonly string[];
+  readonly only?: readonly string[];
+  readonly stale?: true;
+  readonly force?: boolean;
+}
+
+export type BrowserMessage =
+  | { readonly kind: "hello"; readonly protocol: number }
+  | { readonly kind: "subscribe"; readonly flow: string }
+  | { readonly kind: "unsubscribe"; readonly flow: string }
+  | ({ readonly kind: "run"; readonly flow: string; readonly cid: string } & RunScope)
+  | { readonly kind: "cancel"; readonly flow: string; readonly cid: string }
+  | {
+      readonly kind: "set";
+      readonly flow: string;
+      readonly cid: string;
+      readonly baseRev: number;
+      readonly node: string;
+      readonly name: string;
+      readonly value: Json;
+    }
+  | {
+      readonly kind: "edit";
+      readonly flow: string;
+      readonly cid: string;
+      readonly baseRev: number;
+      readonly ops: readonly EditOp[];
+    }
+  | { readonly kind: "resync"; readonly flow: string };
+
+/** A node type one can add. */
+export interface TypeEntry {
+  readonly typeId: string;
+  readonly label: string;
+  readonly doc: string;
+}
+
+/** A node whose value changed, with the whole bundle its output is to hold. */
+export interface NodeNews {
+  readonly node: NodeBundle;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+export interface Hello {
+  readonly kind: "hello";
+  readonly protocol: number;
+  readonly flows: readonly string[];
+  readonly current: string | null;
+  readonly types: readonly TypeEntry[];
+}
+
+export interface Batch {
+  readonly kind: "batch";
+  readonly flow: string;
+  readonly seq: number;
+  readonly rev: number;
+  readonly canvas: CanvasBundle | null;
+  readonly cards: readonly Card[];
+  readonly edges: readonly Edge[] | null;
+  readonly run: RunSummary | null;
+  readonly trace: TraceBundle | null;
+  /** The trace as it came, for the output that keeps it. */
+  readonly traceJson: unknown;
+  readonly document: string | null;
+  readonly nodes: readonly NodeNews[];
+}
+
+export interface Ack {
+  readonly kind: "ack";
+  readonly cid: string;
+  readonly flow: string;
+  readonly rev: number;
+}
+
+export interface Reject {
+  readonly kind: "reject";
+  readonly cid: string;
+  readonly flow: string;
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+  readonly rev: number;
+}
+
+export type KernelMessage = Hello | Batch | Ack | Reject;
+
+/** Read what came from the kernel; null for a message nobody knows (a newer kernel may say more). */
+export function readKernelMessage(json: unknown): KernelMessage | null {
+  if (typeof json !== "object" || json === null) return null;
+  const fields = json as Readonly<Record<string, unknown>>;
+  const text = (key: string): string => (typeof fields[key] === "string" ? fields[key] : "");
+  const count = (key: string): number => (typeof fields[key] === "number" ? fields[key] : 0);
+  const list = (key: string): readonly unknown[] => (Array.isArray(fields[key]) ? fields[key] : []);
+  switch (fields["kind"]) {
+    case "hello":
+      return {
+        kind: "hello",
+        protocol: count("protocol"),
+        flows: list("flows").filter((name) => typeof name === "string"),
+        current: text("current") || null,
+        types: list("types").map(readType),
+      };
+    case "batch":
+      return {
+        kind: "batch",
+        flow: text("flow"),
+        seq: count("seq"),
+        rev: count("rev"),
+        canvas: readCanvas(fields["canvas"]),
+        cards: list("cards").map(readCard).filter(isFound),
+        edges: Array.isArray(fields["edges"]) ? fields["edges"].map(readEdge).filter(isFound) : null,
+        run: readRun(fields["run"]),
+        trace: readTrace(fields["trace"]),
+        traceJson: fields["trace"] ?? null,
+        document: typeof fields["document"] === "string" ? fields["document"] : null,
+        nodes: list("nodes").map(readNews).filter(isFound),
+      };
+    case "ack":
+      return { kind: "ack", cid: text("cid"), flow: text("flow"), rev: count("rev") };
+    case "reject":
+      return {
+        kind: "reject",
+        cid: text("cid"),
+        flow: text("flow"),
+        code: text("code"),
+        message: text("message"),
+        hint: text("hint"),
+        rev: count("rev"),
+      };
+    default:
+      return null;
+  }
+}
+
+function readNews(json: unknown): NodeNews | null {
+  const node = readNode(json);
+  const data = (json as { readonly data?: unknown }).data;
+  return node && { node, data: typeof data === "object" && data !== null ? (data as NodeNews["data"]) : {} };
+}
+
+function readType(json: unknown): TypeEntry {
+  const fields = (json ?? {}) as Readonly<Record<string, unknown>>;
+  const text = (key: string): string => (typeof fields[key] === "string" ? fields[key] : "");
+  return { typeId: text("typeId"), label: text("label") || text("typeId"), doc: text("doc") };
+}
+
+const isFound = <T>(item: T | null): item is T => item !== null;
