@@ -66,8 +66,12 @@ class Presenter(Protocol):
         """Code is about to define a node; raises when another cell does already."""
         ...
 
-    def defined(self, flow: Flow, node_id: str) -> None:
-        """Code defined a node (again)."""
+    def defined(self, flow: Flow, node_id: str, *, is_new: bool) -> None:
+        """Code defined a node, or defined it again."""
+        ...
+
+    def renamed(self, flow: Flow, old: str, new: str) -> None:
+        """A node has another id now."""
         ...
 
     def changed(self, flow: Flow) -> None:
@@ -306,7 +310,7 @@ class Flow:
             if existing is None:
                 self._data.add_node(node_id, node_type)
         if session.presenter is not None:
-            session.presenter.defined(self, node_id)
+            session.presenter.defined(self, node_id, is_new=existing is None)
 
     def undefine(self, node_id: str) -> None:
         """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
@@ -320,8 +324,11 @@ class Flow:
             self._data.remove_node(new)
             self._data.rename_node(old, new)
             self._data.nodes[new].type_id = new
+            self._data.types.pop(old, None)
             self._data.set_type(node_type)
             self._results.rename(old, new)
+        if session.presenter is not None:
+            session.presenter.renamed(self, old, new)
 
     def add(self, node_type: Callable[..., Any] | NodeType | str, node_id: str | None = None, /, **values: Any) -> Node:
         """Add a node.
@@ -379,7 +386,7 @@ class Flow:
                     f"no edge goes from {source!r} to {target!r}",
                     code="FB209",
                     where=self._data.where,
-                    hint=did_you_mean(f"{source_id} → {target}", feeding),
+                    hint=did_you_mean(f"{source_id} → {target}", feeding) or "the flow has no edges",
                 )
             for link in links:
                 explicit = [
@@ -414,6 +421,8 @@ class Flow:
                 self._data.nodes[new].type_id = new
                 del self._data.types[old]
             self._results.rename(old, new)
+        if session.presenter is not None:
+            session.presenter.renamed(self, old, new)
 
     @contextlib.contextmanager
     def _edit(self) -> Iterator[None]:

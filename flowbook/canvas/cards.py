@@ -11,10 +11,18 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from flowbook.canvas.lettering import text_width, wrap_text
-from flowbook.canvas.looks import pills
-from flowbook.canvas.markup import one_line, plain
-from flowbook.canvas.wording import copies_made, duration, failure_place, output_words, setting_value, shown_value
+from flowbook.canvas.pieces.lettering import text_width, wrap_text
+from flowbook.canvas.pieces.looks import pills
+from flowbook.canvas.pieces.markup import one_line, plain
+from flowbook.canvas.pieces.wording import (
+    card_name,
+    copies_made,
+    duration,
+    failure_place,
+    output_words,
+    setting_value,
+    shown_value,
+)
 
 if TYPE_CHECKING:
     from flowbook.canvas.protocol import Card, InputPort, PicturePreview, Setting, TablePreview
@@ -157,13 +165,18 @@ def preview_height(card: Card, width: int) -> int:
     if not preview:
         return 0
     if preview["kind"] == "table":
-        return (1 + len(preview["rows"][:4])) * TABLE_ROW_PX + 12
+        return (1 + len(table_rows(preview))) * TABLE_ROW_PX + 12
     if preview["kind"] == "array":
         return SPARK_PX + 14 + 12
     if preview["kind"] == "picture":
         return picture_size(preview, width)[1] + 14
     lines = len(text_lines(card, width))
     return lines * TEXT_LINE_PX + 22 if lines else 0
+
+
+def table_rows(preview: TablePreview) -> list[list[str]]:
+    """List the rows of a table preview, at most four; of a table that nobody collected the types of its columns."""
+    return preview["rows"][:4] or [[column["type"] for column in preview["columns"]]]
 
 
 def table_columns(preview: TablePreview, width: int) -> list[tuple[int, float]]:
@@ -174,7 +187,7 @@ def table_columns(preview: TablePreview, width: int) -> list[tuple[int, float]]:
     room = float(width - 2 * INSET_PX + 4)
     chosen: list[tuple[int, float]] = []
     for index, column in enumerate(preview["columns"]):
-        cells = [row[index] for row in preview["rows"][:4] if index < len(row)]
+        cells = [row[index] for row in table_rows(preview) if index < len(row)]
         longest = max(text_width(one_line(text), 9.5, mono=True) for text in [column["name"], *cells])
         wanted = min(longest + 12, 88.0)
         if chosen and wanted > room:
@@ -187,7 +200,7 @@ def table_columns(preview: TablePreview, width: int) -> list[tuple[int, float]]:
 
 def _wanted_width(card: Card) -> int:
     widths = [
-        36 + text_width(one_line(card["id"]), 13, bold=True) + 12 + text_width(duration(card.get("tookS")), 11) + 14,
+        36 + text_width(card_name(card), 13, bold=True) + 12 + text_width(duration(card.get("tookS")), 11) + 14,
         *(_port_row_widths(card)),
         *(_setting_width(setting) for setting in shown_settings(card)),
         _footer_width(card),

@@ -11,23 +11,27 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowbook.canvas.lettering import fit_text, text_width, wrap_text
-from flowbook.canvas.looks import UI_FONT
-from flowbook.canvas.markup import Markup, element, joined, one_line
-from flowbook.canvas.pen import Pen
-from flowbook.canvas.routes import Rect
-from flowbook.canvas.svg_cards import card_drawing
-from flowbook.canvas.svg_edges import card_rect, edges_drawing
-from flowbook.canvas.wording import counted, duration, run_name, run_words, tally
+from flowbook.canvas.pieces.lettering import fit_text, text_width, wrap_text
+from flowbook.canvas.pieces.looks import UI_FONT
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.pen import Pen
+from flowbook.canvas.pieces.routes import Rect
+from flowbook.canvas.pieces.svg_cards import block_drawing, card_drawing
+from flowbook.canvas.pieces.svg_edges import card_rect, edges_drawing
+from flowbook.canvas.pieces.wording import card_name, counted, duration, run_name, run_words, tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flowbook.canvas.protocol import Canvas, Group, Json, Note
+    from flowbook.canvas.protocol import Canvas, Card, Group, InputPort, Json, Note, OutputPort
 
 GRID_PX = 20
-MARGIN_PX = 28
+MARGIN_PX = 24
 HEADING_PX = 44
+MANY_CARDS = 300
+"""Beyond this many, nodes are drawn as blocks: the drawing would grow too large to keep in a notebook."""
+DOTTED_AREA_PX = 6_000_000
+"""Ground that is larger has no dots: browsers take seconds to draw them."""
 NOTE_WIDTH_PX = 180
 NOTE_LINE_PX = 16
 
@@ -78,22 +82,23 @@ def canvas_title(snapshot: Canvas) -> str:
 def canvas_description(snapshot: Canvas) -> str:
     """Say what a snapshot shows to those who do not see it: every node that is not simply fine."""
     told = [card for card in snapshot["nodes"] if card.get("status", "ok") != "ok" or card.get("stamp") == "stale"]
-    words = [f"{one_line(card['id'])} {card.get('status', 'ok')}" for card in told[:40]]
+    words = [f"{card_name(card)} {card.get('status', 'ok')}" for card in told[:40]]
     return "; ".join(words) if words else "Every node is ok."
 
 
 def canvas_drawing(snapshot: Canvas, pen: Pen) -> Drawing:
     """Draw a snapshot with a pen, without the root element."""
-    cards = {card["id"]: card for card in snapshot["nodes"]}
+    cards = _joined_up(snapshot)
     rects = {node: card_rect(card) for node, card in cards.items()}
     groups = [_group(group, rects, pen) for group in snapshot.get("groups", [])]
     notes = [_note(note, pen) for note in snapshot.get("notes", [])]
     lines, labels, lowest = edges_drawing(snapshot["edges"], cards, pen)
+    draw = card_drawing if len(cards) <= MANY_CARDS else block_drawing
     body = [
         *[drawn for drawn, _ in groups],
         lines,
         labels,
-        *[card_drawing(card, pen) for card in sorted(cards.values(), key=lambda card: (card["x"], card["y"]))],
+        *[draw(card, pen) for card in sorted(cards.values(), key=lambda card: (card["x"], card["y"]))],
         *[drawn for drawn, _ in notes],
     ]
     covered = [*rects.values(), *[rect for _, found in groups for rect in found], *[rect for _, rect in notes]]
@@ -114,9 +119,28 @@ def canvas_drawing(snapshot: Canvas, pen: Pen) -> Drawing:
     return Drawing(width, height, joined(pieces))
 
 
+def _joined_up(snapshot: Canvas) -> dict[str, Card]:
+    """Return the cards by id, with every port connected that an edge is drawn to."""
+    ends = {(edge["target"], edge.get("targetPort", "")) for edge in snapshot["edges"]}
+    starts = {(edge["source"], edge.get("sourcePort", "")) for edge in snapshot["edges"]}
+    cards: dict[str, Card] = {}
+    for card in snapshot["nodes"]:
+        node = card["id"]
+        inputs: list[InputPort] = [
+            {**port, "connected": True} if (node, port["name"]) in ends else port for port in card.get("inputs", [])
+        ]
+        outputs: list[OutputPort] = [
+            {**port, "connected": True} if (node, port["name"]) in starts else port for port in card.get("outputs", [])
+        ]
+        cards[node] = {**card, "inputs": inputs, "outputs": outputs}
+    return cards
+
+
 def _dots(size: tuple[int, int], shift: tuple[float, float], pen: Pen) -> Markup:
     """Draw the dotted grid: round dashes of no length, a row at a time; some viewers would strip a pattern."""
     width, height = size
+    if width * height > DOTTED_AREA_PX:
+        return Markup("")
     first_x, first_y = (offset % GRID_PX or GRID_PX for offset in shift)
     rows = "".join(
         f"M{first_x:g} {first_y + step:g}H{width - 6}" for step in range(0, height - round(first_y) - 4, GRID_PX)
@@ -161,11 +185,12 @@ def _heading(snapshot: Canvas, width: int, pen: Pen) -> list[Markup]:
 
 def _group(group: Group, rects: Mapping[str, Rect], pen: Pen) -> tuple[Markup, list[Rect]]:
     """Draw a wash behind nodes that ran as one; behind each of them where another card stands between."""
-    members = [rects[node] for node in group["nodes"] if node in rects]
+    names = group.get("nodes", [])
+    members = [rects[node] for node in names if node in rects]
     if not members:
         return Markup(""), []
     around = _padded(members)
-    strangers = [rect for node, rect in rects.items() if node not in group["nodes"]]
+    strangers = [rect for node, rect in rects.items() if node not in names]
     washes = [_padded([member]) for member in members] if any(around.meets(rect) for rect in strangers) else [around]
     first = min(washes, key=lambda rect: (rect.left, rect.top))
     dashes = {"stroke-dasharray": "4 3"}
@@ -174,9 +199,12 @@ def _group(group: Group, rects: Mapping[str, Rect], pen: Pen) -> tuple[Markup, l
                 stroke="group-frame", radius=8, more=dashes)
         for rect in washes
     ]  # fmt: skip
-    title = fit_text(one_line(group["title"]), first.right - first.left - 30, 11)
-    plate = pen.box((first.left + 10, first.top - 8), (text_width(title, 11) + 12, 16), fill="ground", radius=3)
-    pieces += [plate, pen.words(title, (first.left + 16, first.top + 4), ink="cached", size=11)]
+    title = fit_text(one_line(group.get("title", "")), first.right - first.left - 30, 11)
+    if title:
+        pieces.append(
+            pen.box((first.left + 10, first.top - 8), (text_width(title, 11) + 12, 16), fill="ground", radius=3)
+        )
+    pieces += [pen.words(title, (first.left + 16, first.top + 4), ink="cached", size=11)]
     return joined(pieces), [*washes, Rect(first.left, first.top - 8, first.right, first.top)]
 
 
@@ -191,8 +219,8 @@ def _padded(rects: Sequence[Rect]) -> Rect:
 
 def _note(note: Note, pen: Pen) -> tuple[Markup, Rect]:
     """Write a note on a slip of its own."""
-    lines = wrap_text(one_line(note["text"]), NOTE_WIDTH_PX - 20, 11.5, max_lines=8)
-    x, y = note["x"], note["y"]
+    lines = wrap_text(one_line(note.get("text", "")), NOTE_WIDTH_PX - 20, 11.5, max_lines=8)
+    x, y = note.get("x", 0), note.get("y", 0)
     height = len(lines) * NOTE_LINE_PX + 14
     slip = pen.box((x, y), (NOTE_WIDTH_PX, height), fill="stale-wash", radius=4)
     words = [

@@ -15,16 +15,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowbook.canvas.layering import components, layers_of, neighbours, without_cycles
-from flowbook.canvas.ordering import columns_of, reduce_crossings
-from flowbook.canvas.straightening import anchor_heights
+from flowbook.canvas.layers.layering import components, layers_of, neighbours, without_cycles
+from flowbook.canvas.layers.ordering import Hints, columns_of, reduce_crossings
+from flowbook.canvas.layers.straightening import anchor_heights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 GRID_PX = 20
-COLUMN_GAP_PX = 80
-"""Between two columns: room for an edge to swing and for its ``336,776 × 19``."""
+COLUMN_GAP_PX = 60
+"""Between two columns: room for an edge to swing and for its ``337k × 19``."""
 ROW_GAP_PX = 40
 """Between two cards of a column, before positions are rounded to the grid; never less than 20 after."""
 LANE_PX = 16
@@ -51,7 +51,7 @@ class Box:
 
 
 Position = tuple[int, int]
-Ports = dict[tuple[str, str], tuple[float, float]]
+NO_HINTS = Hints()
 
 
 def layered_layout(
@@ -59,7 +59,7 @@ def layered_layout(
     edges: Sequence[tuple[str, str]],
     fixed: Mapping[str, Position] | None = None,
     *,
-    ports: Ports | None = None,
+    hints: Hints = NO_HINTS,
 ) -> dict[str, Position]:
     """Place cards so that data flows from left to right, no two overlap and few edges cross.
 
@@ -67,8 +67,7 @@ def layered_layout(
         boxes: one per node; ids are unique.
         edges: (source id, target id); loops, doubles and unknown ids are ignored, cycles are drawn with an edge back.
         fixed: left top corners that stay as they are. Those may overlap one another, nothing else overlaps them.
-        ports: for an edge the share of its source's height at which it leaves, and of its target's at which it arrives,
-            both in [0, 1): they settle which of two sources stands above the other.
+        hints: what is known of the edges besides: at which ports they end, which should be straight.
 
     Returns:
         Left top corner (x, y) of every box, pixels, on the grid save for ``fixed``; the drawing starts at (0, 0) unless
@@ -77,15 +76,13 @@ def layered_layout(
     by_id = {box.id: box for box in sorted(boxes, key=lambda box: box.id)}
     known = sorted({(source, target) for source, target in edges if source in by_id and target in by_id})
     acyclic = without_cycles(list(by_id), known)
-    parts = [
-        _draw_part([by_id[node] for node in part], acyclic, ports or {}) for part in components(list(by_id), acyclic)
-    ]
+    parts = [_draw_part([by_id[node] for node in part], acyclic, hints) for part in components(list(by_id), acyclic)]
     positions = _on_shelves(parts, by_id)
     held = {node: place for node, place in (fixed or {}).items() if node in by_id}
     return _around(held, positions, by_id, acyclic) if held else positions
 
 
-def _draw_part(boxes: Sequence[Box], edges: Iterable[tuple[str, str]], ports: Ports) -> dict[str, Position]:
+def _draw_part(boxes: Sequence[Box], edges: Iterable[tuple[str, str]], hints: Hints) -> dict[str, Position]:
     """Draw one connected part, its left top corner at (0, 0)."""
     if len(boxes) == 1:
         return {boxes[0].id: (0, 0)}
@@ -95,7 +92,7 @@ def _draw_part(boxes: Sequence[Box], edges: Iterable[tuple[str, str]], ports: Po
     layer = layers_of(nodes, own_edges)
     leftmost = min(layer.values())
     layer = {node: value - leftmost for node, value in layer.items()}
-    columns = columns_of(nodes, own_edges, layer, ports)
+    columns = columns_of(nodes, own_edges, layer, hints)
     reduce_crossings(columns)
 
     def gap(upper: int, lower: int) -> float:

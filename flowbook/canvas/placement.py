@@ -6,12 +6,13 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from flowbook.canvas.cards import ANCHOR_PX, COMPACT_PX, MIN_WIDTH_PX, card_size
+from flowbook.canvas.layers.ordering import Hints
 from flowbook.canvas.layout import Box, layered_layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flowbook.canvas.layout import Ports, Position
+    from flowbook.canvas.layout import Position
     from flowbook.canvas.protocol import Canvas, Card, Edge
 
 MANY_NODES = 150
@@ -35,7 +36,9 @@ def placed(snapshot: Canvas, positions: Mapping[str, Position] | None = None) ->
         width, height = (MIN_WIDTH_PX, COMPACT_PX) if compact else card_size(card)
         boxes.append(Box(card["id"], width, height, height // 2 if compact else ANCHOR_PX))
     ports = _port_shares(cards, snapshot["edges"])
-    places = layered_layout(boxes, list(ports), positions, ports=ports)
+    together = [set(group.get("nodes", [])) for group in snapshot.get("groups", [])]
+    straight = {edge for edge in ports for group in together if group.issuperset(edge)}
+    places = layered_layout(boxes, list(ports), positions, hints=Hints(ports, straight))
     nodes: list[Card] = []
     for card, box in zip(cards.values(), boxes, strict=True):
         x, y = places[box.id]
@@ -45,9 +48,9 @@ def placed(snapshot: Canvas, positions: Mapping[str, Position] | None = None) ->
     return {**snapshot, "nodes": nodes, "layoutHash": layout_hash}
 
 
-def _port_shares(cards: Mapping[str, Card], edges: Sequence[Edge]) -> Ports:
+def _port_shares(cards: Mapping[str, Card], edges: Sequence[Edge]) -> dict[tuple[str, str], tuple[float, float]]:
     """Say for every edge how far down its source it leaves and its target it arrives; the topmost of parallel edges."""
-    shares: Ports = {}
+    shares: dict[tuple[str, str], tuple[float, float]] = {}
     for edge in edges:
         if edge["source"] in cards and edge["target"] in cards:
             source, target = cards[edge["source"]], cards[edge["target"]]

@@ -87,7 +87,10 @@ class Column(TypedDict):
 
 
 class TablePreview(TypedDict):
-    """The first rows of a table: at most 4 rows, 8 columns, cells short text; height and width are the table's own."""
+    """The first rows of a table: at most 4 rows, 8 columns, cells short text; height and width are the table's own.
+
+    A lazy table that nobody collected has no rows, and no height.
+    """
 
     kind: Literal["table"]
     columns: list[Column]
@@ -97,7 +100,7 @@ class TablePreview(TypedDict):
 
 
 class ArrayPreview(TypedDict):
-    """An array as a line; ``spark`` holds at most 60 heights in [0, 1]."""
+    """An array as a line; ``spark`` holds at most 60 heights in [0, 1]; ``sampled``: not all elements were read."""
 
     kind: Literal["array"]
     dtype: str
@@ -105,6 +108,7 @@ class ArrayPreview(TypedDict):
     min: float | None
     max: float | None
     spark: list[float]
+    sampled: NotRequired[bool]
 
 
 class PicturePreview(TypedDict):
@@ -131,6 +135,7 @@ class Card(TypedDict):
     """All that is shown of one node.
 
     Attributes:
+        title: what to call it where that is not its id, as for a source that stands for a notebook value.
         kind: ``node``; ``input`` for a notebook value or a flow's own input, drawn as a small source; ``waiting`` for
             a stub whose cell has not run.
         x: left edge, pixels; ``y``: top edge; ``w``, ``h``: size.
@@ -140,6 +145,7 @@ class Card(TypedDict):
     """
 
     id: str
+    title: NotRequired[str]
     typeId: str
     kind: Literal["node", "input", "waiting"]
     doc: str
@@ -176,15 +182,15 @@ class Edge(TypedDict):
     carried: bool
 
 
-class Group(TypedDict):
-    """Nodes that ran as one, with the sentence that says so."""
+class Group(TypedDict, total=False):
+    """Nodes that ran as one, with the sentence that says so; it comes from a document, so anything may be missing."""
 
     title: str
     nodes: list[str]
 
 
-class Note(TypedDict):
-    """A text on the ground."""
+class Note(TypedDict, total=False):
+    """A text on the ground; it comes from a document, so anything may be missing."""
 
     text: str
     x: int
@@ -440,7 +446,7 @@ def _with_fewer_nodes(snapshot: Canvas, count: int) -> Canvas:
     nodes = [card for place, card in enumerate(snapshot["nodes"]) if place in places]
     kept = {card["id"] for card in nodes}
     edges = [edge for edge in snapshot["edges"] if edge["source"] in kept and edge["target"] in kept]
-    groups = [group for group in snapshot["groups"] if kept.issuperset(group["nodes"])]
+    groups = [group for group in snapshot["groups"] if kept.issuperset(group.get("nodes", []))]
     summarised = len(nodes) < len(snapshot["nodes"])
     return {**snapshot, "nodes": nodes, "edges": edges, "groups": groups, "summarised": summarised}
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flowbook.canvas.cards import card_size
-from flowbook.canvas.layout import Box, layered_layout
+from flowbook.canvas.placement import placed
 from flowbook.core.document import json_names, to_document
 
 if TYPE_CHECKING:
@@ -71,20 +70,26 @@ class FlowView(Protocol):
         ...
 
 
-def snapshot(flow: FlowView, *, seq: int = 0) -> Canvas:
+def snapshot(flow: FlowView, *, seq: int = 0, is_live: bool = False) -> Canvas:
     """Describe a flow for the canvas: what is stored in a notebook, and what is drawn.
 
     Previews are made at most once per result; nothing is computed that was not computed before.
+
+    Args:
+        flow: what to describe.
+        seq: grows with every bundle; a view drops what is older than what it shows.
+        is_live: for a view that hears of every change; what is stored never calls a value live.
     """
     data, stale = flow.data, flow.stale()
-    cards: list[Any] = [card(flow, node_id, stale=stale) for node_id in data.nodes]
+    cards: list[Any] = [card(flow, node_id, stale=stale, is_live=is_live) for node_id in data.nodes]
     edges = _edges(flow)
     sources, source_edges = _open_sources(flow)
     cards += sources
     edges += source_edges
-    positions = _place(flow, cards, edges)
+    linked = {(edge["target"], edge["targetPort"]) for edge in source_edges}
     for entry in cards:
-        entry["x"], entry["y"] = positions[entry["id"]]
+        for port in entry["inputs"]:
+            port["connected"] = port["connected"] or (entry["id"], port["name"]) in linked
     run = flow.last_run
     drawn: dict[str, Any] = {
         "flowbook": FORMAT,
@@ -93,7 +98,7 @@ def snapshot(flow: FlowView, *, seq: int = 0) -> Canvas:
         "seq": seq,
         "runId": run.id if run is not None else None,
         "at": _timestamp(flow.engine.clock.time()) if run is not None else None,
-        "layoutHash": hashlib.sha256(repr(sorted(positions.items())).encode()).hexdigest()[:12],
+        "layoutHash": "",
         "document": _without_positions(to_document(data)),
         "nodes": cards,
         "edges": edges,
@@ -101,10 +106,11 @@ def snapshot(flow: FlowView, *, seq: int = 0) -> Canvas:
         "notes": [entry for entry in data.notes if isinstance(entry, dict)],
         "run": _run_summary(run),
     }
-    return cast("Canvas", drawn)
+    chosen = {node_id: node.position for node_id, node in data.nodes.items() if node.position is not None}
+    return placed(cast("Canvas", drawn), chosen)
 
 
-def card(flow: FlowView, node_id: str, *, stale: dict[str, str] | None = None) -> Card:
+def card(flow: FlowView, node_id: str, *, stale: dict[str, str] | None = None, is_live: bool = False) -> Card:
     """Describe one node: one element of the canvas bundle's ``nodes``."""
     stale = flow.stale() if stale is None else stale
     data, node_type = flow.data, flow.data.type_of(node_id)
@@ -112,6 +118,7 @@ def card(flow: FlowView, node_id: str, *, stale: dict[str, str] | None = None) -
     slot = flow.plan.slots[flow.plan.index[node_id]]
     is_waiting = node_type.function is None
     result = state.result
+    stamp = state.stamp if is_live else _stored(state.stamp)
     entry: dict[str, Any] = {
         "id": node_id,
         "typeId": node.type_id,
@@ -120,7 +127,7 @@ def card(flow: FlowView, node_id: str, *, stale: dict[str, str] | None = None) -
         "x": 0,
         "y": 0,
         "status": "waiting" if is_waiting else "muted" if slot.policy.muted else state.status,
-        "stamp": None if result is None else "stale" if node_id in stale else _stored(state.stamp),
+        "stamp": None if result is None else "stale" if node_id in stale else stamp,
         "reason": stale.get(node_id, state.reason) or ("its cell has not run" if is_waiting else ""),
         "tookS": result.took_s if result is not None else None,
         "inputs": [
@@ -275,8 +282,6 @@ def _open_sources(flow: FlowView) -> tuple[list[dict[str, Any]], list[dict[str, 
                 "carried": flow.results.state(node_id).result is not None,
             }
         )
-        for entry in cards.values():
-            entry["w"], entry["h"] = card_size(cast("Card", entry))
     return list(cards.values()), edges
 
 
@@ -322,12 +327,6 @@ def _source_card(source_id: str, name: str, kind: str, text: str, stamp: str, va
         "bypassed": False,
         "title": name,
     }
-
-
-def _place(flow: FlowView, cards: list[dict[str, Any]], edges: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
-    fixed = {node_id: node.position for node_id, node in flow.data.nodes.items() if node.position is not None}
-    boxes = [Box(entry["id"], entry["w"], entry["h"]) for entry in cards]
-    return layered_layout(boxes, [(edge["source"], edge["target"]) for edge in edges], fixed)
 
 
 def _without_positions(document: dict[str, Any]) -> dict[str, Any]:

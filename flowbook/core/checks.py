@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from flowbook.core.topology import find_cycle
 from flowbook.core.wiring import Wiring, resolve, type_problem
-from flowbook.errors import did_you_mean
+from flowbook.errors import DefinitionError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flowbook.core.flow_data import FlowData
+    from flowbook.core.flow_data import FlowData, NodeInstance
+    from flowbook.core.node_types import NodeType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,17 +122,7 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
             hint="run the cell that defines it",
         )
         return
-    for name in node.settings:
-        if node_type.setting(name) is None and node_type.input(name) is None:
-            known = node_type.parameter_names
-            yield Finding(
-                code="FB211",
-                severity="note",
-                message=f"{node_id!r} keeps a value for {name!r}, which it does not have",
-                node_id=node_id,
-                port=name,
-                hint=did_you_mean(name, known),
-            )
+    yield from _values(node, node_type)
     for name in node_type.parameter_names:
         link = wiring.links.get((node_id, name))
         problem = type_problem(flow.type_of(link.source), link.source_port, node_type, name) if link else ""
@@ -163,4 +154,27 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
                 node_id=node_id,
                 port=port.name,
                 hint=f'connect it, or give it to a run: inputs={{"{port.name}": …}}',
+            )
+
+
+def _values(node: NodeInstance, node_type: NodeType) -> Iterator[Finding]:
+    """Look at the values a document or a person gave to settings and inputs."""
+    for name, value in node.settings.items():
+        spec = node_type.setting(name)
+        try:
+            if spec is not None:
+                spec.checked(value)
+        except DefinitionError as error:
+            yield Finding(
+                code=error.code, severity="error", message=error.what, node_id=node.id, port=name, hint=error.hint
+            )
+        if spec is None and node_type.input(name) is None:
+            known = node_type.parameter_names
+            yield Finding(
+                code="FB211",
+                severity="note",
+                message=f"{node.id!r} keeps a value for {name!r}, which it does not have",
+                node_id=node.id,
+                port=name,
+                hint=did_you_mean(name, known),
             )

@@ -8,13 +8,18 @@ that this version does not know are carried along untouched.
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowbook.core.flow_data import Edge, FlowData, NodeInstance, edge_order
 from flowbook.core.node_types import NODE_ID
 from flowbook.core.policies import POLICY_FIELDS, FlowPolicy, Policy, Retry, checked_policy
 from flowbook.errors import DefinitionError, DocumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FORMAT = "1"
 
@@ -35,6 +40,8 @@ _FLOW_POLICY_KEYS = {
 _KNOWN = {"flowbook", "id", "version", "metadata", "policy", "nodes", "edges", "cuts", "notes", "groups", "types"}
 _NODE_KNOWN = {"id", "typeId", "version", "settings", "policy", "position"}
 _EDGE_KNOWN = {"source", "sourcePort", "target", "targetPort"}
+_CUT_KNOWN = {"source", "target", "targetPort"}
+_UNSAFE = re.compile("[\ud800-\udfff\x85\u2028\u2029]")
 
 
 def to_document(flow: FlowData, *, types: list[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -52,7 +59,10 @@ def to_document(flow: FlowData, *, types: list[dict[str, Any]] | None = None) ->
         "policy": {**_flow_policy(flow.policy), **flow.policy_extra},
         "nodes": [_node(node) for node in flow.nodes.values()],
         "edges": [_edge(edge) for edge in sorted(flow.edges, key=edge_order)],
-        "cuts": [{"source": a, "target": b, "targetPort": port} for a, b, port in sorted(flow.cuts)],
+        "cuts": [
+            {**flow.cut_extra.get(cut, {}), "source": cut[0], "target": cut[1], "targetPort": cut[2]}
+            for cut in sorted(flow.cuts)
+        ],
         "notes": flow.notes,
         "groups": flow.groups,
         "types": types if types is not None else flow.type_sources,
@@ -85,7 +95,10 @@ def _line(value: Any) -> str:
         head = _line({key: entry for key, entry in value.items() if key != "position"})
         position = f'"position": {_line(value["position"])}'
         return f"{head[:-1]}, {position}}}" if head != "{}" else f"{{{position}}}"
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    # Half of a surrogate pair can only be written as an escape; what some readers take for the end of a line must not
+    # end one.
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def load(text: str, *, name: str | None = None) -> FlowData:
@@ -110,7 +123,7 @@ def parse(text: str) -> dict[str, Any]:
         DocumentError: FB301, with line and column.
     """
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         line, column = getattr(error, "lineno", 1), getattr(error, "colno", 1)
         detail = getattr(error, "msg", str(error))
@@ -128,6 +141,14 @@ def parse(text: str) -> dict[str, Any]:
 
 def _refuse_constant(word: str) -> Any:
     message = f"{word} is not JSON"
+    raise ValueError(message)
+
+
+def _finite(word: str) -> float:
+    number = float(word)
+    if math.isfinite(number):
+        return number
+    message = f"{word} is too large a number"
     raise ValueError(message)
 
 
@@ -164,7 +185,11 @@ def from_document(document: dict[str, Any], *, name: str | None = None) -> FlowD
     flow.edges.sort(key=edge_order)
     for index, entry in enumerate(reader.get("cuts", list, [])):
         cut = _Reader(entry, f"cuts[{index}]")
-        flow.cuts.add((cut.need("source"), cut.need("target"), cut.need("targetPort")))
+        ends = (cut.need("source"), cut.need("target"), cut.need("targetPort"))
+        flow.cuts.add(ends)
+        extra = {key: value for key, value in cut.entry.items() if key not in _CUT_KNOWN}
+        if extra:
+            flow.cut_extra[ends] = extra
     return flow
 
 
@@ -173,7 +198,7 @@ def _check_format(document: dict[str, Any]) -> None:
     if str(found) != FORMAT:
         try:
             is_newer = float(found) > float(FORMAT)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             is_newer = False
         if is_newer:
             raise DocumentError(
@@ -183,7 +208,9 @@ def _check_format(document: dict[str, Any]) -> None:
                 found=str(found),
                 supported=FORMAT,
             )
-        raise DocumentError(f"{found!r} is no document format", code="FB303", hint=f'write "flowbook": "{FORMAT}"')
+        raise DocumentError(
+            f"{json.dumps(found)[:60]} is no document format", code="FB303", hint=f'write "flowbook": "{FORMAT}"'
+        )
 
 
 class _Reader:
@@ -221,6 +248,8 @@ _JSON_NAMES: dict[type, str] = {str: "string", dict: "object", list: "array"}
 
 def _read_node(entry: Any, where: str) -> NodeInstance:
     reader = _Reader(entry, where)
+    policy = reader.get("policy", dict, {})
+    position = reader.entry.get("position")
     node_id = reader.need("id")
     if not NODE_ID.fullmatch(node_id):
         raise DocumentError(
@@ -231,10 +260,16 @@ def _read_node(entry: Any, where: str) -> NodeInstance:
         type_id=reader.get("typeId", str, node_id),
         version=reader.get("version", str, ""),
         settings=dict(reader.get("settings", dict, {})),
-        policy=read_policy(reader.get("policy", dict, {}), where),
-        position=_read_position(reader.entry.get("position"), where),
+        policy=read_policy(policy, where),
+        position=_read_position(position, where),
         extra={key: value for key, value in reader.entry.items() if key not in _NODE_KNOWN},
+        retry_extra=_unknown(policy.get("retry"), _RETRY_KEYS.values()),
+        position_extra=_unknown(position, ("x", "y")),
     )
+
+
+def _unknown(entry: Any, known: Iterable[str]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in known} if isinstance(entry, dict) else {}
 
 
 def _read_position(value: Any, where: str) -> tuple[int, int] | None:
@@ -274,8 +309,10 @@ def _node(node: NodeInstance) -> dict[str, Any]:
         entry["settings"] = node.settings
     if node.policy:
         entry["policy"] = policy_json(node.policy)
+        if node.retry_extra and isinstance(entry["policy"].get("retry"), dict):
+            entry["policy"]["retry"].update(node.retry_extra)
     if node.position is not None:
-        entry["position"] = {"x": node.position[0], "y": node.position[1]}
+        entry["position"] = {**node.position_extra, "x": node.position[0], "y": node.position[1]}
     return {**entry, **node.extra}
 
 
@@ -322,7 +359,7 @@ def _read_retry(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     names = {json_name: name for name, json_name in _RETRY_KEYS.items()}
-    return {names.get(key, key): entry for key, entry in value.items()}
+    return {names[key]: entry for key, entry in value.items() if key in names}
 
 
 def _flow_policy(policy: FlowPolicy) -> dict[str, Any]:
@@ -347,6 +384,8 @@ def _flow_policy_problem(values: dict[str, Any]) -> str:
             return f"{_FLOW_POLICY_KEYS[name]} must be a whole number >= 1"
     if values.get("on_error", "continue") not in ("continue", "stop", "retry_flow"):
         return "onError must be continue, stop or retry_flow"
+    if not isinstance(values.get("state_storage", ""), str):
+        return "stateStorage must be a string"
     return ""
 
 

@@ -31,6 +31,8 @@ class NodeInstance:
         position: pixels from the canvas origin, or None: the layout decides.
         version: version of the node type that the document asks for, or empty.
         extra: fields of a document that this version does not know; kept.
+        retry_extra: the same, inside the retry policy.
+        position_extra: the same, inside the position.
     """
 
     id: str
@@ -40,6 +42,8 @@ class NodeInstance:
     position: tuple[int, int] | None = None
     version: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    retry_extra: dict[str, Any] = field(default_factory=dict)
+    position_extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,7 @@ class FlowData:
         nodes: by id, in the order in which they were added.
         edges: explicit edges.
         cuts: implicit edges that were deleted: ``(source, target, target_port)``.
+        cut_extra: fields of cuts that this version does not know; kept.
         types: node types by id that nodes of this flow use.
         policy: how the flow runs.
         policy_extra: flow policy fields of a document that this version does not know; kept.
@@ -96,6 +101,7 @@ class FlowData:
     nodes: dict[str, NodeInstance] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     cuts: set[tuple[str, str, str]] = field(default_factory=set)
+    cut_extra: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     types: dict[str, NodeType] = field(default_factory=dict, compare=False)
     policy: FlowPolicy = field(default_factory=FlowPolicy)
     policy_extra: dict[str, Any] = field(default_factory=dict)
@@ -124,7 +130,10 @@ class FlowData:
             return self.nodes[node_id]
         except KeyError:
             raise UnknownIdError(
-                f"there is no node {node_id!r}", where=self.where, hint=did_you_mean(node_id, self.nodes), node=node_id
+                f"there is no node {node_id!r}",
+                where=self.where,
+                hint=did_you_mean(node_id, self.nodes) or "the flow has no nodes yet",
+                node=node_id,
             ) from None
 
     def type_of(self, node_id: str) -> NodeType:
@@ -284,7 +293,7 @@ class FlowData:
             raise UnknownIdError(
                 f"{node_id!r} has no setting or input {name!r}",
                 where=self.where,
-                hint=did_you_mean(name, known),
+                hint=did_you_mean(name, known) or "it takes neither settings nor inputs",
                 node=node_id,
                 setting=name,
             )

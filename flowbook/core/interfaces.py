@@ -130,6 +130,10 @@ class Capture(Protocol):
         """Send everything the current context prints, displays or draws into ``effects`` until the block ends."""
         ...
 
+    def claim(self, value: object) -> None:
+        """Say, inside a firing, that it returns ``value``: a figure that is a value is not an effect as well."""
+        ...
+
 
 class Namespace(Protocol):
     """The notebook's variables, as far as node code may read them."""

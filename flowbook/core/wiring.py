@@ -179,7 +179,10 @@ def _checked_input(flow: FlowData, node_id: str, node_type: NodeType, port: str 
         )
     if port not in names and node_type.origin != "stub":
         raise UnknownIdError(
-            f"{node_id!r} has no input {port!r}", where=flow.where, hint=did_you_mean(port, names), port=port
+            f"{node_id!r} has no input {port!r}",
+            where=flow.where,
+            hint=did_you_mean(port, names) or "it takes no inputs",
+            port=port,
         )
     return port
 

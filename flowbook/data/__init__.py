@@ -2,10 +2,10 @@
 
 A value made by a node goes through this room four times::
 
-    node returns ──publish──► edge ──hand_out──► consumer       guards.py, conversions.py
+    node returns ──publish──► edge ──hand_out──► consumer       guards.py, conversions.py, foreign_tables.py
                                │
                                ├─ shape, preview ──► card        kinds.py, previews.py, pictures.py, short_text.py
-                               ├─ content_key ─────► cache       content_keys.py
+                               ├─ content_key, size ► cache      content_keys.py, sizes.py
                                └─ scanned_files, collect         plans.py
 
 ``families.py`` sorts every class into one of a dozen families, once; everything else is a table from family to

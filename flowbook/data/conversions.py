@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.core.interfaces import Handed, PayloadCopy
-from flowbook.data import guards, plans, sizes
+from flowbook.data import foreign_tables, guards, plans, sizes
 from flowbook.data.families import Family, family_of
 from flowbook.data.kinds import array_label, dtype_label
 from flowbook.errors import DataError
@@ -57,13 +57,12 @@ class _Made(NamedTuple):
     copies: tuple[PayloadCopy, ...] = ()
 
 
-def hand_out(value: object, form: str, *, is_own: bool) -> Handed:
+def hand_out(value: object, form: str) -> Handed:
     """Give ``value`` to one consumer, guarded, in the form it asks for.
 
     Args:
         value: what the edge holds.
         form: ``"LazyFrame"``, ``"DataFrame"``, ``"Series"``, ``"ndarray"``; anything else means "as it is".
-        is_own: a node made the value, so its arrays are frozen; False: the notebook can still write to them.
 
     Returns:
         The value and the copies made, none when the bytes are shared.
@@ -71,7 +70,8 @@ def hand_out(value: object, form: str, *, is_own: bool) -> Handed:
     Raises:
         DataError: FB600 the value is no table or array; FB601 a Series is asked of several columns; FB602 a type
             has no counterpart (the column is named); FB603 an array has the wrong number of dimensions; FB604
-            polars panicked.
+            polars panicked; FB605 a table of another library does not give its data.
+        polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
     """
     if form not in FORMS:
         return Handed(guards.isolate(value))
@@ -83,23 +83,19 @@ def hand_out(value: object, form: str, *, is_own: bool) -> Handed:
     import polars as pl
 
     try:
-        made = _from_arrow(value) if family == "arrow_table" else _Made(value)
-        return _along(_FORM_OF.get(family, "DataFrame"), form, made, is_own=is_own)
+        made = _from_foreign(value) if family == "arrow_table" else _Made(value)
+        return _along(_FORM_OF.get(family, "DataFrame"), form, made)
     except pl.exceptions.PanicException as panic:
         raise plans.panic_refused(panic) from panic
 
 
-def _along(at: str, form: str, made: _Made, *, is_own: bool) -> Handed:
+def _along(at: str, form: str, made: _Made) -> Handed:
     """Walk from form to form; every step is a row of the table above."""
     copies = made.copies
     value = made.value
     while at != form:
-        if at == "ndarray":
-            at, step = ("Series", _array_to_series) if form == "Series" else ("DataFrame", _array_to_frame)
-            made = step(value, is_own=is_own)
-        else:
-            at, convert = _STEPS[at, form]
-            made = convert(value)
+        at, convert = _STEPS[at, form]
+        made = convert(value)
         value, copies = made.value, copies + made.copies
     return Handed(value, copies)
 
@@ -129,11 +125,11 @@ def _series_to_frame(series: Any) -> _Made:
 
 
 def _series_to_array(series: pl.Series) -> _Made:
-    return _to_array(series, series.to_frame(), lambda _: _why_series_copies(series))
+    return _to_array(series, series.to_frame(), lambda array: _why_series_copies(series, array))
 
 
 def _frame_to_array(frame: pl.DataFrame) -> _Made:
-    return _to_array(frame, frame, lambda array: _why_frame_copies(frame, array_label(array.dtype)))
+    return _to_array(frame, frame, lambda array: _why_frame_copies(frame, array))
 
 
 def _to_array(
@@ -151,10 +147,26 @@ def _to_array(
                 column=name,
             )
     try:
-        return _Made(guards.read_only_view(data.to_numpy(allow_copy=False)))
-    except RuntimeError:  # "copy not allowed"
-        array = data.to_numpy()
+        try:
+            return _Made(guards.read_only_view(data.to_numpy(allow_copy=False)))
+        except RuntimeError:  # "copy not allowed"
+            array = data.to_numpy()
+    except (TypeError, pl.exceptions.PolarsError) as cause:
+        raise _no_array_type(columns, cause) from cause
     return _copied_array(array, sizes.table_bytes(data), why(array))
+
+
+def _no_array_type(columns: pl.DataFrame, cause: Exception) -> DataError:
+    """Say which columns stand in the way of one array; numpy and polars name types only, and at length."""
+    by_type = {dtype_label(dtype): name for name, dtype in columns.schema.items()}
+    named = ", ".join(f"{name!r} is {label}" for label, name in list(by_type.items())[:4])
+    why = "have no array type in common" if len(by_type) > 1 else f"cannot become an array ({str(cause)[:120]})"
+    return DataError(
+        f"columns of {len(by_type)} types {why}: {named}",
+        code="FB602",
+        hint="select columns of one kind first, or cast them: pl.col(…).cast(pl.Float64)",
+        columns=list(by_type.values())[:100],
+    )
 
 
 def _copied_array(array: np.ndarray[Any, Any], source_bytes: int, reason: str) -> _Made:
@@ -164,16 +176,14 @@ def _copied_array(array: np.ndarray[Any, Any], source_bytes: int, reason: str) -
     return _Made(array, (PayloadCopy(size_bytes, reason),) if size_bytes else ())
 
 
-def _why_series_copies(series: pl.Series) -> str:
+def _why_series_copies(series: pl.Series, array: np.ndarray[Any, Any]) -> str:
     import polars as pl
 
     dtype = series.dtype
     if dtype == pl.Boolean:
         return f"bool column {series.name!r}: bits become bytes"
-    if not dtype.is_numeric() and dtype.base_type() not in {pl.Date, pl.Datetime, pl.Duration, pl.Array, pl.Null}:
+    if array.dtype.kind == "O":
         return f"column {series.name!r}: {dtype_label(dtype)} becomes Python objects"
-    if dtype == pl.Decimal:
-        return f"column {series.name!r}: decimal becomes Python objects"
     if series.null_count():
         return f"nulls in column {series.name!r}"
     if dtype == pl.Date:
@@ -183,38 +193,42 @@ def _why_series_copies(series: pl.Series) -> str:
     return f"column {series.name!r}: {dtype_label(dtype)} lies differently in numpy"
 
 
-def _why_frame_copies(frame: pl.DataFrame, target: str) -> str:
+def _why_frame_copies(frame: pl.DataFrame, array: np.ndarray[Any, Any]) -> str:
     types = list(dict.fromkeys(dtype_label(dtype) for dtype in frame.dtypes))
     if len(types) > 1:
-        return f"columns of {len(types)} types ({', '.join(types[:3])}{' …' if len(types) > 3 else ''}) become {target}"
+        named = ", ".join(types[:3]) + (" …" if len(types) > 3 else "")
+        return f"columns of {len(types)} types ({named}) become {array_label(array.dtype)}"
     if frame.width == 1 or not frame.dtypes[0].is_numeric():
-        return _why_series_copies(frame.to_series(0))
+        return _why_series_copies(frame.to_series(0), array)
     for series in frame:
         if series.null_count() or series.n_chunks() > 1:
-            return _why_series_copies(series)
+            return _why_series_copies(series, array)
     return "columns lie apart in memory"
 
 
-def _array_to_series(array: np.ndarray[Any, Any], *, is_own: bool, name: str = "") -> _Made:
+def _array_to_series(array: np.ndarray[Any, Any], name: str = "") -> _Made:
     """Build a Series on the array's own memory where polars can read it; N-D becomes a column of pl.Array."""
     import polars as pl
 
     if array.ndim == 0:
         raise DataError("a 0-d array is no Series", code="FB603", hint="make it one value long: np.atleast_1d(x)")
-    array, why = _readable(_plain(array), name, is_own=is_own)
-    if array.dtype.kind in "mM":
-        series = _time_series(array, name)
-    elif array.dtype.kind == "O":
-        series = _object_series(array, name)
-    else:
-        series = pl.Series(name, array)
+    array, why = _readable(_plain(array), name)
+    try:
+        if array.dtype.kind in "mM":
+            series = _time_series(array, name)
+        else:
+            series = pl.Series(name, array.tolist() if array.dtype.kind == "O" else array)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as cause:  # a mixture, mostly
+        raise _type_refused(array, name) from cause
+    if series.dtype == pl.Object:
+        raise _type_refused(array, name)
     if not why:
         return _Made(series)
     size_bytes = sizes.table_bytes(series)
     return _Made(series, (PayloadCopy(size_bytes, why),) if size_bytes else ())
 
 
-def _array_to_frame(array: np.ndarray[Any, Any], *, is_own: bool) -> _Made:
+def _array_to_frame(array: np.ndarray[Any, Any]) -> _Made:
     """Build a frame: a record array by its fields, 1-D as one column, 2-D column by column, named as polars does."""
     import polars as pl
 
@@ -222,11 +236,9 @@ def _array_to_frame(array: np.ndarray[Any, Any], *, is_own: bool) -> _Made:
     if array.dtype.names:
         if array.ndim != 1:
             raise _dimensions_refused(array)
-        return _join_columns(
-            {name: _array_to_series(array[name], is_own=is_own, name=name) for name in array.dtype.names}
-        )
+        return _join_columns({name: _array_to_series(array[name], name=name) for name in array.dtype.names})
     if array.ndim == 1:
-        return _join_columns({"column_0": _array_to_series(array, is_own=is_own, name="column_0")})
+        return _join_columns({"column_0": _array_to_series(array, name="column_0")})
     if array.ndim != 2:  # a table has rows and columns
         raise _dimensions_refused(array)
     if array.shape[1] == 0:
@@ -237,9 +249,9 @@ def _array_to_frame(array: np.ndarray[Any, Any], *, is_own: bool) -> _Made:
 
         # One pass over the whole array; the columns then share it.
         array, turned = np.asfortranarray(array), (PayloadCopy(array.nbytes, "C-order 2D: rows become columns"),)
-        is_own = True
+        array.flags.writeable = False
     names = [f"column_{index}" for index in range(array.shape[1])]
-    columns = {name: _array_to_series(array[:, i], is_own=is_own, name=name) for i, name in enumerate(names)}
+    columns = {name: _array_to_series(array[:, i], name=name) for i, name in enumerate(names)}
     made = _join_columns(columns)
     return _Made(made.value, turned + made.copies)
 
@@ -263,15 +275,15 @@ def _join_columns(columns: dict[str, _Made]) -> _Made:
     """Make a frame of the columns; their copies are added up by reason, since they were one hop."""
     import polars as pl
 
-    sizes: dict[str, int] = {}
+    by_reason: dict[str, int] = {}
     for made in columns.values():
         for copy in made.copies:
-            sizes[copy.reason] = sizes.get(copy.reason, 0) + copy.size_bytes
+            by_reason[copy.reason] = by_reason.get(copy.reason, 0) + copy.size_bytes
     frame = pl.DataFrame({name: made.value for name, made in columns.items()})
-    return _Made(frame, tuple(PayloadCopy(size_bytes, reason) for reason, size_bytes in sizes.items()))
+    return _Made(frame, tuple(PayloadCopy(size_bytes, reason) for reason, size_bytes in by_reason.items()))
 
 
-def _readable(array: np.ndarray[Any, Any], name: str, *, is_own: bool) -> tuple[np.ndarray[Any, Any], str]:
+def _readable(array: np.ndarray[Any, Any], name: str) -> tuple[np.ndarray[Any, Any], str]:
     """Bring an array into a form polars takes.
 
     Returns:
@@ -280,33 +292,27 @@ def _readable(array: np.ndarray[Any, Any], name: str, *, is_own: bool) -> tuple[
     import numpy as np
 
     dtype = array.dtype
-    what = f"column {name!r}" if name else "the array"
     if np.ma.isMaskedArray(array) and np.ma.getmask(array) is not np.ma.nomask:
         if dtype.kind in "mM":
             no_time: Any = np.array("NaT", dtype)[()]
-            return _readable_times(array.filled(no_time), what, is_own=is_own)
+            return _readable_times(array.filled(no_time), name)
         if dtype.kind not in "cVT":
             return array.astype(dtype.newbyteorder("="), copy=False), "masked values become nulls"
     array = np.asarray(array)
     if dtype.kind in "cV" or dtype.str[1:] in {"f12", "f16"}:
-        raise DataError(
-            f"{what} holds {array_label(dtype)}, which polars does not have",
-            code="FB602",
-            hint=_REMEDIES.get(dtype.kind, 'convert it first: x.astype("float64")'),
-            dtype=array_label(dtype),
-        )
+        raise _type_refused(array, name)
     if dtype.kind in "mM":
-        return _readable_times(array, what, is_own=is_own)
+        return _readable_times(array, name)
     if dtype.kind == "O":
         return array, "Python objects become a column"
     if dtype.kind not in "iuf":
         return array, {"b": "bool: bytes become bits"}.get(
             dtype.kind, f"{array_label(dtype)} becomes a column of its own"
         )
-    return _contiguous(array, is_own=is_own)
+    return _contiguous(array)
 
 
-def _contiguous(array: np.ndarray[Any, Any], *, is_own: bool) -> tuple[np.ndarray[Any, Any], str]:
+def _contiguous(array: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], str]:
     """Copy numbers that polars could not share, or that the notebook could change under it."""
     import numpy as np
 
@@ -316,12 +322,12 @@ def _contiguous(array: np.ndarray[Any, Any], *, is_own: bool) -> tuple[np.ndarra
         return np.ascontiguousarray(array), "strided: values lie apart in memory"
     if not array.flags.aligned:
         return np.require(array, requirements=["A", "C"]), "not aligned in memory"
-    if array.flags.writeable and not is_own:
+    if guards.can_be_written(array):
         return array.copy(), "the notebook can still write to this array"
     return array, ""
 
 
-def _readable_times(array: np.ndarray[Any, Any], what: str, *, is_own: bool) -> tuple[np.ndarray[Any, Any], str]:
+def _readable_times(array: np.ndarray[Any, Any], name: str) -> tuple[np.ndarray[Any, Any], str]:
     import numpy as np
 
     unit, count = np.datetime_data(array.dtype)
@@ -331,16 +337,11 @@ def _readable_times(array: np.ndarray[Any, Any], what: str, *, is_own: bool) -> 
         shared = unit if unit in _SHARED_UNITS else _NEXT_UNIT.get(unit, "")
         shared = "ms" if shared == "D" and array.dtype.kind == "m" else shared
         if not shared or (array.dtype.kind == "m" and unit in "YM"):
-            raise DataError(
-                f"{what} holds {array_label(array.dtype)}, which polars does not have",
-                code="FB602",
-                hint=f'convert it first: x.astype("{array.dtype.kind}8[us]")',
-                dtype=array_label(array.dtype),
-            )
+            raise _type_refused(array, name)
         return array.astype(f"{array.dtype.kind}8[{shared}]"), f"{array_label(array.dtype)} becomes {shared}"
     if np.isnat(array).any():
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), "NaT becomes null"
-    return _contiguous(array, is_own=is_own)
+    return _contiguous(array)
 
 
 def _time_series(array: np.ndarray[Any, Any], name: str) -> pl.Series:
@@ -358,48 +359,23 @@ def _time_series(array: np.ndarray[Any, Any], name: str) -> pl.Series:
     return series if array.ndim == 1 else series.reshape(array.shape)
 
 
-def _object_series(array: np.ndarray[Any, Any], name: str) -> pl.Series:
-    """Build a Series of an array of Python objects, when they are of one type that polars knows."""
-    import polars as pl
-
-    try:
-        series = pl.Series(name, array.tolist())
-    except (Exception, pl.exceptions.PanicException) as cause:  # whatever polars says of a mixture
-        raise _objects_refused(name) from cause
-    if series.dtype == pl.Object:
-        raise _objects_refused(name)
-    return series
-
-
-def _from_arrow(table: Any) -> _Made:
-    """Read a table of pandas, pyarrow, … through the Arrow interface.
-
-    Whether the bytes are shared is up to the other side, so the hop is counted as a copy.
-    """
-    import polars as pl
-
-    try:
-        frame: Any = pl.from_arrow(table)
-    except (Exception, pl.exceptions.PanicException) as cause:  # the stranger's code runs here
-        raise DataError(
-            f"the {type(table).__name__} cannot be read through Arrow: {str(cause)[:200]}",
-            code="FB605",
-            hint="give a polars table",
-        ) from cause
-    if isinstance(frame, pl.Series):  # what only streams comes as one column of records
-        frame = frame.struct.unnest() if frame.dtype == pl.Struct else frame.to_frame()
+def _from_foreign(table: Any) -> _Made:
+    """Read a table of another library; whether it shares its bytes is up to that, so the hop is counted as a copy."""
+    frame = foreign_tables.read(table)
     size_bytes = sizes.table_bytes(frame)
-    library = type(table).__module__.partition(".")[0]
-    return _Made(frame, (PayloadCopy(size_bytes, f"from {library} (counted as a copy)"),) if size_bytes else ())
+    reason = f"from {foreign_tables.library(table)} (counted as a copy)"
+    return _Made(frame, (PayloadCopy(size_bytes, reason),) if size_bytes else ())
 
 
-def _objects_refused(name: str) -> DataError:
-    what = f"column {name!r}" if name else "the array"
+def _type_refused(array: np.ndarray[Any, Any], name: str) -> DataError:
+    label = array_label(array.dtype)
+    what = "Python objects of types that do not go together" if array.dtype.kind == "O" else label
     return DataError(
-        f"{what} holds Python objects that are no column type of polars",
+        f"{f'column {name!r}' if name else 'the array'} holds {what}, which polars does not have",
         code="FB602",
-        hint="give them one type first: x.astype(str) or x.astype(float)",
+        hint=_REMEDIES.get(array.dtype.kind, 'convert it first: x.astype("float64")'),
         column=name,
+        dtype=label,
     )
 
 
@@ -426,6 +402,9 @@ def _refusal(value: object, form: str) -> DataError:
 
 
 _REMEDIES: Final = {
+    "O": "give them one type first: x.astype(str) or x.astype(float)",
+    "M": 'convert it first: x.astype("datetime64[us]")',
+    "m": 'convert it first: x.astype("timedelta64[us]")',
     "c": "give x.real and x.imag as two columns, or annotate the port as np.ndarray",
     "V": "annotate the port as pl.DataFrame when it is a record array, as np.ndarray otherwise",
 }
@@ -439,4 +418,7 @@ _STEPS: Final[dict[tuple[str, str], tuple[str, Callable[[Any], _Made]]]] = {
     ("Series", "DataFrame"): ("DataFrame", _series_to_frame),
     ("Series", "LazyFrame"): ("DataFrame", _series_to_frame),
     ("Series", "ndarray"): ("ndarray", _series_to_array),
+    ("ndarray", "LazyFrame"): ("DataFrame", _array_to_frame),
+    ("ndarray", "DataFrame"): ("DataFrame", _array_to_frame),
+    ("ndarray", "Series"): ("Series", _array_to_series),
 }

@@ -26,6 +26,7 @@ import itertools
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from flowbook.data import foreign_tables
 from flowbook.data.families import Family, family_of
 
 if TYPE_CHECKING:
@@ -80,6 +81,28 @@ def freeze(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return array
 
 
+def can_be_written(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether somebody may still write to the memory that ``array`` shows: it, or an array it is a view of.
+
+    A frozen array cannot be, nor a view of one. A read-only view of a notebook's array can: the notebook has the
+    array. Memory that belongs to no array (a file, a polars column) counts as constant when its view is read-only.
+    """
+    import numpy as np
+
+    link: Any = array
+    while True:
+        if isinstance(link, np.ndarray):
+            if link.flags.writeable:
+                return True
+            link = link.base
+        elif type(link) is memoryview:
+            link = link.obj
+        elif type(link) is _Lender:
+            link = link.owner
+        else:
+            return False
+
+
 def read_only_view(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """View ``array`` in a way that cannot be made writable again, whatever its type, order and strides.
 
@@ -120,10 +143,10 @@ def _borrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 class _Lender:
     """Exports an array's memory as read-only through numpy's array interface, and keeps the array alive."""
 
-    __slots__ = ("__array_interface__", "_owner")
+    __slots__ = ("__array_interface__", "owner")
 
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        self._owner = array
+        self.owner = array
         address, _ = array.__array_interface__["data"]
         self.__array_interface__ = {**array.__array_interface__, "data": (address, True)}
 
@@ -144,16 +167,6 @@ def _masked_view(array: Any) -> Any:
 
 def _clone(frame: Any) -> Any:
     return frame.clone()
-
-
-def _isolate_foreign(table: Any) -> Any:
-    """Share a pandas object lazily where pandas copies on write; other Arrow tables cannot be changed."""
-    if type(table).__module__.partition(".")[0] != "pandas":
-        return table
-    version = str(getattr(sys.modules.get("pandas"), "__version__", "0"))
-
-    copies_on_write = int(version.partition(".")[0]) >= 3  # the first version that always does
-    return table.copy(deep=False) if copies_on_write else table
 
 
 def _publish_items(container: Any, depth: int = 0) -> Any:
@@ -215,13 +228,13 @@ _PUBLISH: Final[dict[Family, Callable[[Any], Any]]] = {
     "array": freeze,
     "frame": _clone,
     "series": _clone,
-    "arrow_table": _isolate_foreign,
+    "arrow_table": foreign_tables.isolate,
     "container": _publish_items,
 }
 _ISOLATE: Final[dict[Family, Callable[[Any], Any]]] = {
     "array": read_only_view,
     "frame": _clone,
     "series": _clone,
-    "arrow_table": _isolate_foreign,
+    "arrow_table": foreign_tables.isolate,
     "container": _isolate_items,
 }

@@ -39,9 +39,12 @@ class TablePayloads:
         """Guard a value that a node just made; see `guards.publish`."""
         return guards.publish(value)
 
-    def hand_out(self, value: object, form: str, *, is_own: bool) -> Handed:
-        """Give ``value`` to one consumer in the ``form`` it asks for; see `conversions.hand_out`."""
-        return conversions.hand_out(value, form, is_own=is_own)
+    def hand_out(self, value: object, form: str, *, is_own: bool) -> Handed:  # noqa: ARG002
+        """Give ``value`` to one consumer in the ``form`` it asks for; see `conversions.hand_out`.
+
+        Who made the value does not matter here: what can still be written to is read off the arrays themselves.
+        """
+        return conversions.hand_out(value, form)
 
     def collect(self, values: Sequence[object]) -> list[object]:
         """Collect the lazy tables among ``values`` in one pass; see `plans.collect`."""

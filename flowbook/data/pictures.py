@@ -1,7 +1,7 @@
 """Turns pictures of any make into a small PNG for a card.
 
 A canvas carries the thumbnails of all its cards in one bundle of at most 256 KB, so each is kept to 480 pixels of
-width and 24 KB. Renderers compress for speed: the same pixels packed again take a fifth. What still does not fit gets
+width and 14 KB. Renderers compress for speed: the same pixels packed again take a fifth. What still does not fit gets
 fewer colours where Pillow is installed, then is drawn again smaller; what even then does not fit is not shown.
 """
 
@@ -18,7 +18,7 @@ from flowbook.data.kinds import PNG_SIGNATURE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MOST_BYTES: Final = 24_000
+MOST_BYTES: Final = 14_000
 MOST_WIDTH_PX: Final = 480
 _MOST_PIXELS: Final = 50_000_000
 _MOST_RAW_BYTES: Final = 4 * _MOST_PIXELS

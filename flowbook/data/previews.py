@@ -11,7 +11,7 @@ import contextlib
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from flowbook.data import pictures, short_text
+from flowbook.data import foreign_tables, pictures, short_text
 from flowbook.data.families import Family, family_of
 from flowbook.data.kinds import PNG_SIGNATURE, array_label, dtype_label, shape
 
@@ -122,14 +122,9 @@ def _preview_series(series: pl.Series) -> dict[str, Any]:
 
 
 def _preview_arrow_table(table: Any) -> dict[str, Any] | None:
-    """Show the head of a foreign table, when it can be cut before it is read."""
-    import polars as pl
-
-    cut = getattr(table, "head", None) or table.slice
+    """Show the head of a foreign table, with the size that it says it has."""
     described = shape(table)
-    head: Any = pl.from_arrow(cut(HEAD_ROWS) if hasattr(table, "head") else cut(0, HEAD_ROWS))
-    if isinstance(head, pl.Series):
-        head = head.to_frame()
+    head = foreign_tables.head(table, HEAD_ROWS)
     return {**_preview_frame(head), "height": described.rows, "width": described.columns or head.width}
 
 
@@ -239,8 +234,8 @@ def _spark(values: np.ndarray[Any, Any]) -> list[float]:
 
 def _json_number(value: Any) -> float | int | None:
     plain = value.item()
-    if isinstance(plain, (bool, int)) and abs(plain) <= _LARGEST_EXACT:
-        return int(plain)
+    if isinstance(plain, (bool, int)):
+        return int(plain) if abs(plain) <= _LARGEST_EXACT else float(plain)
     number = float(plain)
     return float(f"{number:.6g}") if math.isfinite(number) else None
 

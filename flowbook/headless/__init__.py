@@ -6,7 +6,8 @@ read from the trace bundles that flows display anyway), cells after a failed one
 for, and the executed notebook is written whole or not at all, whatever happened (`execute`, `atomic_file`,
 `interruption`). A ``.flow.json`` document runs the same way, as a notebook of one cell.
 
-``check`` and ``graph`` read files (`scan`) and never run what is in them; ``doctor`` asks the machine.
+``check`` and ``graph`` read files (`sources`, `scan`, `static_flow`) and never run what is in them; ``doctor`` asks the
+machine. `cli` is the door to the four.
 
 Exit codes: 0 fine, 1 a node or a cell failed, 2 bad arguments or document, 3 the kernel died, 4 timed out,
 130 interrupted.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowbook.errors import FlowbookError
-from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE
+from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE, Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,17 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: the arguments after the program's name; those of this process when left out.
+        argv: the arguments after the program's name; when left out, those of this process, which ends afterwards.
 
     Returns:
         The exit code; see ``flowbook --help``.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        return _dispatch(_parser().parse_args(argv), is_program=argv is None)
     except SystemExit as stop:  # argparse has printed help (0) or what is wrong (2)
         return stop.code if isinstance(stop.code, int) else 2
-    try:
-        return _dispatch(arguments)
     except FlowbookError as error:
         print(error, file=sys.stderr)
         return getattr(error, "exit_code", 2)
@@ -47,21 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED_EXIT_CODE
 
 
-def _dispatch(arguments: argparse.Namespace) -> int:
+def _dispatch(arguments: argparse.Namespace, *, is_program: bool) -> int:
     match arguments.command:
         case "run":
-            from flowbook.headless.run import RunRequest, run_notebook
-
-            request = RunRequest(
-                source=arguments.source,
-                parameters=tuple(arguments.parameters),
-                output=arguments.output,
-                is_in_place=arguments.inplace,
-                to=tuple(arguments.to),
-                json_file=arguments.json,
-                timeout_s=arguments.timeout,
-            )
-            return run_notebook(request)
+            return _run(arguments, is_program=is_program)
         case "check":
             from flowbook.headless.check import check_file
 
@@ -74,6 +61,23 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from flowbook.headless.doctor import examine
 
             return examine()
+
+
+def _run(arguments: argparse.Namespace, *, is_program: bool) -> int:
+    # Before the imports: they take a while, and Ctrl-C may come at any moment.
+    with Interruption(is_last=is_program) as interruption:
+        from flowbook.headless.run import RunRequest, run_notebook
+
+        request = RunRequest(
+            source=arguments.source,
+            parameters=tuple(arguments.parameters),
+            output=arguments.output,
+            is_in_place=arguments.inplace,
+            to=tuple(arguments.to),
+            json_file=arguments.json,
+            timeout_s=arguments.timeout,
+        )
+        return run_notebook(request, interruption)
 
 
 def _parser() -> argparse.ArgumentParser:

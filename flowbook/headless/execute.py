@@ -29,7 +29,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from nbformat.v4 import new_code_cell, new_output
 
-from flowbook.canvas.protocol import TRACE_MIME
+from flowbook.canvas.protocol import NODE_MIME, TRACE_MIME
 from flowbook.errors import HeadlessError
 from flowbook.headless.scan import cell_tags
 
@@ -46,7 +46,10 @@ NATIVE_KERNEL = "python3"
 RAISES_TAG = "raises-exception"  # Jupyter's own: the cell is meant to fail
 
 #: The hidden cells are single expressions: they leave no name behind that a node could take for a notebook's value.
-DRAIN_SOURCE = '(lambda session: session and session.drain())(__import__("sys").modules.get("flowbook.session"))'
+DRAIN_SOURCE = (
+    "(lambda module: module and (module.drain(), (p := module.session.presenter) and p.settle()) and None)"
+    '(__import__("sys").modules.get("flowbook.session"))'
+)
 DEFAULTS_SOURCE = '__import__("flowbook.session", fromlist=["session"]).headless_defaults(to={to!r})'
 
 #: How long an interrupted cell may take to clean up, in seconds; a node that never stops gets 2 s from the engine.
@@ -114,6 +117,14 @@ class Observer(Protocol):
 
     def trace_seen(self, bundle: dict[str, Any], *, is_expected: bool) -> None:
         """A trace bundle arrived; ``is_expected``: from a cell that is meant to fail."""
+        ...
+
+    def node_seen(self, bundle: dict[str, Any], *, is_expected: bool) -> None:
+        """A node bundle arrived, in the output of the cell that runs or in an earlier one."""
+        ...
+
+    def cell_ended(self) -> None:
+        """A cell, or the wait after the last one, is over."""
         ...
 
     def stopping(self, ending: Ending) -> None:
@@ -283,12 +294,16 @@ class FlowNotebookClient(NotebookClient):
 
     async def _open_kernel(self, **kwargs: Any) -> None:
         await self.async_start_new_kernel(**kwargs)
+        client = self._manager.client()
+        self.kc = client
+        # No heartbeat: the process is watched itself, and the heartbeat's thread does not survive being stopped early.
+        client.start_channels(hb=False)
+        client.allow_stdin = False
         try:
-            await self.async_start_new_kernel_client()
+            await client.wait_for_ready(timeout=self.startup_timeout)
         except RuntimeError as error:  # "Kernel died before replying to kernel_info", "… didn't respond in 60 seconds"
             raise DeadKernelError(str(error)) from error
-        assert self.kc is not None  # noqa: S101 - for mypy
-        reply = await self.async_wait_for_reply(self.kc.kernel_info())
+        reply = await self.async_wait_for_reply(client.kernel_info())
         self._is_kernel_ready = True
         if reply is not None:
             self.nb.metadata["language_info"] = reply["content"]["language_info"]
@@ -305,10 +320,12 @@ class FlowNotebookClient(NotebookClient):
         try:
             await self.async_execute_cell(cell, position)
         except DeadKernelError:
-            cell.outputs.append(_kernel_died_output())
+            # nbclient raises the same when the wait for a deaf cell is cut short, which is no death of its own.
+            cell.outputs.append(_killed_output() if self._is_stopping else _died_output())
             raise
         finally:
             self._is_cell_running = False
+            self._observer.cell_ended()
         self.execution.executed_count += 1
         if self._errors and not self._is_stopping and RAISES_TAG not in cell_tags(cell):
             failure = _failure(self._errors[-1], cell.execution_count, number, position)
@@ -325,6 +342,7 @@ class FlowNotebookClient(NotebookClient):
             await self.async_execute_cell(cell, len(self.nb.cells) - 1, store_history=False)
         finally:
             self._is_cell_running = False
+            self._observer.cell_ended()
             del self.nb.cells[self._cell_count :]
 
     def _check_defaults(self) -> None:
@@ -340,9 +358,12 @@ class FlowNotebookClient(NotebookClient):
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         """Look at a message for a trace bundle, then let nbclient put it into the notebook."""
         if msg["msg_type"] in ("display_data", "update_display_data", "execute_result"):
-            bundle = msg["content"].get("data", {}).get(TRACE_MIME)
-            if isinstance(bundle, dict):
-                self._observer.trace_seen(bundle, is_expected=RAISES_TAG in cell_tags(cell))
+            data = msg["content"].get("data", {})
+            is_expected = RAISES_TAG in cell_tags(cell)
+            if isinstance(data.get(TRACE_MIME), dict):
+                self._observer.trace_seen(data[TRACE_MIME], is_expected=is_expected)
+            if isinstance(data.get(NODE_MIME), dict):
+                self._observer.node_seen(data[NODE_MIME], is_expected=is_expected)
         found: NotebookNode | None = super().process_message(msg, cell, cell_index)
         return found
 
@@ -425,11 +446,18 @@ async def _kill(manager: AsyncKernelManager) -> None:
         await asyncio.wait_for(provisioner.wait(), timeout=GOODBYE_S)
 
 
-def _kernel_died_output() -> NotebookNode:
-    message = "the kernel died while it ran this cell"
-    output: NotebookNode = new_output(
-        "error", ename="DeadKernelError", evalue=message, traceback=[f"DeadKernelError: {message}"]
+def _died_output() -> NotebookNode:
+    return _error_output("DeadKernelError", "the kernel died while it ran this cell")
+
+
+def _killed_output() -> NotebookNode:
+    return _error_output(
+        "KernelKilledError", "this cell did not stop when it was interrupted, so its kernel was killed"
     )
+
+
+def _error_output(name: str, message: str) -> NotebookNode:
+    output: NotebookNode = new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])
     return output
 
 

@@ -23,12 +23,18 @@ INTERRUPTED_EXIT_CODE = 130
 class Interruption:
     """Counts interrupts while it is entered; a context manager for the main thread.
 
+    Args:
+        is_last: the process ends when it is left, so that Ctrl-C is ignored from then on: the exit code is decided,
+            and Python taking itself down must not turn it into a death by signal. Otherwise the handlers that were
+            there before come back.
+
     Attributes:
         count: how often the process was asked to stop, >= 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_last: bool = False) -> None:
         self.count = 0
+        self._is_last = is_last
         self._previous: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
         self._wake: Callable[[], None] | None = None
 
@@ -49,6 +55,8 @@ class Interruption:
         for number, handler in self._previous.items():
             # None: installed by something that is not Python, which Python cannot put back.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if self._previous and self._is_last:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._previous.clear()
 
     def wake(self, loop: asyncio.AbstractEventLoop, event: Callable[[], None]) -> None:

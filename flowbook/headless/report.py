@@ -61,6 +61,11 @@ def duration_text(seconds: float | None) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
+def counted(number: int, word: str) -> str:
+    """Write ``1 node``, ``2 nodes``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 class RunBook:
     """The newest trace bundle of every run seen, in the order in which the runs first appeared."""
 
@@ -68,6 +73,9 @@ class RunBook:
         self._bundles: dict[tuple[str, str], dict[str, Any]] = {}
         self._expected: set[tuple[str, str]] = set()
         self._finished: set[tuple[str, str, str, int]] = set()
+        self._notes: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._ended: set[tuple[str, str]] = set()
+        self._told_notes: set[tuple[str, str, str]] = set()
         self._known_nodes: set[tuple[str, str]] = set()
 
     def take(self, bundle: dict[str, Any], *, is_expected: bool = False) -> list[dict[str, Any]]:
@@ -94,19 +102,42 @@ class RunBook:
                     fresh.append(span)
         return fresh
 
+    def is_first_end(self, bundle: dict[str, Any]) -> bool:
+        """Whether a run was not known to be over before this bundle; remembers that it is."""
+        key = (str(bundle.get("flow", "")), str(bundle.get("runId", "")))
+        is_first = key not in self._ended
+        self._ended.add(key)
+        return is_first
+
+    def take_note(self, bundle: dict[str, Any], *, is_expected: bool = False) -> None:
+        """Note a node bundle: what a ``%%node`` cell shows of a run whose trace is not shown."""
+        key = (str(bundle.get("flow", "")), str(bundle.get("runId", "")), str(bundle.get("node", "")))
+        known = self._notes.get(key)
+        if status_of(bundle) in _FINISHED and (known is None or _sequence(bundle) > _sequence(known)):
+            self._notes[key] = {**bundle, "is_expected": is_expected if known is None else known["is_expected"]}
+
+    def untold_notes(self) -> list[dict[str, Any]]:
+        """The noted nodes, as spans, that no trace has told of so far; each once."""
+        traced = {(flow, run, str(span.get("node", ""))) for flow, run, span in self._traced()}
+        fresh = [key for key in self._notes if key not in traced and key not in self._told_notes]
+        self._told_notes.update(fresh)
+        return [_span_of(self._notes[key]) for key in fresh if not self._is_old_news(key[0], key[2], self._notes[key])]
+
+    def _traced(self) -> list[tuple[str, str, dict[str, Any]]]:
+        return [(*key, span) for key, bundle in self._bundles.items() for span in _last_attempts(bundle)]
+
     def bundles(self) -> list[dict[str, Any]]:
         """The newest bundle of each run."""
         return list(self._bundles.values())
 
     def failed_spans(self) -> list[tuple[str, dict[str, Any]]]:
-        """Flow name and span of every node that failed and was not meant to."""
-        return [
-            (key[0], span)
-            for key, bundle in self._bundles.items()
-            if key not in self._expected
-            for span in _last_attempts(bundle)
-            if status_of(span) in ("failed", "unresponsive")
-        ]
+        """Flow name and span of every node that failed in a run and was not meant to."""
+        traced = [(flow, run, span) for flow, run, span in self._traced() if (flow, run) not in self._expected]
+        found = {(flow, run, str(span.get("node", ""))): span for flow, run, span in traced if _has_failed(span)}
+        for (flow, run, node), note in self._notes.items():
+            if not note["is_expected"] and _has_failed(note) and (flow, run) not in self._bundles:
+                found[flow, run, node] = _span_of(note)
+        return [(flow, span) for (flow, _, _), span in found.items()]
 
     def has_failed(self) -> bool:
         """Whether a node failed, or a run whose spans were left out for their number."""
@@ -115,10 +146,12 @@ class RunBook:
         )
 
     def counts(self) -> dict[str, int]:
-        """Sum what the runs count: ran, cached, failed, skipped, copies."""
-        names = ("ran", "cached", "failed", "skipped", "copies")
+        """Sum what the runs did: how many nodes ran and how many were cached, over all runs."""
         found = [bundle.get("counts", {}) for bundle in self._bundles.values()]
-        return {name: sum(_whole(counts.get(name)) for counts in found) for name in names}
+        counts = {name: sum(_whole(entry.get(name)) for entry in found) for name in ("ran", "cached")}
+        untraced = [note for (flow, run, _), note in self._notes.items() if (flow, run) not in self._bundles]
+        counts["ran"] += sum(status_of(note) in ("ok", "failed") and note.get("stamp") != "cached" for note in untraced)
+        return counts
 
     def _is_old_news(self, flow: str, node: str, span: dict[str, Any]) -> bool:
         """Whether a cached node was reported with its value before: every later cell of a notebook reads it again."""
@@ -148,6 +181,18 @@ def _last_attempts(bundle: dict[str, Any]) -> list[dict[str, Any]]:
     return list(last.values())
 
 
+def _has_failed(span: dict[str, Any]) -> bool:
+    return status_of(span) in ("failed", "unresponsive")
+
+
+def _span_of(note: dict[str, Any]) -> dict[str, Any]:
+    """Show a node bundle as a trace would show the node."""
+    card = note.get("card")
+    card = card if isinstance(card, dict) else {}
+    outputs = card.get("outputs") or [{}]
+    return {**note, "error": card.get("error"), "shape": outputs[0].get("shape")}
+
+
 def node_failure_text(span: dict[str, Any]) -> str:
     """Say why a node failed, with the line of its own cell: ``late, line 3: no column "gust"``."""
     error = span.get("error") or {}
@@ -155,6 +200,21 @@ def node_failure_text(span: dict[str, Any]) -> str:
     message = plain(str(error.get("message") or span.get("reason") or status_of(span)).split("\n")[0])
     attempt = f", attempt {span['attempt']}" if _whole(span.get("attempt")) > 1 else ""
     return f"{plain(span.get('node', ''))}{line}{attempt}: {message}"
+
+
+def run_text(bundle: dict[str, Any]) -> str:
+    """Sum a run up in one line: ``  flights · run 9f3a · ok · 6 ran, 3 cached · 4.1 s``."""
+    counts = bundle.get("counts", {})
+    did = ", ".join(
+        f"{_whole(counts.get(name))} {name}"
+        for name in ("ran", "cached", "failed", "skipped")
+        if name == "ran" or _whole(counts.get(name))
+    )
+    run = f"run {plain(bundle.get('runId', ''))[:4]}"
+    took_s = bundle.get("tookS")
+    took = duration_text(took_s) if isinstance(took_s, int | float) else ""
+    parts = (plain(bundle.get("flow", "")), run, plain(bundle.get("status", "")), did, took)
+    return "  " + " · ".join(part for part in parts if part)
 
 
 def cell_failure_text(failure: CellFailure) -> str:
@@ -199,6 +259,19 @@ class Report:
         """Show the nodes that have finished since the run's last bundle."""
         width = max((len(plain(span.get("node", ""))) for span in spans_of(bundle)), default=0)
         for span in self.book.take(bundle, is_expected=is_expected):
+            self.node_line(span, min(width, 32))
+        if bundle.get("final") and self.book.is_first_end(bundle):
+            self.line(run_text(bundle), "bright_black")
+
+    def node_seen(self, bundle: dict[str, Any], *, is_expected: bool) -> None:
+        """Keep it until the cell is over: the trace of the same run says more."""
+        self.book.take_note(bundle, is_expected=is_expected)
+
+    def cell_ended(self) -> None:
+        """Show the nodes of runs whose trace the notebook does not show."""
+        spans = self.book.untold_notes()
+        width = max((len(plain(span.get("node", ""))) for span in spans), default=0)
+        for span in spans:
             self.node_line(span, min(width, 32))
 
     def stopping(self, ending: Ending) -> None:
@@ -266,8 +339,9 @@ class TerminalReport(Report):
 
     def trace_seen(self, bundle: dict[str, Any], *, is_expected: bool) -> None:
         """Show finished nodes as lines and running ones in the table."""
-        super().trace_seen(bundle, is_expected=is_expected)
         self._running = {} if bundle.get("final") else bundle
+        self._live.refresh()  # first, so that no node stands in the table and among the finished ones
+        super().trace_seen(bundle, is_expected=is_expected)
 
     def line(self, text: str, colour: str = "") -> None:
         """Write a coloured line above the table."""
@@ -339,6 +413,8 @@ def _span_text(span: dict[str, Any], kind: str, width: int) -> str:
 
 
 def _shape(span: dict[str, Any]) -> str:
+    if span.get("shape"):
+        return plain(span["shape"])
     rows, columns = span.get("rows"), span.get("columns")
     if rows is None and columns is None:
         return ""

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from flowbook.errors import HeadlessError, did_you_mean
 from flowbook.headless.atomic_file import check_writable, write_atomically
-from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE, Interruption
+from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE
 from flowbook.headless.parameters import inject_parameters, parse_parameters
-from flowbook.headless.report import Report, duration_text, open_report
+from flowbook.headless.report import Report, counted, duration_text, open_report
 from flowbook.headless.scan import cell_tags, numbered_code_cells, read_notebook_cells, running_positions
 from flowbook.headless.sources import is_flow_document, notebook_text, parse_notebook, read_text, without_slow_grammars
 
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
+    from flowbook.core.flow_data import FlowData
     from flowbook.headless.execute import Execution, FlowNotebookClient
+    from flowbook.headless.interruption import Interruption
 
 ANSWER_TAG = "answer"
 _STATUS = {0: "ok", 1: "failed", 3: "kernel died", 4: "timed out", INTERRUPTED_EXIT_CODE: "interrupted"}
@@ -68,29 +70,29 @@ class _Plan:
     to: tuple[str, ...] = field(default=())
 
 
-def run_notebook(request: RunRequest, out: TextIO | None = None) -> int:
+def run_notebook(request: RunRequest, interruption: Interruption, out: TextIO | None = None) -> int:
     """Run a notebook or a flow document and return the exit code.
 
     Args:
         request: what to run and how.
+        interruption: entered by the caller, as early as it can be.
         out: where lines go; standard output when left out.
 
     Raises:
         HeadlessError: exit code 2; nothing was run. Or an output could not be written at the end.
     """
     out = out or sys.stdout
-    with Interruption() as interruption:
-        started_at = time.monotonic()
-        plan = _prepare(request)
-        report = open_report(out, len(running_positions(plan.notebook)))
-        execution = _execute(plan, report, interruption)
-        code = _exit_code(execution, report, interruption)
-        took_s = time.monotonic() - started_at
-        if request.json_file is not None:
-            result = _result(plan, execution, report, code, took_s)
-            write_atomically(request.json_file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-        _conclude(plan, execution, report, code, took_s)
-        return INTERRUPTED_EXIT_CODE if interruption else code
+    started_at = time.monotonic()
+    plan = _prepare(request)
+    report = open_report(out, len(running_positions(plan.notebook)))
+    execution = _execute(plan, report, interruption)
+    code = _exit_code(execution, report, interruption)
+    took_s = time.monotonic() - started_at
+    if request.json_file is not None:
+        result = _result(plan, execution, report, code, took_s)
+        write_atomically(request.json_file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    _conclude(plan, execution, report, code, took_s)
+    return INTERRUPTED_EXIT_CODE if interruption else code
 
 
 def default_output(source: Path) -> Path:
@@ -135,7 +137,7 @@ def _prepare_notebook(request: RunRequest, text: str) -> _Plan:
 
 def _prepare_document(request: RunRequest, text: str) -> _Plan:
     """Make the notebook of one cell that runs a document; it is written only when ``-o`` asks for it."""
-    from flowbook.core.document import load
+    from flowbook.headless.static_flow import flow_of_document
 
     with without_slow_grammars():
         from nbformat.v4 import new_code_cell, new_notebook
@@ -146,12 +148,14 @@ def _prepare_document(request: RunRequest, text: str) -> _Plan:
             where="--inplace",
             hint="-o NAME.ipynb writes the run as a notebook, --json FILE its trace",
         )
-    flow = load(text)
+    flow = flow_of_document(text, request.source.name.removesuffix(".flow.json")).data
     for node in request.to:
         flow.node(node)
     given = parse_parameters(request.parameters)
     settings = {name: value for name, value in given.items() if _is_setting(flow, name)}
     inputs = {name: value for name, value in given.items() if name not in settings}
+    for name in inputs:
+        _check_input(flow, name)
     arguments = [
         *([f"to={list(request.to)!r}"] if request.to else []),
         *([f"settings={settings!r}"] if settings else []),
@@ -164,13 +168,32 @@ def _prepare_document(request: RunRequest, text: str) -> _Plan:
     return _Plan(request=request, notebook=notebook, output=request.output)
 
 
-def _is_setting(flow: Any, name: str) -> bool:
-    """Whether ``node.name`` names a setting: everything dotted whose node exists and that is no required input."""
+def _is_setting(flow: FlowData, name: str) -> bool:
+    """Whether ``node.name`` names a setting; one of a node whose code is not in the document counts as one."""
     node_id, dot, port = name.partition(".")
     if not dot or node_id not in flow.nodes:
         return False
-    edges_into = {edge.target_port for edge in flow.edges if edge.target == node_id}
-    return port not in edges_into
+    node_type = flow.type_of(node_id)
+    return node_type.setting(port) is not None or node_type.origin == "stub"
+
+
+def _check_input(flow: FlowData, name: str) -> None:
+    """Refuse a name that is neither a setting nor an input, as far as the document says what there is."""
+    types = {node_id: flow.type_of(node_id) for node_id in flow.nodes}
+    if any(node_type.origin == "stub" for node_type in types.values()):
+        return
+    ports = [(node_id, port.name) for node_id, node_type in types.items() for port in node_type.inputs]
+    known = {port for _, port in ports} | {f"{node_id}.{port}" for node_id, port in ports}
+    settings = {f"{node_id}.{spec.name}" for node_id, node_type in types.items() for spec in node_type.settings}
+    if name not in known:
+        raise HeadlessError(
+            f"the flow has no setting or input {name!r}",
+            code="FB704",
+            where=f"-p {name}",
+            hint=did_you_mean(name, known | settings),
+            parameter=name,
+            known=sorted(known | settings),
+        )
 
 
 def _check_targets(notebook: NotebookNode, targets: Sequence[str]) -> None:
@@ -287,18 +310,14 @@ def _summary(execution: Execution, report: Report, code: int, took_s: float) -> 
     if code == 3 and execution.kernel_exit_code is not None:
         parts[0] += f" (exit code {execution.kernel_exit_code})"
     if failed_cells:
-        parts.append(f"{_counted(failed_cells, 'cell')} failed")
+        parts.append(f"{counted(failed_cells, 'cell')} failed")
     if failed_nodes:
-        parts.append(f"{_counted(failed_nodes, 'node')} failed")
-    parts.append(f"{_counted(execution.executed_count, 'cell')} run")
+        parts.append(f"{counted(failed_nodes, 'node')} failed")
+    parts.append(f"{counted(execution.executed_count, 'cell')} run")
     if counts["ran"] or counts["cached"]:
-        parts.append(f"{_counted(counts['ran'], 'node')} ran, {counts['cached']} cached")
+        parts.append(f"{counted(counts['ran'], 'node')} ran, {counts['cached']} cached")
     parts.append(duration_text(took_s))
     return " · ".join(parts)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _answer(notebook: NotebookNode) -> str:

@@ -2,7 +2,7 @@
 
 Three kinds of cells matter: ``%%node`` (one node, named in the magic line), ``%%flow`` (a flow's document) and Python
 cells whose functions bear ``@flow.node``. Which flow a name belongs to follows the notebook from top to bottom, as a
-fresh kernel would: a ``flow.`` in the magic, else the flow whose cell came last, else ``main``.
+fresh kernel would: a ``flow.`` in the magic, else the flow that was last defined in, else ``main``.
 
 The reading is careful rather than clever: only what stands at the top level of a cell counts, and what cannot be known
 without running it (a computed name, a flow out of a function) is left out. So a finding is always true, and a kernel
@@ -12,12 +12,12 @@ may still find more.
 from __future__ import annotations
 
 import ast
-import keyword
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from flowbook.errors import HeadlessError
+from flowbook.headless.magic_words import read_magic_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ SKIP_TAG = "skip-execution"  # nbclient does not run such cells
 _LINE_MAGIC = re.compile(r"^(\s*)(?:%|!|\?|\w[\w., ]*=\s*[%!]).*$|^(\s*)\S.*[^#\s?]\?{1,2}\s*$")
 _CELL_MAGIC = re.compile(r"%%(\w+)[^\S\n]*(.*)")
 _FLOW_LINE = re.compile(r"^%flow[^\S\n]+(\S+)\s*$")
-_TARGET = re.compile(r"(?:(?P<flow>[^\W\d][\w-]*)\.)?(?P<name>[^\W\d]\w*)")
+_EDITS = frozenset({"add", "connect", "disconnect", "remove", "rename"})
 _TRANSPARENT_MAGICS = frozenset({"time", "capture", "prun"})  # their body is plain Python that runs in the notebook
 
 
@@ -52,6 +52,10 @@ class Place:
         """As errors print it: ``cell 4, line 2``; the first line goes without saying."""
         return f"cell {self.number}, line {self.line}" if self.line > 1 else f"cell {self.number}"
 
+    def at(self, line: int) -> Place:
+        """The same cell, another line, counted from this one as 1."""
+        return replace(self, line=self.line + line - 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCell:
@@ -62,7 +66,8 @@ class NodeCell:
         flow_key: equal for two nodes exactly when they certainly belong to the same flow.
         name: the node's id.
         place: the cell, and the line of the magic or of the function.
-        function: parameters, as a function without body or decorators; None when a ``%%node`` line gives none.
+        function: bears the parameters; None when a ``%%node`` line gives none.
+        is_function: a decorated function rather than a ``%%node`` cell.
         body: the Python of a ``%%node`` cell, or of the function.
         outputs: names after ``->`` in the magic line.
         doc: first paragraph of the function's docstring.
@@ -76,6 +81,7 @@ class NodeCell:
     body: str = ""
     outputs: tuple[str, ...] = ()
     doc: str = ""
+    is_function: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +95,20 @@ class FlowCell:
 
 @dataclass(slots=True)
 class NotebookScan:
-    """Everything found, in the order of the notebook; ``problems`` are magics and signatures that cannot be right."""
+    """Everything found, in the order of the notebook.
+
+    Attributes:
+        nodes: what cells define.
+        types: reusable node types (``@fb.node``), in no flow yet.
+        flows: documents.
+        rewired: flows that Python code connects, cuts or removes something in.
+        problems: magic lines that cannot be right.
+    """
 
     nodes: list[NodeCell] = field(default_factory=list)
+    types: list[NodeCell] = field(default_factory=list)
     flows: list[FlowCell] = field(default_factory=list)
+    rewired: set[tuple[str, ...]] = field(default_factory=set)
     problems: list[HeadlessError] = field(default_factory=list)
 
     def duplicates(self) -> list[HeadlessError]:
@@ -132,7 +148,7 @@ def cell_tags(cell: NotebookNode) -> list[str]:
 
 def assigned_names(source: str) -> set[str]:
     """Name what a Python cell assigns, outside functions and classes; empty when it is not Python."""
-    tree = _parse(source)
+    tree = parse_cell(source)
     if tree is None:
         return set()
     names: set[str] = set()
@@ -197,48 +213,32 @@ class _Reader:
         self.scan.flows.append(FlowCell(flow=name, text=body, place=place))
 
     def _read_node_magic(self, line: str, body: str, place: Place) -> None:
-        target = _TARGET.match(line)
-        rest = line[target.end() :] if target else line
-        flow = (target["flow"],) if target and target["flow"] else self.current
-        name = target["name"] if target else _only_assigned_name(body)
-        function, rest = self._signature(rest.strip(), name or "node", place)
-        outputs, rest = _outputs(rest)
-        if rest and not rest.startswith("--"):
-            self._problem(
-                f"the magic line cannot be read from {rest!r} on",
-                place,
-                hint="%%node [flow.]name[(signature)] [-> outputs] [--define]; %%node? explains",
-            )
+        words = read_magic_words(line)
+        if words.problem is not None:
+            code, what = words.problem
+            hint = "%%node [flow.]name[(signature)] [-> outputs] [--define]; %%node? explains"
+            self.scan.problems.append(HeadlessError(what, code=code, where=str(place), hint=hint, cell=place.number))
+            return
+        name = words.name or _only_assigned_name(body)
         if name is None:
             return
-        self.current = flow
-        if keyword.iskeyword(name):
-            self._problem(f"{name!r} is a Python keyword and cannot name a node", place, hint="%%node another_name")
-            return
-        node = NodeCell(
-            flow=flow[0], flow_key=flow, name=name, place=place, function=function, body=body, outputs=outputs
+        self.current = (words.flow,) if words.flow else self.current
+        self.scan.nodes.append(
+            NodeCell(
+                flow=self.current[0],
+                flow_key=self.current,
+                name=name,
+                place=place,
+                function=words.function,
+                body=body,
+                outputs=words.outputs or (),
+            )
         )
-        self.scan.nodes.append(node)
-
-    def _signature(self, text: str, name: str, place: Place) -> tuple[ast.FunctionDef | None, str]:
-        """Split ``(a: int = 1) -> x`` into the parameters, as a function, and the rest."""
-        if not text.startswith("("):
-            return None, text
-        for end in (index for index, character in enumerate(text) if character == ")"):
-            try:
-                parsed = ast.parse(f"def {name}{text[: end + 1]}: pass").body[0]
-            except (SyntaxError, ValueError):
-                continue
-            if isinstance(parsed, ast.FunctionDef):
-                self._refuse_stars(parsed, name, place)
-                return parsed, text[end + 1 :].strip()
-        self._problem("the signature cannot be read", place, hint="%%node name(table, minutes: int = 15)")
-        return None, ""
 
     # -- Python cells
 
     def _read_python(self, source: str, place: Place) -> None:
-        tree = _parse(source)
+        tree = parse_cell(source)
         if tree is None:
             return
         switches = {at: match[1] for at, line in enumerate(source.split("\n"), 1) if (match := _FLOW_LINE.match(line))}
@@ -246,6 +246,7 @@ class _Reader:
             if statement.lineno in switches:
                 self.current = (switches[statement.lineno],)
             self._read_statement(statement, place)
+            self._note_rewiring(statement)
 
     def _read_statement(self, statement: ast.stmt, place: Place) -> None:
         if isinstance(statement, ast.Import):
@@ -257,8 +258,6 @@ class _Reader:
         elif isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             targets: list[ast.expr] = [*statement.targets] if isinstance(statement, ast.Assign) else [statement.target]
             self._read_assignment(targets, statement.value, place)
-        elif isinstance(statement, ast.Expr):
-            self.current = self._flow_of(statement.value, place) or self.current
 
     def _read_assignment(self, targets: list[ast.expr], value: ast.expr, place: Place) -> None:
         flow = self._flow_of(value, place)
@@ -267,7 +266,6 @@ class _Reader:
                 self.flow_variables.pop(target.id, None)
                 if flow is not None:
                     self.flow_variables[target.id] = flow
-        self.current = flow or self.current
 
     def _read_function(self, function: ast.FunctionDef | ast.AsyncFunctionDef, place: Place) -> None:
         for decorator in function.decorator_list:
@@ -275,27 +273,36 @@ class _Reader:
             attribute = call.func if call else decorator
             if not isinstance(attribute, ast.Attribute) or attribute.attr != "node":
                 continue
-            here = Place(number=place.number, position=place.position, line=place.line + function.lineno - 1)
-            if self._names_module(attribute.value):
-                self._refuse_stars(function, function.name, here)  # a reusable type, in no flow yet
-                continue
-            flow = self._flow_of(attribute.value, place)
+            here = place.at(function.lineno)
+            is_type = self._names_module(attribute.value)
+            flow = ("",) if is_type else self._flow_of(attribute.value, place)
             if flow is None:
                 continue
-            self._refuse_stars(function, function.name, here)
-            self.current = flow
-            self.scan.nodes.append(
+            name = _named(call, function.name)
+            if name is None:
+                continue  # computed
+            found = self.scan.types if is_type else self.scan.nodes
+            self.current = self.current if is_type else (flow[0],)
+            found.append(
                 NodeCell(
                     flow=flow[0],
                     flow_key=flow,
-                    name=function.name,
+                    name=name,
                     place=here,
                     function=function,
                     body=ast.unparse(function),
                     outputs=_literal_outputs(call),
                     doc=(ast.get_docstring(function) or "").split("\n\n")[0],
+                    is_function=True,
                 )
             )
+
+    def _note_rewiring(self, statement: ast.stmt) -> None:
+        for part in ast.walk(statement):
+            if isinstance(part, ast.Attribute) and part.attr in _EDITS and isinstance(part.value, ast.Name):
+                flow = self.flow_variables.get(part.value.id)
+                if flow is not None:
+                    self.scan.rewired.add(flow)
 
     def _flow_of(self, value: ast.expr, place: Place) -> tuple[str, ...] | None:
         """The flow an expression certainly is: a variable, ``fb.flow("x")`` or ``fb.Flow("x")``; else None."""
@@ -323,35 +330,14 @@ class _Reader:
     def _names_module(self, value: ast.expr) -> bool:
         return isinstance(value, ast.Name) and value.id in self.modules and value.id not in self.flow_variables
 
-    # -- findings
 
-    def _refuse_stars(self, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, place: Place) -> None:
-        for star, parameter in (("*", function.args.vararg), ("**", function.args.kwarg)):
-            if parameter is not None:
-                self._problem(
-                    f"{star}{parameter.arg} has no ports: a node's parameters are named one by one",
-                    place,
-                    hint=f"replace {star}{parameter.arg} by the parameters it stands for, "
-                    "or by one parameter that takes a list",
-                    code="FB715",
-                    node=name,
-                )
-
-    def _problem(self, what: str, place: Place, *, hint: str, code: str = "FB711", **fields: Any) -> None:
-        self.scan.problems.append(
-            HeadlessError(what, code=code, where=str(place), hint=hint, cell=place.number, line=place.line, **fields)
-        )
-
-
-def _outputs(text: str) -> tuple[tuple[str, ...], str]:
-    """Split ``-> train, test --define`` into the names and the rest; the rest keeps what is no list of names."""
-    if not text.startswith("->"):
-        return (), text
-    listed, dashes, options = text[2:].partition("--")
-    names = tuple(name.strip() for name in listed.strip().strip("()").split(",") if name.strip())
-    if not names or not all(name.isidentifier() for name in names):
-        return (), text
-    return names, dashes + options
+def _named(call: ast.Call | None, default: str) -> str | None:
+    """The ``name=`` of ``@flow.node(name="late")``, or the function's own; None when it is computed."""
+    for argument in call.keywords if call else []:
+        if argument.arg == "name":
+            value = argument.value.value if isinstance(argument.value, ast.Constant) else None
+            return value if isinstance(value, str) else None
+    return default
 
 
 def _literal_outputs(call: ast.Call | None) -> tuple[str, ...]:
@@ -365,7 +351,7 @@ def _literal_outputs(call: ast.Call | None) -> tuple[str, ...]:
 
 def _only_assigned_name(body: str) -> str | None:
     """The one public name that plain assignments of a body bind, or None when there are none or several."""
-    tree = _parse(body)
+    tree = parse_cell(body)
     targets: list[ast.expr] = []
     for statement in tree.body if tree else []:
         if isinstance(statement, ast.Assign):
@@ -376,7 +362,7 @@ def _only_assigned_name(body: str) -> str | None:
     return names.pop() if len(names) == 1 else None
 
 
-def _parse(source: str) -> ast.Module | None:
+def parse_cell(source: str) -> ast.Module | None:
     """Parse a cell as Python, its line magics, shell lines and questions blanked; None when that is not Python."""
     try:
         return ast.parse("\n".join(_LINE_MAGIC.sub(_blank, line) for line in source.split("\n")))

@@ -40,7 +40,6 @@ class CellBook:
     """The cells that define the nodes of one flow."""
 
     by_node: dict[str, Cell] = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
 
     def check(self, node_id: str, cell: Cell) -> None:
         """Refuse a second live cell that defines a node.
@@ -51,13 +50,14 @@ class CellBook:
         other = self.by_node.get(node_id)
         if other is None or other.cell_id is None or cell.cell_id is None or other.cell_id == cell.cell_id:
             return
-        if other.cell_id in self.gone:
+        if _is_upper_half(cell.text, other.text):
             return
         raise CellError(
             f"two cells define {node_id!r}: {other.label} and {cell.label}",
             code="FB540",
             where=f"cell {cell.label}",
-            hint="give one of them another name, or delete it and run this one again",
+            hint="give one of them another name, or delete it and run this one again; "
+            f"if it is gone already: flow.remove({node_id!r})",
             cells=[other.label, cell.label],
         )
 
@@ -74,12 +74,23 @@ class CellBook:
     def drop_cells(self, cell_ids: Iterable[str]) -> list[str]:
         """Note that cells were deleted; returns the nodes that wait for new code now."""
         ids = set(cell_ids)
-        self.gone |= ids
         orphans = [node_id for node_id, cell in self.by_node.items() if cell.cell_id in ids]
         for node_id in orphans:
             del self.by_node[node_id]
         return orphans
 
+    def rename(self, old: str, new: str) -> None:
+        """Note that a node has another name now; the text of its cell may still say the old one."""
+        cell = self.by_node.pop(old, None)
+        if cell is not None:
+            self.by_node.setdefault(new, cell)
+
     def forget(self, node_id: str) -> None:
-        """The node was removed or renamed."""
+        """Note that a node is gone, or that its cell no longer defines it."""
         self.by_node.pop(node_id, None)
+
+
+def _is_upper_half(part: str, whole: str) -> bool:
+    """Tell whether a cell was split: JupyterLab gives the upper half, with the magic line, a new id."""
+    part, whole = part.rstrip(), whole.rstrip()
+    return len(part) < len(whole) and whole.startswith(part) and whole[len(part)] == "\n"

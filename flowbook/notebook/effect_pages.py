@@ -2,68 +2,77 @@
 
 from __future__ import annotations
 
-import base64
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from flowbook.core.interfaces import Effects
+from flowbook.notebook.static_bundles import bundle_html, static_bundle, text_html
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from IPython.core.interactiveshell import InteractiveShell
 
-_PRE = "margin:4px 0;white-space:pre-wrap;font-size:12px;line-height:1.4"
+    from flowbook.core.interfaces import Capture
+
 _SHOWN_ENTRIES = 200
-#: Kept out of outputs: code that would run when a notebook is opened.
-_REFUSED = frozenset({"application/javascript", "text/javascript"})
+_TONE = ";color:var(--jp-error-color1,#b3261e)"
+_ALARMING = frozenset({"stderr", "warning"})
 
 
-def value_bundle(shell: InteractiveShell, value: Any) -> dict[str, Any]:
-    """Format a value as the notebook would display it; JavaScript is left out."""
+def value_bundle(shell: InteractiveShell, capture: Capture, value: Any) -> dict[str, Any]:
+    """Format a value as the notebook would display it, without anything that runs code.
+
+    Args:
+        shell: whose formatters are used.
+        capture: keeps what a formatter prints, or how it fails, from landing in a cell; it is added to the text.
+        value: the value; None shows nothing, as in a plain cell.
+    """
     if value is None:
         return {}
-    formatter: Any = shell.display_formatter
-    data, _ = formatter.format(value)
-    return {mime: content for mime, content in data.items() if mime not in _REFUSED}
+    effects = Effects()
+    with capture.firing(effects):
+        data, _ = static_bundle(shell.display_formatter, value)
+    said = effects_text(effects)
+    if said:
+        data["text/plain"] = f"{data.get('text/plain', '')}\n{said}".strip()
+    return data
 
 
-def effects_html(entries: list[tuple[str, str]], displays: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
-    """Draw logs and displays; every text is escaped, a displayed object's own HTML is taken as it is."""
+def effects_html(effects: Effects | None) -> str:
+    """Draw logs and displays in the order in which they came; every text is escaped."""
     parts = []
-    for stream, text in _joined(entries):
-        if stream != "display":
-            tone = ";color:var(--jp-error-color1,#b3261e)" if stream in ("stderr", "warning") else ""
-            parts.append(f'<pre style="{_PRE}{tone}">{escape(text.rstrip())}</pre>')
-    parts.extend(_display_html(data) for data, _ in displays)
+    for stream, text, data in _pieces(effects):
+        tone = _TONE if stream in _ALARMING else ""
+        parts.append(bundle_html(data) if data is not None else text_html(text, tone))
     return "".join(parts)
 
 
-def effects_text(entries: list[tuple[str, str]]) -> str:
-    """Give logs as plain text."""
-    return "\n".join(text.rstrip() for _, text in _joined(entries))
+def effects_text(effects: Effects | None) -> str:
+    """Give logs and displays as plain text."""
+    return "\n".join(text.rstrip() for _, text, _ in _pieces(effects))
 
 
-def _joined(entries: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Join what was written piece by piece: ``print`` writes the text and the line end apart."""
-    found: list[tuple[str, str]] = []
+def _pieces(effects: Effects | None) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+    """Yield stream, text and what was displayed; what was printed piece by piece is joined."""
+    if effects is None:
+        return
+    entries, displays = list(effects.entries), list(effects.displays)
+    shown = iter(displays)
+    joined: tuple[str, str] | None = None
     for stream, text in entries[:_SHOWN_ENTRIES]:
-        if found and found[-1][0] == stream and stream in ("stdout", "stderr"):
-            found[-1] = (stream, found[-1][1] + text)
-        else:
-            found.append((stream, text))
-    if len(entries) > _SHOWN_ENTRIES:
-        found.append(("note", f"… {len(entries) - _SHOWN_ENTRIES} more entries"))
-    return found
-
-
-def _display_html(data: dict[str, Any]) -> str:
-    for mime in ("image/png", "image/jpeg"):
-        if mime in data:
-            content = data[mime]
-            encoded = (
-                base64.b64encode(content).decode() if isinstance(content, bytes) else str(content).replace("\n", "")
-            )
-            return f'<img alt="" style="max-width:100%" src="data:{mime};base64,{escape(encoded)}">'
-    if "image/svg+xml" in data:
-        encoded = base64.b64encode(str(data["image/svg+xml"]).encode()).decode()
-        return f'<img alt="" style="max-width:100%" src="data:image/svg+xml;base64,{encoded}">'
-    if "text/html" in data:
-        return str(data["text/html"])
-    return f'<pre style="{_PRE}">{escape(str(data.get("text/plain", "")))}</pre>'
+        if joined is not None and stream == joined[0] and stream in ("stdout", "stderr"):
+            joined = (stream, joined[1] + text)
+            continue
+        if joined is not None:
+            yield *joined, None
+        joined = None if stream == "display" else (stream, text)
+        if stream == "display":
+            data, _ = next(shown, (None, None))
+            yield stream, text, data
+    if joined is not None:
+        yield *joined, None
+    for data, _ in shown:  # displays whose entries were over the limit
+        yield "display", str(data.get("text/plain", "")), data
+    more = max(0, len(entries) - _SHOWN_ENTRIES) + effects.dropped_count
+    if more > 0:
+        yield "note", f"… {more:,} more entries", None

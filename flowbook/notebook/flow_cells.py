@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowbook.core.document import canonical_text, from_document, parse, to_document
-from flowbook.notebook.flow_merge import merge
+from flowbook.errors import DocumentError
+from flowbook.notebook.flow_merge import differing, document_of, facts_of, merge
 from flowbook.session import flow as named_flow
 
 if TYPE_CHECKING:
+    from flowbook.core.flow_data import FlowData
+    from flowbook.notebook.cell_book import Cell
+    from flowbook.notebook.flow_merge import Facts
     from flowbook.notebook.presenter import NotebookPresenter
     from flowbook.session import Flow
 
-Json = dict[str, Any]
+_NAMED = 6
 
 
 @dataclass(slots=True)
 class _Seen:
-    """The document as cell and flow both knew it when the cell was last run."""
+    """What cell and flow said when the cell was last run, and the cells that hold this flow's text."""
 
-    document: Json = field(default_factory=dict)
-    text: Json = field(default_factory=dict)
+    cell: Facts = field(default_factory=dict)
+    flow: Facts = field(default_factory=dict)
+    holders: dict[str, Cell] = field(default_factory=dict)
 
 
 class FlowCells:
@@ -43,52 +48,62 @@ class FlowCells:
             DocumentError: FB301 to FB304 the text is no document; FB307 it clashes with edits made elsewhere. The flow
                 stays as it was.
         """
-        theirs = _normal(from_document(parse(text), name=name)) if text.strip() else {}
+        said = _read(text, name)
         flow = named_flow(name)
         seen = self._seen.get(name) or _Seen()
-        mine = _normal_flow(flow)
-        merged, _ = merge(seen.document, mine, theirs, flow=name)
-        flow.replace_document(canonical_text(_with_coded_nodes(flow, {**merged, "flowbook": "1", "id": name})))
-        self._seen[name] = _Seen(_normal_flow(flow), theirs)
-        self._presenter.current_flow = name
-        self._presenter.show_flow(flow, lambda: self._note(name))
-
-    def _note(self, name: str) -> str:
-        """Say what of the flow is not in the cell's text."""
-        seen = self._seen[name]
-        now = _normal_flow(named_flow(name))
-        changed = sum(now.get(key) != seen.text.get(key) for key in {*now, *seen.text})
-        if not changed:
-            return ""
-        return (
-            "This flow has settings, edges or positions that are not in the cell. To keep them, put the text of "
-            f'print(fb.flow("{name}").document_text()) into it.'
+        merged = merge(
+            cell=said,
+            cell_before=seen.cell,
+            flow=_facts(flow.data),
+            flow_before=seen.flow,
+            coded=_coded(flow),
+            name=name,
         )
+        flow.replace_document(canonical_text({**document_of(merged), "flowbook": "1", "id": name}))
+        self._seen[name] = _Seen(said, _facts(flow.data), seen.holders)
+        cell = self._presenter.cell
+        if cell is not None and cell.cell_id is not None:
+            seen.holders[cell.cell_id] = cell
+        self._presenter.current_flow = name
+        self._presenter.show_flow(flow, lambda: self._note(flow))
+
+    def _note(self, flow: Flow) -> str:
+        """Say what of the flow is not in the cell's text, and which other cell holds it."""
+        seen = self._seen[flow.name]
+        notes = []
+        missing = differing(seen.cell, _facts(flow.data), _coded(flow))
+        if missing:
+            listed = ", ".join(missing[:_NAMED]) + (" …" if len(missing) > _NAMED else "")
+            notes.append(
+                f"Not as in this cell's text: {listed}. To keep it, put what "
+                f'print(fb.flow("{flow.name}").document_text()) prints into the cell.'
+            )
+        holders = [cell.label for cell_id, cell in seen.holders.items() if cell_id not in self._presenter.deleted]
+        if len(holders) > 1:
+            notes.append(f"Several cells hold this flow: {', '.join(holders)}. The one that was run last counts.")
+        return "\n".join(notes)
 
 
-def _normal_flow(flow: Flow) -> Json:
-    return _normal(flow.data)
+def _read(text: str, name: str) -> Facts:
+    if not text.strip():
+        return {}
+    try:
+        return _facts(from_document(parse(text.rstrip()), name=name))
+    except DocumentError as error:
+        line = error.fields.get("line")
+        at = f"line {line + 1} of the cell" if isinstance(line, int) else error.where
+        error.where = f"flow {name!r}" + (f", {at}" if at else "")
+        raise
 
 
-def _normal(data: Any) -> Json:
-    """A document without what says nothing: its id, and nodes of which only the name is known."""
-    document = json.loads(json.dumps(to_document(data)))
-    nodes = [entry for entry in document.pop("nodes", []) if _says_something(entry)]
-    document.pop("id", None)
-    document.pop("flowbook", None)
-    return {**document, "nodes": nodes} if nodes else document
+def _facts(data: FlowData) -> Facts:
+    return facts_of(json.loads(json.dumps(to_document(data))))
 
 
-def _says_something(entry: Json) -> bool:
-    return bool(set(entry) - {"id", "typeId"}) or entry.get("typeId") != entry.get("id")
-
-
-def _with_coded_nodes(flow: Flow, document: Json) -> Json:
-    """Add the nodes that code defines and the text need not mention."""
-    named = {entry.get("id") for entry in document.get("nodes", [])}
-    coded = [
-        {"id": node.id, "typeId": node.type_id}
+def _coded(flow: Flow) -> set[str]:
+    """Nodes that code defines: a text need not mention them, and cannot take them out."""
+    return {
+        node.id
         for node in flow.data.nodes.values()
-        if node.id not in named and node.type_id == node.id and flow.data.type_of(node.id).origin != "stub"
-    ]
-    return {**document, "nodes": [*document.get("nodes", []), *coded]}
+        if node.type_id == node.id and flow.data.type_of(node.id).origin != "stub"
+    }

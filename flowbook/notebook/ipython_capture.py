@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
-from flowbook.notebook.pyplot_figures import PyplotFigures
+from flowbook.notebook.pyplot_figures import FIGURES
 from flowbook.runtime.capture import StreamCapture
 from flowbook.runtime.firing_sink import current_sink
 
@@ -37,7 +37,6 @@ class NotebookCapture(StreamCapture):
     def __init__(self, *, on_late: Callable[[Effects], None] | None = None) -> None:
         super().__init__(passes_through=False, on_late=on_late)
         self._shell: Any = None
-        self._figures = PyplotFigures()
         self._undo: list[Callable[[], None]] = []
 
     def install(self, ip: InteractiveShell | None = None) -> None:
@@ -46,7 +45,7 @@ class NotebookCapture(StreamCapture):
         if self._install_count > 1:
             return
         self._shell = ip or get_ipython()
-        self._figures.install()
+        FIGURES.install()
         if self._shell is not None:
             self._undo = [
                 *_wrap_publisher(self._shell.display_pub),
@@ -57,7 +56,7 @@ class NotebookCapture(StreamCapture):
     def uninstall(self) -> None:
         """Undo one ``install``; the last one puts everything back."""
         if self._install_count == 1:
-            self._figures.uninstall()
+            FIGURES.uninstall()
             for undo in self._undo:
                 undo()
             self._undo = []
@@ -73,7 +72,7 @@ class NotebookCapture(StreamCapture):
     def end(self, sink: FiringSink) -> None:
         """Collect the figures the firing left open."""
         try:
-            self._figures.collect(sink, self._show_figure)
+            FIGURES.collect(sink, self._show_figure)
         except Exception as error:  # a figure that cannot be drawn must not undo what the node computed
             sink.note("warning", f"a figure could not be drawn: {type(error).__name__}: {error}")
 
@@ -81,7 +80,7 @@ class NotebookCapture(StreamCapture):
         """Close a figure that the firing returns as its value, so that it is not shown a second time."""
         sink = current_sink.get()
         if sink is not None:
-            self._figures.close(sink, value)
+            FIGURES.close(sink, value)
 
     def _show_figure(self, figure: Any) -> None:
         sink = current_sink.get()

@@ -24,7 +24,7 @@ def load(shell: InteractiveShell) -> None:
         return
     presenter = NotebookPresenter(shell)
     engine = session.engine
-    capture = NotebookCapture()
+    capture = NotebookCapture(on_late=presenter.late)
     capture.install(shell)
     engine.capture = capture
     engine.namespace = NotebookNamespace(shell)
@@ -60,22 +60,21 @@ def _follow_cells(shell: Any, presenter: NotebookPresenter) -> None:
     def before(info: Any) -> None:
         if not info.silent:
             metadata = _cell_metadata(shell)
-            cell = Cell(
-                cell_id=metadata.get("cellId"), execution_count=shell.execution_count, text=str(info.raw_cell or "")
-            )
+            # Not ``shell.execution_count``: some versions of IPython count before they tell, others after the cell.
+            number = len(shell.history_manager.input_hist_raw)
+            cell = Cell(cell_id=metadata.get("cellId"), execution_count=number, text=str(info.raw_cell or ""))
             presenter.cell_starts(cell, metadata.get("deletedCells") or ())
 
     def after(result: Any) -> None:
         if result.info is None or not result.info.silent:
-            presenter.cell_ended()
+            presenter.cell_ended(has_succeeded=result.success)
 
     shell.events.register("pre_run_cell", before)
     shell.events.register("post_run_cell", after)
     # The extension is loaded from inside a cell, whose start was not seen.
-    raw = getattr(shell, "_flowbook_raw_cell", "")
-    presenter.cell_starts(
-        Cell(cell_id=_cell_metadata(shell).get("cellId"), execution_count=shell.execution_count, text=raw), ()
-    )
+    history = shell.history_manager.input_hist_raw
+    cell = Cell(cell_id=_cell_metadata(shell).get("cellId"), execution_count=len(history) - 1, text=history[-1])
+    presenter.cell_starts(cell, ())
 
 
 def _cell_metadata(shell: Any) -> dict[str, Any]:

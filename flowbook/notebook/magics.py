@@ -82,6 +82,7 @@ class Magics:
         flow = self._flow_for(parsed)
         node_type = node_type_of_cell(cell, parsed, flow)
         with self.presenter.quiet():
+            self.presenter.check(flow, cell.name)
             self._rename_if_same_cell(flow, cell.name)
             flow.define(node_type)
         self.presenter.show_node(flow, cell.name, shows_value=not parsed.define)
@@ -91,6 +92,7 @@ class Magics:
             run = flow.start(to=cell.name, supersedes=cell.name)
         run.is_shown = True
         run.wait()
+        self.presenter.refresh(flow, cell.name)
         self._raise_own_failure(run, cell)
 
     def _compile(self, parsed: NodeLine, body: str) -> CellFunction:
@@ -125,8 +127,6 @@ class Magics:
         if len(before) != 1 or before[0] == name or name in flow.data.nodes:
             return
         flow.rename(before[0], name)
-        book.forget(before[0])
-        self.presenter.renamed(flow, before[0], name)
 
     def _raise_own_failure(self, run: Run, cell: CellFunction) -> None:
         own = next((error for error in run.errors if error.node_id == cell.name), None)

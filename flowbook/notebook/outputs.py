@@ -8,24 +8,29 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from flowbook.canvas.drawing import canvas_svg
-from flowbook.canvas.drawing import canvas_svg
 from flowbook.canvas.pages import canvas_html, card_html, trace_html
 from flowbook.canvas.plain_text import canvas_text, card_text, trace_text
 from flowbook.canvas.protocol import CANVAS_MIME, NODE_MIME, TRACE_MIME, fit_canvas, fit_trace
 from flowbook.canvas.snapshot import card, snapshot
 from flowbook.canvas.trace_drawing import trace_svg
 from flowbook.notebook.effect_pages import effects_html, effects_text, value_bundle
+from flowbook.notebook.static_bundles import bundle_html, text_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from flowbook.core.interfaces import Effects
     from flowbook.runtime.results import NodeResult
     from flowbook.runtime.run import Run
     from flowbook.session import Flow
 
 _sequence = itertools.count(1)
+#: Under which a value's HTML is kept beside its mime types; no mime type itself.
+_OWN_HTML = ""
+#: A node that was skipped shows the value it had, stamped stale.
+_HAVE_VALUE = ("ok", "skipped", "idle")
 
 
 def new_display_id() -> str:
@@ -39,9 +44,24 @@ class RunOutput:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.display_id = new_display_id()
+        self._extent = -1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run goes on, so that there may be news that no event tells."""
+        return bool(self.run.status == "running")
+
+    @property
+    def is_news(self) -> bool:
+        """Whether nodes have printed or displayed something since."""
+        return self._extent != self._said()
+
+    def _said(self) -> int:
+        return sum(_extent(span.effects) for span in self.run.trace.spans)
 
     def render(self) -> dict[str, Any]:
         """Make the trace bundle."""
+        self._extent = self._said()
         trace = fit_trace(self.run.trace.to_json())
         return {
             TRACE_MIME: trace,
@@ -74,7 +94,7 @@ def canvas_bundle(flow: Flow, note: str = "") -> dict[str, Any]:
     drawn = fit_canvas(snapshot(flow, seq=next(_sequence)))
     html, text = canvas_html(drawn), canvas_text(drawn)
     if note:
-        html += effects_html([("note", note)], [])
+        html += text_html(note)
         text += f"\n{note}"
     return {CANVAS_MIME: drawn, "text/html": html, "image/svg+xml": canvas_svg(drawn), "text/plain": text}
 
@@ -96,33 +116,50 @@ class NodeOutput:
         self.display_id = new_display_id()
         self._shell = shell
         self._formatted: tuple[NodeResult | None, dict[str, Any]] = (None, {})
+        #: What the firing that goes on, or failed, has printed and displayed.
+        self.effects: Effects | None = None
         self._shown: tuple[Any, ...] = ()
+        self._said: tuple[Any, ...] = ()
 
     @property
     def is_news(self) -> bool:
         """Whether there is more to tell than another stamp: those change in the view only, never in the notebook."""
-        return self._shown != self._facts()
+        return not _are_same(self._shown, self._facts())
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the strip would say something else now, be it another stamp or reason alone."""
+        state = self.flow.results.state(self.node_id)
+        return self.is_news or self._said != (state.stamp, state.reason)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the node is being fired, so that there may be news that no event tells."""
+        return self.flow.results.state(self.node_id).status == "running"
 
     def _facts(self) -> tuple[Any, ...]:
         state = self.flow.results.state(self.node_id)
-        return (self.node_id, state.status, id(state.result), id(state.error))
+        effects = self._effects()
+        # A reader may collect a lazy table after the node itself is done: then there is more to show.
+        collected = len(state.result.collected) if state.result is not None else 0
+        return (self.node_id, state.status, state.result, state.error, effects, _extent(effects), collected)
+
+    def _effects(self) -> Effects | None:
+        """What stands above the value: what made it; or what was said by the firing that goes on, or failed."""
+        state = self.flow.results.state(self.node_id)
+        if state.status in _HAVE_VALUE:
+            return state.result.effects if state.result is not None else None
+        return self.effects if state.status in ("running", "failed", "unresponsive") else None
 
     def render(self) -> dict[str, Any] | None:
         """Make the node bundle, with the value's own bundle beside it."""
         if self.node_id not in self.flow.data.nodes:
             return None
-        self._shown = self._facts()
-        drawn: Any = card(self.flow, self.node_id)
         state = self.flow.results.state(self.node_id)
+        self._shown, self._said = self._facts(), (state.stamp, state.reason)
         result = state.result
-        effects = result.effects if result is not None else None
-        entries = list(effects.entries) if effects is not None else []
-        displays = list(effects.displays) if effects is not None else []
-        value = self._value(result) if self.shows_value and state.status in ("ok", "skipped") else {}
-        html = effects_html(entries, displays) + str(value.pop("text/html", ""))
-        plain = value.pop("text/plain", "")
-        texts = [card_text(drawn), effects_text(entries), plain]
-        bundle: dict[str, Any] = {
+        drawn: Any = card(self.flow, self.node_id)
+        note = {
             "flowbook": "1",
             "kind": "node",
             "flow": self.flow.name,
@@ -137,13 +174,14 @@ class NodeOutput:
             "tookS": drawn["tookS"],
         }
         if not self.shows_value:
-            bundle["card"] = drawn
-        return {
-            **value,
-            NODE_MIME: bundle,
-            "text/html": card_html(drawn, value_html=html) if self.shows_value else card_html(drawn),
-            "text/plain": "\n".join(text for text in texts if text),
-        }
+            return {NODE_MIME: {**note, "card": drawn}, "text/html": card_html(drawn), "text/plain": card_text(drawn)}
+        drawn = {**drawn, "preview": None}  # the value itself stands there
+        effects = self._effects()
+        value = self._value(result) if state.status in _HAVE_VALUE else {}
+        texts = [card_text(drawn), effects_text(effects), value.pop("text/plain", "")]
+        html = card_html(drawn, value_html=effects_html(effects) + value.pop(_OWN_HTML, ""))
+        text = "\n".join(text for text in texts if text)
+        return {**value, NODE_MIME: note, "text/html": html, "text/plain": text}
 
     def _value(self, result: NodeResult | None) -> dict[str, Any]:
         """Format the value once per result."""
@@ -153,11 +191,26 @@ class NodeOutput:
         if known is not result:
             plan = self.flow.plan
             slot = plan.slots[plan.index[self.node_id]]
-            data = value_bundle(
-                self._shell, _shown(result, slot.primary, [port.name for port in slot.node_type.outputs])
-            )
+            shown = _shown(result, slot.primary, [port.name for port in slot.node_type.outputs])
+            data = value_bundle(self._shell, self.flow.engine.capture, shown)
+            data = {**data, _OWN_HTML: bundle_html(data)}
             self._formatted = (result, data)
         return dict(data)
+
+
+def _are_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Compare values by identity, texts and numbers by what they are: values may not be comparable."""
+    return len(one) == len(other) and all(
+        a == b if isinstance(a, str | int) else a is b for a, b in zip(one, other, strict=True)
+    )
+
+
+def _extent(effects: Effects | None) -> int:
+    """Count what was printed and displayed; grows with every piece, lines that are still open included."""
+    if effects is None:
+        return 0
+    last = len(effects.entries[-1][1]) if effects.entries else 0
+    return len(effects.entries) * 10_000 + len(effects.displays) + last + effects.dropped_count
 
 
 def _shown(result: NodeResult, primary: int | None, names: list[str]) -> Any:

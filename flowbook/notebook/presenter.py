@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from flowbook.core.events import NodeFinished, NodeStarted, RunFinished
 from flowbook.notebook.cell_book import Cell, CellBook
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from flowbook.core.events import Event
+    from flowbook.core.interfaces import Effects
+    from flowbook.notebook.publisher import LiveTarget
     from flowbook.runtime.run import Run
     from flowbook.session import Flow
 
 #: Traces that are kept up to date; older runs are over and their outputs final.
 _KEPT_RUNS = 32
+#: Canvases of one flow that are kept up to date.
+_KEPT_CANVASES = 8
 
 
 class NotebookPresenter:
@@ -32,14 +37,16 @@ class NotebookPresenter:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
-        self.publisher = Publisher(self._update)
+        self.publisher = Publisher(self._update, self._outputs)
         self.cell: Cell | None = None
         self.current_flow = "main"
         self.flow_of_cell: dict[str, str] = {}
-        self._books: dict[int, CellBook] = {}
+        #: Ids of cells that are gone.
+        self.deleted: set[str] = set()
+        self._books: WeakKeyDictionary[Flow, CellBook] = WeakKeyDictionary()
         self._defined_now: list[tuple[Flow, str, bool]] = []
         self._nodes: dict[tuple[int, str], NodeOutput] = {}
-        self._canvases: dict[int, list[CanvasOutput]] = {}
+        self._canvases: dict[int, list[tuple[str | None, CanvasOutput]]] = {}
         self._runs: dict[str, RunOutput] = {}
         self._is_quiet = False
 
@@ -50,38 +57,48 @@ class NotebookPresenter:
         self.cell = cell
         self._defined_now = []
         deleted = list(deleted_ids)
-        if not deleted:
-            return
-        from flowbook.session import session
+        self.deleted.update(deleted)
+        if cell.cell_id is not None:
+            self.deleted.discard(cell.cell_id)  # a deletion that was undone is not told
+            self._forget_outputs_of(cell.cell_id)
+        for flow, book in list(self._books.items()) if deleted else ():
+            for node_id in book.drop_cells(deleted):
+                self._let_wait(flow, node_id)
 
-        for flow in list(session.flows.values()):
-            for node_id in self.book(flow).drop_cells(deleted):
-                if node_id in flow.data.nodes:
-                    flow.undefine(node_id)
-
-    def cell_ended(self) -> None:
-        """A cell is over: what it no longer defines was renamed or removed."""
+    def cell_ended(self, *, has_succeeded: bool) -> None:
+        """A cell is over: what it no longer defines was renamed or taken out; one that failed did not come to it."""
         cell, self.cell = self.cell, None
         defined, self._defined_now = self._defined_now, []
-        if cell is None or not defined:
+        if cell is None or not has_succeeded:
             return
-        flow = defined[0][0]
-        book = self.book(flow)
-        names = [node_id for _, node_id, _ in defined]
-        gone = [node_id for node_id in book.names_of(cell) if node_id not in names]
-        new = [node_id for _, node_id, is_new in defined if is_new]
-        if len(gone) == 1 and len(new) == 1:
-            flow.adopt(gone[0], new[0])
-            book.forget(gone[0])
-        else:
+        for flow, book in list(self._books.items()):
+            names = [node_id for each, node_id, _ in defined if each is flow]
+            new = [node_id for each, node_id, is_new in defined if each is flow and is_new]
+            gone = [node_id for node_id in book.names_of(cell) if node_id not in names]
+            if len(gone) == 1 and len(new) == 1 and gone[0] in flow.data.nodes:
+                flow.adopt(gone[0], new[0])
+                continue
             for node_id in gone:
                 book.forget(node_id)
-                if node_id in flow.data.nodes:
-                    flow.undefine(node_id)
+                self._let_wait(flow, node_id)
 
     def book(self, flow: Flow) -> CellBook:
         """Return the cells of a flow."""
-        return self._books.setdefault(id(flow), CellBook())
+        return self._books.setdefault(flow, CellBook())
+
+    def check(self, flow: Flow, node_id: str) -> None:
+        """Refuse that the running cell defines a node which another live cell defines.
+
+        Raises:
+            CellError: FB540, naming both.
+        """
+        if self.cell is not None and node_id in flow.data.nodes:
+            self.book(flow).check(node_id, self.cell)
+
+    @staticmethod
+    def _let_wait(flow: Flow, node_id: str) -> None:
+        if node_id in flow.data.nodes:
+            flow.undefine(node_id)
 
     # -- the session's Presenter
 
@@ -91,20 +108,28 @@ class NotebookPresenter:
         Raises:
             CellError: FB540, another live cell defines it.
         """
-        if self.cell is not None:
-            self.book(flow).check(node_id, self.cell)
-            self._defined_now.append((flow, node_id, node_id not in flow.data.nodes))
+        self.check(flow, node_id)
 
-    def defined(self, flow: Flow, node_id: str) -> None:
+    def defined(self, flow: Flow, node_id: str, *, is_new: bool) -> None:
         """Code defined a node: show its card in this cell."""
         self.current_flow = flow.name
         if self.cell is None:
             return
+        self._defined_now.append((flow, node_id, is_new))
         self.book(flow).enter(node_id, self.cell)
         if self.cell.cell_id is not None:
             self.flow_of_cell[self.cell.cell_id] = flow.name
         if not self._is_quiet and threading.current_thread() is threading.main_thread():
             self.show_node(flow, node_id, shows_value=False)
+
+    def renamed(self, flow: Flow, old: str, new: str) -> None:
+        """A node has another id: its output and its cell follow."""
+        self.book(flow).rename(old, new)
+        output = self._nodes.pop((id(flow), old), None)
+        if output is not None and (id(flow), new) not in self._nodes:
+            output.node_id = new
+            self._nodes[id(flow), new] = output
+            self.publisher.mark(output)
 
     def run_started(self, flow: Flow, run: Run) -> None:  # noqa: ARG002 -- the Presenter's signature
         """Show the trace of a run in the cell that asked for it."""
@@ -113,6 +138,7 @@ class NotebookPresenter:
         output = RunOutput(run)
         run.is_shown = True
         self._runs[run.id] = output
+        self.publisher.watch(output)
         while len(self._runs) > _KEPT_RUNS:
             self._runs.pop(next(iter(self._runs)))
         self._display(output)
@@ -124,14 +150,22 @@ class NotebookPresenter:
             self.publisher.mark(output)
         if is_private:
             return
+        if isinstance(event, NodeStarted):
+            self._follow_firing(flow, event)
         if isinstance(event, NodeStarted | NodeFinished):
             self._mark_node(flow, event.node_id)
         if isinstance(event, RunFinished):
+            for node_id in run.node_ids:
+                self._mark_node(flow, node_id)
             self.changed(flow)
+
+    def late(self, effects: Effects) -> None:  # noqa: ARG002 -- the outputs know whose it is
+        """Something was printed by a thread that outlived its firing."""
+        self.publisher.glance()
 
     def changed(self, flow: Flow) -> None:
         """Draw the flow's canvases again."""
-        for canvas in self._canvases.get(id(flow), ()):
+        for _, canvas in self._canvases.get(id(flow), ()):
             self.publisher.mark(canvas)
 
     def settle(self) -> None:
@@ -149,16 +183,10 @@ class NotebookPresenter:
     def show_flow(self, flow: Flow, note: Any = None) -> None:
         """Show a flow's canvas in the cell that runs now; later edits and runs update it there."""
         output = CanvasOutput(flow, note) if note is not None else CanvasOutput(flow)
-        self._canvases.setdefault(id(flow), []).append(output)
-        del self._canvases[id(flow)][:-4]
+        shown = self._canvases.setdefault(id(flow), [])
+        shown.append((self.cell.cell_id if self.cell is not None else None, output))
+        del shown[:-_KEPT_CANVASES]
         self._display(output)
-
-    def renamed(self, flow: Flow, old: str, new: str) -> None:
-        """Let the outputs of a renamed node follow."""
-        output = self._nodes.pop((id(flow), old), None)
-        if output is not None and (id(flow), new) not in self._nodes:
-            output.node_id = new
-            self._nodes[id(flow), new] = output
 
     def quiet(self) -> _Quiet:
         """Show neither cards nor traces of their own accord until the block ends."""
@@ -167,6 +195,27 @@ class NotebookPresenter:
     def set_quiet(self, *, is_quiet: bool) -> None:
         """See ``quiet``."""
         self._is_quiet = is_quiet
+
+    def refresh(self, flow: Flow, node_id: str) -> None:
+        """Show in the cell that just ran a node what became of it, even if its value is the one it had."""
+        output = self._nodes.get((id(flow), node_id))
+        if output is not None and output.is_outdated:
+            self.publisher.mark(output)
+            self.publisher.settle()
+
+    def _follow_firing(self, flow: Flow, event: NodeStarted) -> None:
+        output = self._nodes.get((id(flow), event.node_id))
+        if output is not None:
+            output.effects = event.effects
+            self.publisher.watch(output)
+
+    def _forget_outputs_of(self, cell_id: str) -> None:
+        """Running a cell clears its outputs: nobody sees what would be drawn there."""
+        for shown in self._canvases.values():
+            shown[:] = [(known, canvas) for known, canvas in shown if known != cell_id]
+
+    def _outputs(self) -> list[LiveTarget]:
+        return [*self._nodes.values(), *self._runs.values()]
 
     def _mark_node(self, flow: Flow, node_id: str) -> None:
         output = self._nodes.get((id(flow), node_id))

@@ -12,8 +12,10 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+#: Between two looks at outputs of what goes on, seconds: what a node prints is told by no event.
+LOOK_S = 0.5
 #: Between two rounds of updates, seconds: at most eight a second (a server drops more than a thousand messages a
 #: second).
 INTERVAL_S = 0.125
@@ -32,19 +34,39 @@ class Target(Protocol):
         ...
 
 
+class LiveTarget(Target, Protocol):
+    """A target that may have news which nobody marks."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether that is so now."""
+        ...
+
+    @property
+    def is_news(self) -> bool:
+        """Whether there is something to show."""
+        ...
+
+
 class Publisher:
     """See the module's docstring.
 
     Args:
         publish: ``(data, display_id)``: send one update.
+        everything: what a glance looks at.
     """
 
-    def __init__(self, publish: Callable[[dict[str, Any], str], None]) -> None:
+    def __init__(
+        self, publish: Callable[[dict[str, Any], str], None], everything: Callable[[], Iterable[LiveTarget]]
+    ) -> None:
         self._publish = publish
+        self._all = everything
         self._condition = threading.Condition()
         self._dirty: dict[str, Target] = {}
-        self._round_count = 0
+        self._watched: dict[str, LiveTarget] = {}
         self._is_urgent = False
+        self._is_publishing = False
+        self._is_glance_due = False
         self._thread: threading.Thread | None = None
 
     def mark(self, target: Target) -> None:
@@ -64,25 +86,55 @@ class Publisher:
             self._condition.wait_for(lambda: not self._dirty and not self._is_publishing, _SETTLE_LIMIT_S)
             self._is_urgent = False
 
-    _is_publishing = False
-
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._serve, name="flowbook-publisher", daemon=True)
             self._thread.start()
 
+    def watch(self, target: LiveTarget) -> None:
+        """Show this target whenever it has news, for as long as it is open."""
+        with self._condition:
+            self._watched[target.display_id] = target
+            self._ensure_thread()
+            self._condition.notify_all()
+
+    def glance(self) -> None:
+        """Look soon whether anything that is shown has news: something came that belongs to a firing long ended."""
+        if self._is_glance_due:
+            return
+        with self._condition:
+            self._is_glance_due = True
+            self._ensure_thread()
+            self._condition.notify_all()
+
     def _serve(self) -> None:
         while True:
-            with self._condition:
-                self._condition.wait_for(lambda: bool(self._dirty))
-                targets, self._dirty = list(self._dirty.values()), {}
-                self._is_publishing = True
-            for target in targets:
+            for target in self._next_round():
                 self._show(target)
             with self._condition:
                 self._is_publishing = False
                 self._condition.notify_all()
                 self._condition.wait_for(lambda: self._is_urgent, INTERVAL_S)
+
+    def _next_round(self) -> list[Target]:
+        while True:
+            with self._condition:
+                look_s = LOOK_S if self._watched else None
+                self._condition.wait_for(lambda: bool(self._dirty) or self._is_glance_due, look_s)
+                if self._dirty:
+                    targets, self._dirty = list(self._dirty.values()), {}
+                    self._is_publishing = True
+                    return targets
+            self._look()  # not under the lock: targets have locks of their own
+
+    def _look(self) -> None:
+        """Mark what has news."""
+        due, self._is_glance_due = self._is_glance_due, False
+        for target in [*self._watched.values(), *(self._all() if due else ())]:
+            if target.is_news:
+                self.mark(target)
+        with self._condition:
+            self._watched = {key: target for key, target in self._watched.items() if target.is_open}
 
     def _show(self, target: Target) -> None:
         try:

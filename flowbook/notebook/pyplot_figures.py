@@ -10,7 +10,7 @@ when ``plt.plot`` draws into the current figure of somebody else.
 Separate figures do not make Matplotlib safe in threads (its parser of mathematical text and its font caches are
 shared), so a firing takes its *turn* when it first touches pyplot and gives it back when it ends. Waiting is bounded:
 a firing that would wait for itself (one nested in the other, two coroutines on one loop) goes on at once, any other
-after ``_PATIENCE_S``; it then draws into its own figures without having the turn.
+when the turn has not changed hands for ``_PATIENCE_S``; whoever had it then draws into its own figures without it.
 
 Matplotlib is never imported from here; when a node or a cell imports it, the mapping is put in place.
 """
@@ -40,24 +40,31 @@ _PATIENCE_ON_LOOP_S = 1.0  # a coroutine that waits stops every other one
 
 
 class PyplotFigures:
-    """The pyplot figures of all firings of this process; make one and ``install`` it."""
+    """The pyplot figures of all firings of this process: there is one, ``FIGURES``, as there is one pyplot."""
 
     def __init__(self) -> None:
         self._figures: weakref.WeakKeyDictionary[FiringSink, OrderedDict[Any, Any]] = weakref.WeakKeyDictionary()
         self._turn = _Turn()
         self._mapping: _FiguresHere | None = None
         self._finder = _AfterImport(_PYPLOT_STATE, self._put_in_place)
+        self._install_count = 0
 
     def install(self) -> None:
-        """Put the mapping in place, now or when Matplotlib is imported."""
+        """Put the mapping in place, now or when Matplotlib is imported; calls nest."""
+        self._install_count += 1
+        if self._install_count > 1:
+            return
         module = sys.modules.get(_PYPLOT_STATE)
         if module is not None:
             self._put_in_place(module)
-        elif self._finder not in sys.meta_path:
+        else:
             sys.meta_path.insert(0, self._finder)
 
     def uninstall(self) -> None:
-        """Give pyplot its own mapping back, with the figures of the notebook."""
+        """Undo one ``install``; the last one gives pyplot its own mapping back, with the figures of the notebook."""
+        self._install_count -= 1
+        if self._install_count:
+            return
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         state = getattr(sys.modules.get(_PYPLOT_STATE), "Gcf", None)
@@ -155,6 +162,7 @@ class _Turn:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._holders: dict[FiringSink, int] = {}  # with the thread each took it on
+        self._given_count = 0
 
     def take(self, sink: FiringSink) -> None:
         """Wait for the turn; go on without it rather than wait for ever."""
@@ -167,9 +175,12 @@ class _Turn:
             return not holders or waits_for_itself
 
         with self._changed:
-            if not self._changed.wait_for(is_free, patience_s):
-                self._holders.clear()  # one that never ends must not make everybody wait as long
+            while not is_free():
+                given_before = self._given_count
+                if not self._changed.wait(patience_s) and self._given_count == given_before:
+                    self._holders.clear()  # one that never ends must not make everybody wait as long
             self._holders[sink] = thread
+            self._given_count += 1
 
     def give_back(self, sink: FiringSink) -> None:
         """Let the next one draw; nothing happens when the firing does not have the turn."""
@@ -227,3 +238,6 @@ class _CallingLoader(importlib.abc.Loader):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
+
+
+FIGURES = PyplotFigures()

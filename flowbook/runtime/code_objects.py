@@ -103,6 +103,11 @@ def digest(*pieces: bytes | str) -> bytes:
     return hasher.digest()
 
 
+def _float(value: float) -> bytes:
+    """Tell -0.0 from 0.0, and find any NaN equal to any other."""
+    return struct.pack(">d", value) if value == value else b"nan"  # noqa: PLR0124
+
+
 #: Exact types whose values are given by a few bytes and never change.
 PLAIN: dict[type, Callable[[Any], bytes]] = {
     type(None): lambda _: b"",
@@ -110,8 +115,8 @@ PLAIN: dict[type, Callable[[Any], bytes]] = {
     type(NotImplemented): lambda _: b"",
     bool: lambda value: b"1" if value else b"0",
     int: lambda value: hex(value).encode(),
-    float: lambda value: struct.pack(">d", value),  # tells -0.0 from 0.0 and finds a NaN equal to itself
-    complex: lambda value: struct.pack(">dd", value.real, value.imag),
+    float: _float,
+    complex: lambda value: _float(value.real) + _float(value.imag),
     str: lambda value: value.encode("utf-8", "surrogatepass"),
     bytes: lambda value: value,
 }

@@ -157,7 +157,8 @@ class Reach:
         self.parts[label] = ""  # its place: before what it reaches
         code = function.__code__
         facts = facts_of(code)
-        skip = self._skip if id(function) in self._roots else frozenset()
+        # What was handed in is known, also for a name that could have been a port.
+        skip = self._skip.difference(self._extra_labels) if id(function) in self._roots else frozenset()
         pieces: list[bytes | str] = [facts.digest]
         for name, value in _defaults(function):
             if name not in skip:

@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from flowbook.runtime.code_keys import CodeKey, CodeKeys
+from flowbook.runtime.code_values import Identities
 from flowbook.runtime.executors import LoopThread, MainThreadQueue, WorkerPool
-from flowbook.runtime.keys import Identities
 
 if TYPE_CHECKING:
     from flowbook.core.interfaces import Capture, Clock, Namespace, Payloads

@@ -455,11 +455,17 @@ class Execution:
             current_firing.set(active.context)
             with self.engine.capture.firing(active.effects):
                 try:
-                    return function(**arguments), None  # type: ignore[misc]
+                    returned = function(**arguments)  # type: ignore[misc]
+                    self._claim(returned)
+                    return returned, None
                 except BaseException as error:
                     return None, error
 
         return VariableContext().run(body)
+
+    def _claim(self, returned: Any) -> None:
+        for value in returned if isinstance(returned, tuple) else (returned,):
+            self.engine.capture.claim(value)
 
     def _fire_async(self, active: _Firing) -> None:
         """Hand the coroutine to the engine's loop."""
@@ -469,7 +475,9 @@ class Execution:
         async def body() -> Any:
             current_firing.set(active.context)
             with self.engine.capture.firing(active.effects):
-                return await function(**arguments)  # type: ignore[misc]
+                returned = await function(**arguments)  # type: ignore[misc]
+                self._claim(returned)
+                return returned
 
         def ended(task: asyncio.Task[Any]) -> None:
             error = RunCancelledError("cancelled") if task.cancelled() else task.exception()
@@ -705,7 +713,7 @@ class Execution:
             self.reasons[slot.node_id] = active.reason
         took_s = self.engine.clock.monotonic() - active.began if active is not None else None
         # A node that a cancelled run never reached keeps what was known of it.
-        if not self.request.is_private and decision.reason != CANCELLED:
+        if not self.request.is_private and (decision.reason != CANCELLED or active is not None):
             self._commit(slot, decision, active, took_s)
         result = decision.result
         self._publish(
@@ -793,6 +801,10 @@ class Execution:
         return self.engine.clock.time()
 
     def _publish_started(self, active: _Firing) -> None:
+        if not self.request.is_private:
+            with self.results.lock:
+                state = self.results.state(active.slot.node_id)
+                state.status, state.reason, state.run_id = "running", active.reason, self.trace_id
         self._publish(
             NodeStarted(
                 flow=self.plan.flow,
@@ -804,10 +816,6 @@ class Execution:
                 effects=active.effects,
             )
         )
-        if not self.request.is_private:
-            with self.results.lock:
-                state = self.results.state(active.slot.node_id)
-                state.status, state.reason, state.run_id = "running", active.reason, self.trace_id
 
     def _publish(self, event: Event) -> None:
         self._sink(event)

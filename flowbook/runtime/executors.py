@@ -1,7 +1,7 @@
 """Where node code runs: worker threads, the engine's event loop, the interpreter's main thread.
 
 All threads are daemons and start without any context variables of the cell that caused them, so that nothing they print
-is attributed to a cell by accident.
+is attributed to a cell, or to the node that happened to start them, by accident.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import asyncio
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
+
+from flowbook.runtime.capture import outside_firings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -40,7 +42,8 @@ class WorkerPool:
                 return
             self._made_count += 1
             number = self._made_count
-        threading.Thread(target=self._serve, name=f"{self._name}-{number}", daemon=True).start()
+        with outside_firings():
+            threading.Thread(target=self._serve, name=f"{self._name}-{number}", daemon=True).start()
 
     def _serve(self) -> None:
         while True:
@@ -70,7 +73,8 @@ class LoopThread:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._serve, args=(self._loop,), name=self._name, daemon=True).start()
+                with outside_firings():
+                    threading.Thread(target=self._serve, args=(self._loop,), name=self._name, daemon=True).start()
             return self._loop
 
     @staticmethod

@@ -48,6 +48,8 @@ def hand_edge(
     value = result.outputs[output]
     if wants_packet:
         return Packet(value=value, trace_id=result.run_id, origin=origin, created_at=result.at), ()
+    if value is None:  # an optional port takes it as it is
+        return None, ()
     if not form or type(value).__name__ == form:
         handed = payloads.hand_out(value, form, is_own=result.is_own)
         return handed.value, handed.copies

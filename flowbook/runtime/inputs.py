@@ -183,7 +183,9 @@ class SlotInputs:
         slot = self.slot
         arguments: dict[str, Any] = {}
         for spec in slot.node_type.settings:
-            arguments[spec.name] = spec.to_python(self._settings[spec.name])
+            plain = self._settings[spec.name]
+            # A document says what it likes, also of code that has changed since.
+            arguments[spec.name] = spec.to_python(plain if plain is spec.default else spec.checked(plain))
         for binding in slot.bindings:
             if binding.kind == "edge":
                 arguments[binding.name] = self._edge_value(binding)

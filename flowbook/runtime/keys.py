@@ -9,11 +9,7 @@ same"; two different ones are explained in words by comparing their labelled par
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import threading
-import weakref
-from collections import OrderedDict
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -23,49 +19,9 @@ from flowbook.runtime.results import KeyParts, NodeResult
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from flowbook.runtime.code_values import Identities
+
 _SHOWN_CHARS = 40
-
-
-class Identities:
-    """Gives every object a number that is never used again, so that a recycled ``id()`` cannot look like no change.
-
-    Objects that cannot be watched (a large list) are kept alive while they are among the last ``kept_count`` asked for;
-    one that fell out gets a new number, which means at most a needless firing.
-    """
-
-    def __init__(self, kept_count: int = 64) -> None:
-        self._kept_count = kept_count
-        self._lock = threading.RLock()
-        self._numbers = itertools.count(1)
-        self._watched: dict[int, tuple[weakref.ref[Any], int]] = {}
-        self._kept: OrderedDict[int, tuple[Any, int]] = OrderedDict()
-
-    def token(self, value: object) -> str:
-        """Return the number of this very object as text."""
-        key = id(value)
-        with self._lock:
-            watched = self._watched.get(key)
-            if watched is not None and watched[0]() is value:
-                return f"#{watched[1]}"
-            if key in self._kept:  # kept alive, so the id is its own
-                self._kept.move_to_end(key)
-                return f"#{self._kept[key][1]}"
-            number = next(self._numbers)
-            try:
-                self._watched[key] = (weakref.ref(value, self._forgetting(key, number)), number)
-            except TypeError:
-                self._kept[key] = (value, number)
-                if len(self._kept) > self._kept_count:
-                    self._kept.popitem(last=False)
-            return f"#{number}"
-
-    def _forgetting(self, key: int, number: int) -> Callable[[Any], None]:
-        def forget(_gone: Any) -> None:
-            with self._lock:
-                if self._watched.get(key, (None, 0))[1] == number:
-                    del self._watched[key]
-
-        return forget
 
 
 class KeyMaker:

@@ -263,7 +263,10 @@ def node_failed(error: ErrorPacket, where: str) -> NodeFailedError:
     """Make the exception that reading a failed node's value raises."""
     line = f", line {error.line} of its code" if error.line else ""
     return NodeFailedError(
-        f"{error.node_id!r} failed: {error.message}", where=where + line, hint=error.hint, node=error.node_id
+        f"{error.node_id!r} failed: {error.message}",
+        where=where + line,
+        hint=error.hint or "mend its code and run the flow again; what does not depend on it is kept",
+        node=error.node_id,
     )
 
 

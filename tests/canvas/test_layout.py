@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowbook.canvas.layering import components, layers_of, without_cycles
+from flowbook.canvas.layers.layering import components, layers_of, without_cycles
+from flowbook.canvas.layers.ordering import Hints, columns_of, reduce_crossings
 from flowbook.canvas.layout import COLUMN_GAP_PX, GRID_PX, Box, Position, layered_layout
-from flowbook.canvas.ordering import columns_of, reduce_crossings
 
 Graph = tuple[list[Box], list[tuple[str, str]]]
 
@@ -85,7 +85,7 @@ def test_a_chain_is_a_straight_line_whatever_the_heights_of_its_cards() -> None:
 def test_room_is_kept_for_a_long_edge_so_that_it_need_not_run_through_a_card() -> None:
     """Of a → b → c and a → c, the edge a → c passes above or below b, not at its height."""
     edges = [("a", "b"), ("b", "c"), ("a", "c")]
-    columns = columns_of(["a", "b", "c"], edges, layers_of(["a", "b", "c"], edges))
+    columns = columns_of(["a", "b", "c"], edges, layers_of(["a", "b", "c"], edges), Hints())
     assert [len(column) for column in columns.order] == [1, 2, 1]
 
 
@@ -98,7 +98,7 @@ def test_a_source_stands_beside_what_consumes_it_not_at_the_far_left() -> None:
 def test_crossings_that_need_not_be_are_taken_away() -> None:
     nodes = ["a1", "a2", "a3", "b1", "b2", "b3"]
     edges = [("a1", "b3"), ("a2", "b2"), ("a3", "b1")]
-    columns = columns_of(nodes, edges, layers_of(nodes, edges))
+    columns = columns_of(nodes, edges, layers_of(nodes, edges), Hints())
     reduce_crossings(columns)
     assert columns.crossings() == 0
 

@@ -82,6 +82,15 @@ def test_numbers_of_a_node_are_shared_and_those_the_notebook_can_write_to_are_co
     assert is_shared(array, table) == is_own
 
 
+def test_a_node_that_passes_the_notebooks_array_on_does_not_make_it_constant() -> None:
+    for array in (np.arange(10.0), np.arange(10).astype("M8[us]")):
+        viewed = payloads.hand_out(array, "", is_own=False).value
+        edge = payloads.publish(viewed[2:5])
+        got = payloads.hand_out(edge, "Series", is_own=True)
+        assert [copy.reason for copy in got.copies] == ["the notebook can still write to this array"]
+        assert not is_shared(array, got.value)
+
+
 def test_a_read_only_array_of_the_notebook_is_shared() -> None:
     array = np.arange(10.0)
     array.flags.writeable = False
@@ -304,20 +313,33 @@ def test_an_array_without_columns_keeps_its_height() -> None:
     assert handed(ARRAYS["no columns"], "DataFrame").value.shape == (3, 0)
 
 
-def test_a_panic_of_polars_becomes_an_error_that_a_run_can_carry() -> None:
-    class Exploding:
+def test_columns_without_an_array_type_in_common_are_named() -> None:
+    frame = pl.DataFrame({"n": [1], "m": [2], "who": ["x"], "at": [np.datetime64("2013-01-01", "us").item()]})
+    with pytest.raises(DataError, match="'m' is int64, 'who' is string, 'at' is datetime") as caught:
+        handed(frame, "ndarray")
+    assert caught.value.code == "FB602"
+
+
+def test_a_table_of_another_library_is_read_through_arrow() -> None:
+    class Lent:
         """Looks like a table of another library."""
 
-        shape = (1, 1)
+        shape, nbytes = (1, 1), 8
+
+        def slice(self, start: int, stop: int) -> Lent:
+            return self
 
         def __arrow_c_stream__(self, requested_schema: object = None) -> object:
             return pl.DataFrame({"a": [1]}).__arrow_c_stream__()
 
-    assert handed(Exploding(), "DataFrame").value.to_dict(as_series=False) == {"a": [1]}
-    assert [copy.reason for copy in handed(Exploding(), "Series").copies] == ["from tests (counted as a copy)"]
-    Exploding.__arrow_c_stream__ = lambda *_: 1 / 0  # type: ignore[method-assign]
-    with pytest.raises(DataError, match="Exploding cannot be read through Arrow: division by zero") as caught:
-        handed(Exploding(), "DataFrame")
+    assert handed(Lent(), "DataFrame").value.to_dict(as_series=False) == {"a": [1]}
+    assert [copy.reason for copy in handed(Lent(), "Series").copies] == ["from tests (counted as a copy)"]
+    assert payloads.preview(Lent()) == payloads.preview(pl.DataFrame({"a": [1]}))
+    Lent.__arrow_c_stream__ = lambda *_: 1 / 0  # type: ignore[method-assign]
+    assert payloads.size_bytes(Lent()) == 8
+    assert payloads.preview(Lent()) == {"kind": "text", "text": "Lent 1 × 1"}
+    with pytest.raises(DataError, match="Lent cannot be read through Arrow: division by zero") as caught:
+        handed(Lent(), "DataFrame")
     assert caught.value.code == "FB605"
 
 

@@ -7,6 +7,8 @@ import decimal
 import enum
 import functools
 import pathlib
+import sys
+import types
 from typing import Any
 
 import numpy as np
@@ -110,6 +112,31 @@ def test_classes_made_again_and_again_do_not_fill_the_memory() -> None:
     for _ in range(5000):
         assert family_of(type("Made", (), {})()) == "other"
     assert len(families._families) <= 4096
+
+
+@pytest.mark.parametrize(("version", "is_shared"), [("3.1.1", False), ("2.3.0", True)])
+def test_a_pandas_table_is_isolated_where_pandas_copies_on_write(
+    version: str, is_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Frame:
+        shape = (2, 1)
+
+        def copy(self, *, deep: bool) -> Frame:
+            assert not deep
+            return Frame()
+
+        def memory_usage(self, *, deep: bool) -> Any:
+            return np.array([8, 16])
+
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            raise NotImplementedError
+
+    Frame.__module__ = "pandas.core.frame"
+    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(__version__=version))
+    frame = Frame()
+    assert (payloads.publish(frame) is frame) == is_shared
+    assert (payloads.hand_out(frame, "", is_own=True).value is frame) == is_shared
+    assert payloads.size_bytes(frame) == 24
 
 
 def test_tables_of_other_libraries_are_tables() -> None:

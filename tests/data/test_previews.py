@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import collections
 import dataclasses
 import datetime as dt
 import decimal
+import enum
 import io
 import json
-from typing import Any
+import sys
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -48,7 +51,7 @@ def previewed(value: object, **how: Any) -> dict[str, Any]:
         assert made["kind"] == "picture"
         data = base64.b64decode(made["data"])
         assert data.startswith(b"\x89PNG")
-        assert len(data) <= 24_000
+        assert len(data) <= 14_000
         assert 0 < made["width"] <= 960
     return made
 
@@ -226,6 +229,29 @@ def test_a_large_picture_is_scaled_down() -> None:
     assert photo.size == (2000, 1000)
 
 
+def test_without_pillow_small_pictures_are_shown_and_large_ones_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = _png(_photo(40, 20)), _png(_photo(2000, 1000))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert previewed(small)["kind"] == "picture"
+    assert previewed(large) == {"kind": "text", "text": "bytes"}
+
+
+def test_without_a_renderer_a_chart_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    altair = pytest.importorskip("altair")
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    chart = altair.Chart(pl.DataFrame({"x": [1]})).mark_point()
+    assert previewed(chart) == {"kind": "text", "text": "Chart: install vl-convert-python to see it here"}
+
+
+def test_what_a_picture_file_says_besides_pixels_is_left_out() -> None:
+    info = pytest.importorskip("PIL.PngImagePlugin").PngInfo()
+    info.add_text("Author", "somebody")
+    target = io.BytesIO()
+    _photo(40, 20).save(target, "PNG", pnginfo=info)
+    assert b"somebody" in target.getvalue()
+    assert b"somebody" not in base64.b64decode(previewed(target.getvalue())["data"])
+
+
 def test_a_broken_png_is_told_in_words() -> None:
     for data in (b"\x89PNG\r\n\x1a\n", _png(_photo(40, 20))[:60], b"\x89PNG\r\n\x1a\n" + b"\xff" * 100):
         assert previewed(data)["kind"] == "text"
@@ -308,6 +334,19 @@ class Loud:
     __hash__ = None  # type: ignore[assignment]
 
 
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Pair(NamedTuple):
+    left: object
+    right: object
+
+
+class Word(str):
+    __slots__ = ()
+
+
 @dataclasses.dataclass
 class Options:
     depth: int = 3
@@ -348,6 +387,14 @@ class Options:
         (dict.fromkeys(range(10), 0), "{0: 0, 1: 0, 2: 0, 3: 0, 4: 0, 5: 0, …}"),
         (Loud(), "Loud(rate=0.5, name='x')"),
         ([Loud()], "[Loud]"),
+        (Colour.RED, "Colour.RED"),
+        (Pair("a", 2), "Pair('a', 2)"),
+        (Word("x"), "x"),
+        ([Word("x"), Pair(1, [2])], "['x', Pair(1, [2])]"),
+        (type("Slotted", (), {"__slots__": ("a",)})(), "Slotted"),
+        (type("Odd", (), {"__dict__": 3})(), "Odd"),
+        (collections.deque([1]), "deque"),
+        ({"a": {"b": {"c": {"d": 1}}}}, "{'a': {'b': {'c': {…}}}}"),
         (Options(), "Options(depth=3, inner=None)"),
         (object(), "object"),
         (print, "print()"),

@@ -119,12 +119,13 @@ def test_nodes_are_told_as_they_finish_once_each_without_escape_sequences(tmp_pa
     done = flowbook("run", source, "--json", tmp_path / "result.json")
 
     assert done.code == 0
-    assert done.out.split("\n")[:3] == [
+    assert done.out.split("\n")[:5] == [
         "✓ late          31 ms  336,776 × 19  first run",
         "✓ by_carrier    31 ms  336,776 × 19  first run",
+        "  flights · run aaaa · ok · 2 ran · 100 ms",
         "✓ chart    31 ms  336,776 × 19  first run",
-    ]
-    assert "late" not in "".join(done.out.split("\n")[1:]), "a cached node that was reported before is no news"
+        "  flights · run bbbb · ok · 1 ran · 100 ms",
+    ], "and a cached node that was reported before is no news"
     assert "\x1b" not in done.out
     runs = read_json(tmp_path / "result.json")["runs"]
     assert [(run["runId"][0], run["seq"], run["final"]) for run in runs] == [("a", 4, True), ("b", 1, True)]
@@ -163,6 +164,7 @@ def finish():
     show(2, final=True, late="ok")
     done.set()
 session = types.ModuleType("flowbook.session")
+session.session = types.SimpleNamespace(presenter=None)
 session.drain = lambda: (threading.Timer(0.2, finish).start(), done.wait())[1]
 sys.modules["flowbook.session"] = session
 show(1, late="running")
@@ -221,7 +223,7 @@ def test_a_run_that_takes_too_long_exits_4_after_the_cell_cleaned_up(tmp_path: P
         "print('never')",
     )
 
-    done = flowbook("run", source, "--timeout", "3")
+    done = flowbook("run", source, "--timeout", "6")
 
     assert done.code == 4
     cells = read_notebook(tmp_path / "a.out.ipynb").cells

@@ -295,7 +295,7 @@ def left(table: list[Row]) -> int:
 
 
 def said(question: Question, tables: dict[str, Any]) -> list[list[str]]:
-    """The figures and names of the answer, in the order in which each of its four sentences says them."""
+    """The figures and names of the answer, in the order in which each of its four paragraphs says them."""
     carriers, per_hour, ages = tables["by_carrier"], tables["by_hour"], tables["by_age"]
     route, (behind, on_time) = tables["busiest_routes"][0], tables["catching_up"]
     flights = sum(row["flights"] for row in carriers)

@@ -109,12 +109,12 @@ def assert_same(found: Any, expected: Any, where: str) -> None:
 
 
 def assert_says(answer: str, question: oracle.Question, tables: dict[str, Any]) -> None:
-    """Each sentence of the answer holds its figures, in their order."""
-    for sentence, figures in zip(answer.split("\n"), oracle.said(question, tables), strict=True):
-        rest = sentence
+    """Each paragraph of the answer holds its figures, in their order."""
+    for paragraph, figures in zip(answer.split("\n\n"), oracle.said(question, tables), strict=True):
+        rest = " ".join(paragraph.split())
         for figure in figures:
             _, is_there, rest = rest.partition(figure)
-            assert is_there, f"{figure!r} is missing in {sentence!r}"
+            assert is_there, f"{figure!r} is missing in {paragraph!r}"
 
 
 def test_the_lesson_is_committed_without_outputs() -> None:
@@ -145,7 +145,7 @@ def test_every_array_holds_what_a_loop_over_days_finds(name: str, month: int, re
 
 
 def test_the_answer_says_the_figures_of_the_year(year: Execution) -> None:
-    """Every figure of the four sentences comes from the tables."""
+    """Every figure of the four paragraphs comes from the tables."""
     assert_says(year.found["answer"], oracle.Question(), worked_out(0))
 
 

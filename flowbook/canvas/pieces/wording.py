@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING
 
-from flowbook.canvas.markup import one_line
+from flowbook.canvas.pieces.markup import one_line
 
 if TYPE_CHECKING:
-    from flowbook.canvas.protocol import Canvas, Card, Counts, Failure, Json, OutputPort, RunSummary, Setting, Trace
+    from collections.abc import Iterable
+
+    from flowbook.canvas.protocol import (
+        Canvas,
+        Card,
+        Counts,
+        Edge,
+        Failure,
+        Json,
+        OutputPort,
+        RunSummary,
+        Setting,
+        Trace,
+    )
 
 
 def duration(seconds: float | None) -> str:
     """Say how long something took: "0.4 ms", "31 ms", "2.4 s", "3 min 12 s"; empty when nobody knows."""
-    if seconds is None or seconds < 0:
+    if seconds is None or not 0 <= seconds < math.inf:
         return ""
     if seconds < 0.00095:
         return f"{seconds * 1000:.1f} ms"
@@ -60,7 +74,7 @@ def shown_value(value: Json) -> str:
     if isinstance(value, float):
         return f"{value:.7g}"
     if isinstance(value, str):
-        return one_line(value)
+        return one_line(value) or '""'
     return one_line(json.dumps(value, ensure_ascii=False, default=str))
 
 
@@ -86,6 +100,20 @@ def short_shape(shape: str) -> str:
     return re.sub(r"\d[\d,]*", short, shape)
 
 
+def card_name(card: Card) -> str:
+    """Say what a card is called."""
+    return one_line(card.get("title") or card["id"])
+
+
+def source_names(edges: Iterable[Edge], cards: Iterable[Card]) -> dict[str, str]:
+    """Say for every node that reads something what it reads: "flights, weather"."""
+    names = {card["id"]: card_name(card) for card in cards}
+    found: dict[str, dict[str, None]] = {}
+    for edge in edges:
+        found.setdefault(edge["target"], {})[names.get(edge["source"]) or one_line(edge["source"])] = None
+    return {node: ", ".join(sources) for node, sources in found.items()}
+
+
 def first_shape(card: Card) -> str:
     """Say what the node's first output that has a value looks like; empty when none has."""
     return next((one_line(shape) for port in card.get("outputs", []) if (shape := port.get("shape"))), "")
@@ -97,8 +125,11 @@ def is_source(card: Card) -> bool:
 
 
 def output_words(card: Card, port: OutputPort) -> str:
-    """Say what stands at an output: its name, or on a source the shape of its value."""
-    return one_line(port.get("shape") or port["name"]) if is_source(card) else one_line(port["name"])
+    """Say what stands at an output: its name; on a source the shape of its value, named where there are several."""
+    name, shape = one_line(port["name"]), one_line(port.get("shape") or "")
+    if not is_source(card) or not shape:
+        return name
+    return f"{name} · {shape}" if len(card.get("outputs", [])) > 1 else shape
 
 
 def failure_words(failure: Failure) -> str:

@@ -14,13 +14,14 @@ from flowbook.canvas.cards import (
     picture_size,
     preview_height,
     table_columns,
+    table_rows,
     text_lines,
 )
-from flowbook.canvas.markup import Markup, element, joined, one_line
-from flowbook.canvas.wording import shown_value
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.wording import shown_value
 
 if TYPE_CHECKING:
-    from flowbook.canvas.pen import Pen
+    from flowbook.canvas.pieces.pen import Pen
     from flowbook.canvas.protocol import ArrayPreview, Card, PicturePreview, TablePreview
 
 PICTURE_MIMES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -66,7 +67,7 @@ def is_numeric(column_type: str) -> bool:
 
 def _table(preview: TablePreview, width: int, top: int, pen: Pen) -> Markup:
     left = INSET_PX - 2
-    rows = preview["rows"][:4]
+    rows = table_rows(preview)
     inner = width - 2 * left
     height = (1 + len(rows)) * TABLE_ROW_PX
     pieces = [
@@ -102,7 +103,7 @@ def _spark(preview: ArrayPreview, width: int, top: int, pen: Pen) -> Markup:
     """Draw an array's heights as a line in a frame; below it its type, shape and range."""
     left = INSET_PX - 2
     inner = width - 2 * left
-    heights = [min(max(float(height), 0.0), 1.0) for height in preview["spark"][:60]]
+    heights = [min(max(0.0, height), 1.0) for height in preview["spark"][:60]]  # in this order, NaN is 0
     pieces = [pen.box((left + 0.5, top + 0.5), (inner - 1, SPARK_PX - 1), fill="ground", stroke="rule", radius=3)]
     if heights:
         step = (inner - 12) / max(len(heights) - 1, 1)

@@ -20,6 +20,7 @@ _UNFIT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef"
     "\ufffe\uffff]"
 )
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")  # colours and links for terminals
 _SPACE = re.compile(r"\s+")
 
 
@@ -31,7 +32,7 @@ class Markup(str):
 
 def plain(value: object) -> str:
     """Make any value a text without characters that XML forbids or that reorder what is read; lines stay lines."""
-    return _UNFIT.sub("\ufffd", str(value)).replace("\r\n", "\n").replace("\r", "\n")
+    return _UNFIT.sub("\ufffd", _ANSI.sub("", str(value))).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def one_line(value: object) -> str:
@@ -63,7 +64,9 @@ def element(name: str, attributes: Mapping[str, object] | None = None, *children
     Floats are written with at most two digits after the point: a hundredth of a pixel is not seen.
     """
     written = "".join(
-        f' {key}="{escaped(_number(value))}"' for key, value in (attributes or {}).items() if value not in (None, False)
+        f' {key}="{escaped(_number(value))}"'
+        for key, value in (attributes or {}).items()
+        if value is not None and value is not False
     )
     content = "".join(child if isinstance(child, Markup) else escaped(child) for child in children)
     if not content and name in _EMPTY:

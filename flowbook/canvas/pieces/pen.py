@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from flowbook.canvas.lettering import fit_text, text_width
-from flowbook.canvas.looks import MONO_FONT, Look, Sheet, icon
-from flowbook.canvas.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.lettering import fit_text, text_width
+from flowbook.canvas.pieces.looks import MONO_FONT, Look, Sheet, icon
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,11 +21,12 @@ from flowbook.canvas.cards import (
     port_rows,
     shown_settings,
 )
-from flowbook.canvas.lettering import text_width
-from flowbook.canvas.looks import main_look, pills, port_ink
-from flowbook.canvas.markup import Markup, element, joined, one_line
-from flowbook.canvas.svg_previews import preview_drawing
-from flowbook.canvas.wording import (
+from flowbook.canvas.pieces.lettering import text_width
+from flowbook.canvas.pieces.looks import main_look, pills, port_ink
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.svg_previews import preview_drawing
+from flowbook.canvas.pieces.wording import (
+    card_name,
     copies_made,
     counted,
     duration,
@@ -37,7 +38,7 @@ from flowbook.canvas.wording import (
 )
 
 if TYPE_CHECKING:
-    from flowbook.canvas.pen import Pen
+    from flowbook.canvas.pieces.pen import Pen
     from flowbook.canvas.protocol import Card, Setting
 
 RADIUS_PX = 8
@@ -48,7 +49,7 @@ def card_words(card: Card) -> str:
     states = ", ".join(look.word for look in pills(card))
     error = card.get("error")
     parts = [
-        f"{one_line(card['id'])}: {states}" if states else one_line(card["id"]),
+        f"{card_name(card)}: {states}" if states else card_name(card),
         one_line(card.get("reason", "")),
         failure_words(error) if error else "",
         duration(card.get("tookS")),
@@ -76,6 +77,15 @@ def card_drawing(card: Card, pen: Pen) -> Markup:
     return element("g", {"transform": f"translate({card['x']:d} {card['y']:d})"}, joined(pieces))
 
 
+def block_drawing(card: Card, pen: Pen) -> Markup:
+    """Draw a card as a block in its state's colour, with its sign and name: for flows of very many nodes."""
+    plan, look = card_plan(card), main_look(card)
+    place = {"transform": f"translate({card['x']:d} {card['y']:d})"}
+    box = pen.box((0, 0), (plan.width, plan.height), fill=f"{look.ink}-wash", stroke=look.ink, radius=4)
+    words = pen.words(f"{look.sign} {card_name(card)}", (8, plan.height / 2 + 4.5), ink=look.ink, room=plan.width - 16)
+    return element("g", place, box, words)
+
+
 def _ground(card: Card, plan: CardPlan, pen: Pen) -> list[Markup]:
     """Draw shadow, paper and state bar; a card that waits is dashed, a muted one has no paper of its own."""
     size, look, status = (plan.width, plan.height), main_look(card), card.get("status", "ok")
@@ -97,14 +107,15 @@ def _header(card: Card, plan: CardPlan, pen: Pen) -> list[Markup]:
     time = duration(card.get("tookS"))
     marks = [mark for mark, on in (("pinned", card.get("pinned")), ("bypassed", card.get("bypassed"))) if on]
     if plan.is_compact:
-        marks = [look.word for look in pills(card)]
+        marks, time = [look.word for look in pills(card)], ""
     right = " · ".join([*marks, time] if time else marks)
     room = plan.width - 34 - 12
-    time_width = min(text_width(right, 11), room / 2)
+    name = card_name(card)
+    right_room = max(room - text_width(name, 13, bold=True) - 8, min(text_width(right, 11), room * 0.4))
     return [
         pen.icon(main_look(card), 13, middle - 7),
-        pen.words(card["id"], (34, middle + 4.5), size=13, bold=True, room=room - time_width - 6),
-        pen.words(right, (plan.width - 12, middle + 4), ink="muted", size=11, anchor="end", room=room / 2 + 1),
+        pen.words(name, (34, middle + 4.5), size=13, bold=True, room=room - min(text_width(right, 11), right_room)),
+        pen.words(right, (plan.width - 12, middle + 4), ink="muted", size=11, anchor="end", room=right_room + 1),
     ]
 
 
@@ -229,7 +240,7 @@ def _share(setting: Setting, value: object) -> float:
     low, high = setting.get("min"), setting.get("max")
     if not isinstance(value, int | float) or low is None or high is None or high <= low:
         return 0.0
-    return min(max((value - low) / (high - low), 0.0), 1.0)
+    return min(max(0.0, (value - low) / (high - low)), 1.0)  # in this order, NaN is 0
 
 
 def _switch(x: float, middle: float, pen: Pen, *, on: bool) -> list[Markup]:
@@ -273,7 +284,10 @@ def _footer(card: Card, plan: CardPlan, middle: float, pen: Pen) -> list[Markup]
         drawn, end = pen.pill(look, x, middle)
         pieces.append(drawn)
         x = end + 6
-    copies = copies_made(card.get("copies", 0), card.get("copiedBytes", 0))
-    why = " · ".join(words for words in (one_line(card.get("reason", "")), copies) if words)
-    pieces.append(pen.words(why, (x + 2, middle + 4), ink="muted", size=11, room=plan.width - INSET_PX - x + 4))
+    why, room = one_line(card.get("reason", "")), plan.width - INSET_PX - x + 4
+    with_copies = " · ".join(
+        words for words in (why, copies_made(card.get("copies", 0), card.get("copiedBytes", 0))) if words
+    )
+    words = with_copies if text_width(with_copies, 11) <= room else why
+    pieces.append(pen.words(words, (x + 2, middle + 4), ink="muted", size=11, room=room))
     return pieces

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowbook.canvas.ordering import Columns
+    from flowbook.canvas.layers.ordering import Columns
 
 
 class Gap(Protocol):
@@ -77,18 +77,24 @@ def _aligned(columns: Columns, forbidden: set[tuple[int, int]], *, leftwards: bo
         limit = -1 if from_top else len(place)
         for vertex in column if from_top else reversed(column):
             near = sorted(sides[vertex], key=place.__getitem__)
+            level = [other for other in near if _piece(other, vertex, leftwards=leftwards) in columns.straight]
+            near = level or near
             if not near:
                 continue
             middle = sorted({(len(near) - 1) // 2, len(near) // 2}, reverse=not from_top)
             for index in middle:
                 other = near[index]
                 beyond = place[other] > limit if from_top else place[other] < limit
-                edge = (other, vertex) if leftwards else (vertex, other)
-                if root[vertex] == vertex and beyond and not taken[other] and edge not in forbidden:
+                allowed = _piece(other, vertex, leftwards=leftwards) not in forbidden
+                if root[vertex] == vertex and beyond and not taken[other] and allowed:
                     taken[other] = True
                     root[vertex] = root[other]
                     limit = place[other]
     return root
+
+
+def _piece(other: int, vertex: int, *, leftwards: bool) -> tuple[int, int]:
+    return (other, vertex) if leftwards else (vertex, other)
 
 
 def _packed(columns: Columns, root: Sequence[int], gap: Gap, *, from_top: bool) -> list[float]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from flowbook.canvas.markup import Markup, element, trusted
+from flowbook.canvas.pieces.markup import Markup, element, one_line, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -126,21 +126,21 @@ _QUIET = ("ok", "idle")
 
 def status_look(status: str) -> Look:
     """Say how a status is told; an unknown one looks idle and keeps its word."""
-    return _STATUS_LOOKS.get(status) or Look("idle", "dotted", status)
+    return _STATUS_LOOKS.get(status) or Look("idle", "dotted", one_line(status))
 
 
 def stamp_look(stamp: str | None) -> Look | None:
     """Say how a stamp is told in a drawing that is kept: *live* is only ever recorded there."""
     if not stamp:
         return None
-    return _STAMP_LOOKS.get("recorded" if stamp == "live" else stamp) or Look("idle", "paper", stamp)
+    return _STAMP_LOOKS.get("recorded" if stamp == "live" else stamp) or Look("idle", "paper", one_line(stamp))
 
 
 def main_look(item: Card | Span) -> Look:
     """Say which look a card or a span takes as a whole: a stale or cached value outranks a quiet status."""
     status = item.get("status", "ok")
     stamp = item.get("stamp")
-    if status in _QUIET and stamp in {"stale", "cached", "replayed"}:
+    if status in _QUIET and stamp in {"stale", "cached", "replayed", "from notebook"}:
         return _STAMP_LOOKS[stamp]
     return status_look(status)
 

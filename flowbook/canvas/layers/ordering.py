@@ -12,13 +12,28 @@ Efficient Bilayer Cross Counting", Graph Drawing 2002.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 MAX_LANES = 20_000
 """Lanes a drawing may have; edges longer than that are left without, or a pathological flow would never draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What is known of edges besides their ends.
+
+    Attributes:
+        ports: for an edge the share of its source's height at which it leaves, and of its target's at which it arrives,
+            both in [0, 1): they settle which of two sources stands above the other.
+        straight: edges to be drawn level before all others, such as those within a fused group.
+    """
+
+    ports: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    straight: Collection[tuple[str, str]] = frozenset()
 
 
 @dataclass
@@ -32,6 +47,7 @@ class Columns:
         node_count: vertices from here on are lanes.
         leaves: for a piece of an edge (left, right vertex) the share of the left one's height at which it leaves.
         arrives: the same where it arrives at the right one; shares lie in [0, 1), 0 where nothing is known.
+        straight: pieces of the edges that are to be drawn level before all others.
     """
 
     order: list[list[int]]
@@ -40,6 +56,7 @@ class Columns:
     node_count: int
     leaves: dict[tuple[int, int], float] = field(default_factory=dict)
     arrives: dict[tuple[int, int], float] = field(default_factory=dict)
+    straight: set[tuple[int, int]] = field(default_factory=set)
     place: list[int] = field(default_factory=list)
 
     def is_lane(self, vertex: int) -> bool:
@@ -92,7 +109,7 @@ def columns_of(
     nodes: Sequence[str],
     edges: Sequence[tuple[str, str]],
     layer: Mapping[str, int],
-    ports: Mapping[tuple[str, str], tuple[float, float]] | None = None,
+    hints: Hints,
 ) -> Columns:
     """Put nodes into their columns, with lanes for the edges that pass by; columns are in depth-first order.
 
@@ -100,7 +117,7 @@ def columns_of(
         nodes: ids; their order settles what nothing else does.
         edges: acyclic, without doubles, from lower to higher ``layer``.
         layer: column of each node, the lowest 0.
-        ports: for an edge the share of its source's and of its target's height at which it leaves and arrives.
+        hints: what is known of the edges besides their ends.
     """
     number = {node: index for index, node in enumerate(nodes)}
     columns = Columns(
@@ -113,7 +130,7 @@ def columns_of(
     lanes: dict[tuple[int, int], int] = {}
     for source, target in sorted(edges, key=lambda edge: (layer[edge[1]] - layer[edge[0]], edge)):
         start, end = number[source], number[target]
-        leaves, arrives = (ports or {}).get((source, target), (0.0, 0.0))
+        leaves, arrives = hints.ports.get((source, target), (0.0, 0.0))
         path = [start]
         if len(lanes) + layer[target] - layer[source] <= MAX_LANES:
             for step in range(layer[source] + 1, layer[target]):
@@ -132,6 +149,8 @@ def columns_of(
         columns.before[end].append(path[-1])
         columns.leaves[path[-1], end] = leaves if path[-1] == start else 0.0
         columns.arrives[path[-1], end] = arrives
+        if (source, target) in hints.straight:
+            columns.straight.update(pairwise([*path, end]))
     _fill_depth_first(columns, layer_of)
     return columns
 

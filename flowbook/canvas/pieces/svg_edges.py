@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowbook.canvas.cards import card_plan, port_place
-from flowbook.canvas.lettering import text_width
-from flowbook.canvas.looks import port_ink
-from flowbook.canvas.markup import Markup, element, joined, one_line
-from flowbook.canvas.routes import Rect, Route, Router
-from flowbook.canvas.wording import copies_made, short_shape
+from flowbook.canvas.pieces.lettering import text_width
+from flowbook.canvas.pieces.looks import port_ink
+from flowbook.canvas.pieces.markup import Markup, element, joined, one_line
+from flowbook.canvas.pieces.routes import Rect, Route, Router
+from flowbook.canvas.pieces.wording import card_name, copies_made, short_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flowbook.canvas.pen import Pen
+    from flowbook.canvas.pieces.pen import Pen
     from flowbook.canvas.protocol import Card, Edge
 
 LABEL_PX = 10
@@ -28,9 +28,9 @@ def card_rect(card: Card) -> Rect:
     return Rect(card["x"], card["y"], card["x"] + plan.width, card["y"] + plan.height)
 
 
-def edge_words(edge: Edge) -> str:
+def edge_words(edge: Edge, cards: Mapping[str, Card]) -> str:
     """Say in one line what an edge joins and carries."""
-    ends = f"{one_line(edge['source'])} → {one_line(edge['target'])}"
+    ends = f"{card_name(cards[edge['source']])} → {card_name(cards[edge['target']])}"
     parts = [
         ends,
         one_line(edge.get("label") or ""),
@@ -51,10 +51,9 @@ def edges_drawing(edges: Sequence[Edge], cards: Mapping[str, Card], pen: Pen) ->
     router = Router([] if len(edges) > MANY_EDGES else rects)
     drawn = [edge for edge in edges if edge["source"] in cards and edge["target"] in cards]
     routed = [(edge, _route(edge, cards, router, rects)) for edge in sorted(drawn, key=lambda edge: _span(edge, cards))]
-    lines = [_line(edge, route, pen) for edge, route in routed]
-    labels: list[Markup] = []
-    if len(edges) <= MANY_EDGES:
-        labels = _labels(routed, rects, pen)
+    few = len(edges) <= MANY_EDGES
+    lines = [_line(edge, route, pen, edge_words(edge, cards) if few else "") for edge, route in routed]
+    labels = _labels(routed, rects, pen) if few else []
     bottom = max((y for _, route in routed for _, y in route.points), default=0.0)
     return joined(lines), joined(labels), bottom
 
@@ -73,7 +72,7 @@ def _span(edge: Edge, cards: Mapping[str, Card]) -> tuple[int, int, str, str]:
     return abs(target["x"] - source["x"]), abs(target["y"] - source["y"]), edge["source"], edge["target"]
 
 
-def _line(edge: Edge, route: Route, pen: Pen) -> Markup:
+def _line(edge: Edge, route: Route, pen: Pen, words: str) -> Markup:
     paint = pen.sheet.paint(fill="none", stroke=port_ink(edge.get("type", "any")))
     attributes = {
         "d": route.path(),
@@ -81,7 +80,7 @@ def _line(edge: Edge, route: Route, pen: Pen) -> Markup:
         "stroke-width": 1.75 if edge.get("implicit") else 2.25,
         "stroke-dasharray": None if edge.get("carried") else "5 4",
     }
-    return element("path", attributes, element("title", None, edge_words(edge)))
+    return element("path", attributes, *([element("title", None, words)] if words else []))
 
 
 def _labels(routed: Sequence[tuple[Edge, Route]], rects: Sequence[Rect], pen: Pen) -> list[Markup]:
