@@ -172,6 +172,7 @@ class NodeOutput:
             "at": _made_at(result),
             "key": result.effective_key if result is not None else None,
             "tookS": drawn["tookS"],
+            **({"error": drawn["error"]} if drawn["error"] else {}),
         }
         if not self.shows_value:
             return {NODE_MIME: {**note, "card": drawn}, "text/html": card_html(drawn), "text/plain": card_text(drawn)}

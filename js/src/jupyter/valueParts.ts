@@ -18,26 +18,25 @@ export interface ValueParts {
 
 /** Take a node's output apart. */
 export function valueParts(data: MimeData): ValueParts {
-  const value: Record<string, unknown> = {};
-  for (const [mime, content] of Object.entries(data)) if (mime !== NODE_MIME) value[mime] = content;
-  const page = joined(value["text/html"]);
+  const page = joined(data["text/html"]);
   const { effects, html } = page === null ? { effects: "", html: "" } : htmlParts(page);
-  delete value["text/html"];
-  const isOnlyWords = Object.keys(value).every((mime) => mime === "text/plain");
-  // The words beside are those of the whole page: where the value has HTML of its own it says the same, better.
-  if (html) return { effects, value: isOnlyWords ? { "text/html": html } : { ...value, "text/html": html } };
-  if (isOnlyWords) return { effects, value: {} };
+  const value: Record<string, unknown> = {};
+  for (const [mime, content] of Object.entries(data)) if (!REPLACED.has(mime)) value[mime] = content;
+  if (html) value["text/html"] = html;
   return { effects, value };
 }
+
+/** Our own bundle; the page, of which a part is taken; and its words, which the page says better. */
+const REPLACED: ReadonlySet<string> = new Set([NODE_MIME, "text/html", "text/plain"]);
 
 /** Find the value, and what was printed, in the page that stands beside a node's bundle. */
 function htmlParts(page: string): { readonly effects: string; readonly html: string } {
   const parsed = new DOMParser().parseFromString(page, "text/html");
-  const holder = parsed.querySelector("[data-flowbook-value], [class^='fb-'][class$='-value']");
+  const holder = parsed.querySelector("[class^='fb-'][class$='-value']");
   if (!holder) return { effects: "", html: "" };
-  const printed = holder.querySelector(":scope > [data-flowbook-effects], :scope > .fb-effects");
+  const printed = holder.querySelector(":scope > .fb-effects");
   printed?.remove();
-  return { effects: printed?.outerHTML.trim() ?? "", html: holder.innerHTML.trim() };
+  return { effects: printed?.outerHTML ?? "", html: holder.innerHTML.trim() };
 }
 
 /** In a file, text may be a list of lines. */
