@@ -93,7 +93,8 @@ class OpenNotebook:
 
     def saved(self) -> NotebookNode:
         """Read the file as it is."""
-        return nbformat.read(self.file, as_version=4)
+        notebook: NotebookNode = nbformat.read(self.file, as_version=4)
+        return notebook
 
     @property
     def is_dirty(self) -> bool:

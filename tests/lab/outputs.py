@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def cell(source: str, *data: dict[str, Any]) -> NotebookNode:
     """A code cell that displayed some bundles."""
     outputs = [v4.new_output("display_data", data=bundle) for bundle in data]
-    return v4.new_code_cell(source, outputs=outputs, execution_count=1 if data else None)
+    made: NotebookNode = v4.new_code_cell(source, outputs=outputs, execution_count=1 if data else None)
+    return made
 
 
 def canvas_bundle(snapshot: Canvas) -> dict[str, Any]:

@@ -28,10 +28,7 @@ def flights_cells() -> list[Any]:
         v4.new_markdown_cell("# Flights that left late"),
         cell("%%flow flights\n", canvas_bundle(flights)),
         cell("await flow.run()", trace_bundle(samples.trace())),
-        cell(
-            "%%node late_flights\n...",
-            node_bundle(late, value_html=f'<div class="fb-effects"><pre>reading</pre></div>{table}'),
-        ),
+        cell("%%node late_flights\n...", node_bundle(late, value_html=printed + table)),
         cell("@flow.node\ndef late_flights(): ...", node_bundle(late)),
     ]
 
