@@ -17,10 +17,9 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -35,8 +34,7 @@ _STAMP = EXTENSION / "sources.sha256"
 _INSTALLED = JS / "node_modules" / ".installed.sha256"
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A node and the npm that belongs to it."""
 
     node: Path
