@@ -6,6 +6,7 @@
  */
 
 import type { Card, Edge, Json, RunSummary } from "../model/flow";
+import type { TextNews } from "../model/flowCell";
 import type { EditOp } from "../model/operations";
 import type { CanvasBundle, NodeBundle, TraceBundle } from "./bundles";
 import { readCanvas, readCard, readEdge, readNode, readRun, readTrace } from "./reading";
@@ -44,7 +45,25 @@ export type BrowserMessage =
       readonly baseRev: number;
       readonly ops: readonly EditOp[];
     }
-  | { readonly kind: "resync"; readonly flow: string };
+  | { readonly kind: "resync"; readonly flow: string }
+  /** The flow's cell says the document of revision `rev` now: the kernel has seen this text. */
+  | {
+      readonly kind: "wrote";
+      readonly flow: string;
+      readonly cellId: string;
+      readonly text: string;
+      readonly rev: number;
+    }
+  /** The document is to be what this text of the flow's cell says. */
+  | {
+      readonly kind: "text";
+      readonly flow: string;
+      readonly cid: string;
+      readonly cellId: string;
+      readonly text: string;
+    }
+  /** This browser has, or has lost, a cell that edits made elsewhere can be written into. */
+  | { readonly kind: "writer"; readonly flow: string; readonly can: boolean };
 
 /** A node type one can add. */
 export interface TypeEntry {
@@ -80,6 +99,8 @@ export interface Batch {
   /** The trace as it came, for the output that keeps it. */
   readonly traceJson: unknown;
   readonly document: string | null;
+  /** How the document and the text of its cell stand to each other, when that changed. */
+  readonly text: TextNews | null;
   readonly nodes: readonly NodeNews[];
 }
 
@@ -131,6 +152,7 @@ export function readKernelMessage(json: unknown): KernelMessage | null {
         trace: readTrace(fields["trace"]),
         traceJson: fields["trace"] ?? null,
         document: typeof fields["document"] === "string" ? fields["document"] : null,
+        text: readText(fields["text"]),
         nodes: list("nodes").map(readNews).filter(isFound),
       };
     case "ack":
@@ -148,6 +170,18 @@ export function readKernelMessage(json: unknown): KernelMessage | null {
     default:
       return null;
   }
+}
+
+function readText(json: unknown): TextNews | null {
+  if (typeof json !== "object" || json === null) return null;
+  const fields = json as Readonly<Record<string, unknown>>;
+  const text = (key: string): string | null => (typeof fields[key] === "string" ? fields[key] : null);
+  return {
+    cellId: text("cellId"),
+    seen: text("seen"),
+    isUnwritten: fields["unwritten"] === true,
+    isWriter: fields["writer"] === true,
+  };
 }
 
 function readNews(json: unknown): NodeNews | null {
