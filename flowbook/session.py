@@ -29,9 +29,11 @@ from flowbook.observe.event_bus import EventBus, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.registry.registry import Registry
 from flowbook.runtime.capture import StreamCapture
-from flowbook.runtime.context import refuse_inside_firing
+from flowbook.runtime.context import refuse_inside_firing, refuse_inside_flow
+from flowbook.runtime.decisions import Request, refuse_loops
 from flowbook.runtime.engine import Engine
-from flowbook.runtime.execution import Execution, Request, refuse_loops
+from flowbook.runtime.execution import Execution
+from flowbook.runtime.firing import spread_override
 from flowbook.runtime.plan import Plan, compile_plan
 from flowbook.runtime.results import FlowResults, NodeState
 from flowbook.runtime.run import Run, node_failed
@@ -53,6 +55,10 @@ SELF_RUN_LIMIT_S = 2.0
 
 class Presenter(Protocol):
     """Shows flows; set by the notebook."""
+
+    def made(self, flow: Flow) -> None:
+        """A named flow was asked for that was not there yet."""
+        ...
 
     def run_started(self, flow: Flow, run: Run) -> None:
         """A run was asked for; its trace can be shown from now on."""
@@ -114,9 +120,12 @@ def flow(name: str = "main") -> Flow:
     """Get the flow of that name, making it when there is none, as ``logging.getLogger`` does."""
     with session.lock:
         found = session.flows.get(name)
-        if found is None:
-            found = session.flows[name] = Flow(name)
-        return found
+        if found is not None:
+            return found
+        found = session.flows[name] = Flow(name)
+    if session.presenter is not None:
+        session.presenter.made(found)
+    return found
 
 
 @overload
@@ -159,6 +168,7 @@ def drain(timeout_s: float | None = None) -> None:
     while active := session.engine.active():
         if not Run(active[0], None).wait(timeout_s):
             return
+    _settle()
 
 
 class Flow:
@@ -181,9 +191,10 @@ class Flow:
         self._last_run: Run | None = None
         self._self_run: Run | None = None
         self._moved: builtins.set[str] = builtins.set()
+        self._self_moved: builtins.set[str] = builtins.set()
         self._disarm_self_run: Callable[[], None] | None = None
         self._listeners: list[Callable[[], None]] = []
-        #: Settings as traits, by node id; made when asked for.
+        #: Links of settings to traits, by node id; made when asked for.
         self.traits: dict[str, Any] = {}
 
     # -- what it is
@@ -327,8 +338,7 @@ class Flow:
             self._data.types.pop(old, None)
             self._data.set_type(node_type)
             self._results.rename(old, new)
-        if session.presenter is not None:
-            session.presenter.renamed(self, old, new)
+        self._follow_rename(old, new)
 
     def add(self, node_type: Callable[..., Any] | NodeType | str, node_id: str | None = None, /, **values: Any) -> Node:
         """Add a node.
@@ -421,6 +431,13 @@ class Flow:
                 self._data.nodes[new].type_id = new
                 del self._data.types[old]
             self._results.rename(old, new)
+        self._follow_rename(old, new)
+
+    def _follow_rename(self, old: str, new: str) -> None:
+        link = self.traits.pop(old, None)
+        if link is not None:
+            link.node_id = new
+            self.traits[new] = link
         if session.presenter is not None:
             session.presenter.renamed(self, old, new)
 
@@ -640,6 +657,7 @@ class Flow:
 
         The arguments are those of ``run``; ``supersedes`` names a node whose earlier firing gives way to this run.
         """
+        refuse_inside_flow("flow.start()", self.name)
         with self._lock:
             plan = self.plan
             scope, targets = self._scope(plan, to=to, after=after, only=only)
@@ -736,10 +754,10 @@ class Flow:
                 )
         return dict(inputs)
 
-    def _run_overrides(self, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-        for node_id in overrides:
-            self._data.node(node_id)
-        return dict(overrides)
+    def _run_overrides(self, overrides: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+        return {
+            node_id: spread_override(self._data.type_of(node_id), node_id, overrides[node_id]) for node_id in overrides
+        }
 
     # -- running by itself
 
@@ -752,21 +770,23 @@ class Flow:
             self._moved.add(node_id)
             if self._disarm_self_run is not None:
                 self._disarm_self_run()
-            self._disarm_self_run = self.engine.loop_thread.call_later(
+            self._disarm_self_run = self.engine.timers.call_later(
                 COALESCE_S, lambda: self.engine.pool.submit(self._run_moved)
             )
 
     def _run_moved(self) -> None:
         with self._lock:
             moved, self._moved = {node_id for node_id in self._moved if node_id in self._data.nodes}, builtins.set()
+            if self._self_run is not None and self._self_run.status == "running":
+                self._self_run.cancel()  # the latest setting wins; what it has not come to is still to be done
+                moved |= {node_id for node_id in self._self_moved if node_id in self._data.nodes}
             plan = self.plan
             scope = frozenset(index for index in plan.downstream(sorted(moved)) if self._runs_by_itself(plan, index))
             # A node above that stays stale keeps what is below it stale too.
             scope = frozenset(index for index in scope if self._can_follow(plan, index, scope, moved))
             if not scope or (plan.cycle and any(plan.slots[index].node_id in plan.looped for index in scope)):
                 return
-            if self._self_run is not None and self._self_run.status == "running":
-                self._self_run.cancel()  # the latest setting wins
+            self._self_moved = moved
             self._self_run = self._submit(plan, Request(scope=scope, is_explicit=False), is_shown=False)
 
     def _runs_by_itself(self, plan: Plan, index: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
@@ -147,3 +148,43 @@ def _places(value: Any) -> Any:
     for key in keys:
         yield value, key
         yield from _places(value[key])
+
+
+# ------------------------------------------------------------------------------------- flows that are edited and run
+
+#: What may be done to a flow, and how often relative to each other; ``tests.runtime.random_flows`` does it.
+EDITS = (
+    ["set"] * 4
+    + ["connect"] * 3
+    + ["redefine"] * 3
+    + ["add", "disconnect", "constant", "rename", "remove", "mute", "bypass", "kind", "pin", "cache", "give"]
+)
+RUNS = ["run", "run", "run to", "run after", "run only", "run privately", "run with overrides", "force"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One edit or run; ``first``, ``second`` and ``third`` pick nodes, ports and values, modulo how many there are."""
+
+    kind: str
+    first: int
+    second: int
+    third: int
+
+
+_picks = st.integers(0, 23)
+steps = st.builds(Step, st.sampled_from([*EDITS, *RUNS]), _picks, _picks, _picks)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A node as it is first added: bits say which inputs it has, ``variant`` is its code."""
+
+    ports: int
+    variant: int
+    output_count: int
+
+
+shapes = st.builds(Shape, st.integers(0, 63), st.integers(0, 7), st.sampled_from([1, 1, 1, 2]))
+#: A flow of up to seven nodes and what happens to it.
+histories = st.tuples(st.lists(shapes, min_size=2, max_size=7), st.lists(steps, min_size=1, max_size=16))

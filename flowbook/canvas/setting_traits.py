@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import traitlets  # noqa: TID253 -- imported by who asks for traits
 
@@ -34,54 +36,74 @@ class SettableFlow(Protocol):
         ...
 
 
-def traits_of(flow: SettableFlow, node_id: str, known: MutableMapping[str, Any]) -> traitlets.HasTraits:
+def traits_of(flow: SettableFlow, node_id: str, known: MutableMapping[str, SettingLink]) -> traitlets.HasTraits:
     """Return the node's traits; a change of one is a person's change of the setting, and the other way round.
 
     Args:
         flow: whose node it is.
         node_id: the node.
-        known: traits made before, by node id: linking twice must reach the same ones.
+        known: links made before, by node id: asking twice must reach the same traits.
 
     Raises:
         DefinitionError: FB103 (on assignment): the value is not of the setting's type or out of range; the trait keeps
             its old value.
     """
-    specs = {spec.name: spec for spec in flow.data.type_of(node_id).settings}
-    found = known.get(node_id)
-    if found is None or set(found.trait_names()) != set(specs):
-        found = known[node_id] = _make(flow, node_id, specs)
-    return cast("traitlets.HasTraits", found)
+    link = known.get(node_id)
+    if link is None:
+        link = known[node_id] = SettingLink(flow, node_id)
+    return link.traits
 
 
-def _make(flow: SettableFlow, node_id: str, specs: dict[str, SettingSpec]) -> traitlets.HasTraits:
-    cls = type("NodeSettings", (traitlets.HasTraits,), {name: _trait(spec) for name, spec in specs.items()})
-    values = flow.data.node(node_id).settings
-    traits = cls(**{name: spec.to_python(values.get(name, spec.default)) for name, spec in specs.items()})
-    is_pulling: list[bool] = []
+class SettingLink:
+    """Keeps the traits and the settings of one node equal, also when its code gives it other settings.
 
-    def push(change: Any) -> None:
-        if is_pulling:
+    Args:
+        flow: whose node it is.
+        node_id: the node; follows a rename.
+    """
+
+    def __init__(self, flow: SettableFlow, node_id: str) -> None:
+        self.node_id = node_id
+        self.traits: traitlets.HasTraits = type("NodeSettings", (traitlets.HasTraits,), {})()
+        self._flow = flow
+        self._specs: dict[str, SettingSpec] = {}
+        self._pulling = threading.local()  # another thread may push meanwhile
+        self.pull()
+        flow.on_change(self.pull)
+
+    def pull(self) -> None:
+        """Give the traits the values of the settings."""
+        data = self._flow.data
+        if self.node_id not in data.nodes:
             return
+        self._pulling.is_on = True
         try:
-            flow.setting_moved(node_id, change["name"], change["new"])
-        except DefinitionError:
-            pull()
-            raise
-
-    def pull() -> None:
-        if node_id not in flow.data.nodes:
-            return
-        current = flow.data.nodes[node_id].settings
-        is_pulling.append(True)
-        try:
-            for name, spec in specs.items():
-                setattr(traits, name, spec.to_python(current.get(name, spec.default)))
+            self._fit({spec.name: spec for spec in data.type_of(self.node_id).settings})
+            values = data.node(self.node_id).settings
+            for name, spec in self._specs.items():
+                # What a document says need not fit the code; the run of that node says so, not this edit.
+                with contextlib.suppress(traitlets.TraitError, ValueError, KeyError):
+                    setattr(self.traits, name, spec.to_python(values.get(name, spec.default)))
         finally:
-            is_pulling.pop()
+            self._pulling.is_on = False
 
-    traits.observe(push, names=list(specs))
-    flow.on_change(pull)
-    return cast("traitlets.HasTraits", traits)
+    def _fit(self, specs: dict[str, SettingSpec]) -> None:
+        """Take over settings that are new or declared differently; what is linked to the others stays linked."""
+        for name, spec in specs.items():
+            if self._specs.get(name) != spec:
+                self.traits.add_traits(**{name: _trait(spec)})
+                if name not in self._specs:
+                    self.traits.observe(self._push, names=[name])
+                self._specs[name] = spec
+
+    def _push(self, change: Any) -> None:
+        if getattr(self._pulling, "is_on", False):
+            return
+        try:
+            self._flow.setting_moved(self.node_id, change["name"], change["new"])
+        except DefinitionError:
+            self.pull()
+            raise
 
 
 def _trait(spec: SettingSpec) -> Any:

@@ -66,6 +66,7 @@ _CONTAINERS = {
     "tuple": "list",
     "Tuple": "list",
     "set": "list",
+    "Set": "list",
     "dict": "dict",
     "Dict": "dict",
     "Mapping": "dict",
@@ -112,10 +113,12 @@ class Meaning:
     Attributes:
         port_type: table, series, array, picture, callable, scalar, text, packet, any.
         form: class name the value is converted to, or empty.
-        value_type: int, float, bool, str, date, datetime, time, path, enum, literal, list, dict for what a person can
-            type; empty otherwise.
+        value_type: int, float, number (either), bool, str, date, datetime, time, path, enum, literal, list, dict, json
+            for what a person can type; empty otherwise.
         options: the values of a Literal or Enum.
         choices: the Enum class, so that a stored name or value becomes a member again.
+        items: what the entries of a list, or the values of a dict, mean; None when they differ or nothing is said.
+        container: list, tuple, set or dict for those; empty otherwise.
         setting: the ``Setting`` of an ``Annotated``.
         is_optional: None is allowed.
         is_context: the parameter wants an ``fb.Context``.
@@ -127,6 +130,8 @@ class Meaning:
     value_type: str = ""
     options: tuple[Any, ...] = ()
     choices: type[enum.Enum] | None = None
+    items: Meaning | None = None
+    container: str = ""
     setting: Setting | None = None
     is_optional: bool = False
     is_context: bool = False
@@ -229,8 +234,8 @@ def _from_subscript(node: ast.Subscript, namespace: Mapping[str, Any]) -> Meanin
     name = _last_name(node.value)
     parts = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
     if name == "Annotated":
-        setting = next((_read_setting(part) for part in parts[1:] if _is_setting_call(part)), None)
-        return replace(_from_syntax(parts[0], namespace), setting=setting)
+        found = (_setting_from_syntax(part, namespace) for part in parts[1:])
+        return replace(_from_syntax(parts[0], namespace), setting=next((entry for entry in found if entry), None))
     if name == "Optional":
         return _union([_from_syntax(parts[0], namespace), Meaning(value_type="none", is_optional=True)])
     if name == "Union":
@@ -243,21 +248,28 @@ def _from_subscript(node: ast.Subscript, namespace: Mapping[str, Any]) -> Meanin
     return _by_name(name, None)
 
 
-def _is_setting_call(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and _last_name(node.func) == "Setting"
+def _setting_from_syntax(node: ast.expr, namespace: Mapping[str, Any]) -> Setting | None:
+    if isinstance(node, ast.Call) and _last_name(node.func) == "Setting":
+        return _read_setting(node, namespace)
+    found = lookup_name(node, namespace)
+    return found if isinstance(found, Setting) else None
 
 
-def _read_setting(node: ast.expr) -> Setting:
-    assert isinstance(node, ast.Call)  # noqa: S101 -- narrowed by _is_setting_call
+def _read_setting(node: ast.Call, namespace: Mapping[str, Any]) -> Setting:
     try:
-        values = {word.arg: ast.literal_eval(word.value) for word in node.keywords if word.arg}
-        return Setting(**values)
+        values = {word.arg or "**": _plain_value(word.value, namespace) for word in node.keywords}
+        return Setting(*node.args, **values)  # positional arguments are refused as Python refuses them
     except (ValueError, TypeError) as error:
         raise DefinitionError(
             f"{ast.unparse(node)} cannot be read",
             code="FB102",
             hint="give keywords with plain values: fb.Setting(min=0, max=120, step=5)",
         ) from error
+
+
+def _plain_value(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
+    found = lookup_name(node, namespace)
+    return found if found is not None else ast.literal_eval(node)
 
 
 def _last_name(node: ast.expr) -> str:
@@ -298,7 +310,13 @@ def _literal(options: tuple[Any, ...]) -> Meaning:
 def _container(name: str, parts: list[Meaning]) -> Meaning:
     # A list of tables is not something a person can type; a list of numbers or of unsaid things is.
     is_value = all(part.value_type or (not part.text and part.port_type == "any" and not part.form) for part in parts)
-    return Meaning(port_type="any", value_type=_CONTAINERS[name] if is_value else "")
+    if not is_value:
+        return Meaning()
+    kind = _CONTAINERS[name]
+    inner = parts[1:] if kind == "dict" else parts
+    items = inner[0] if inner and inner[0].value_type and all(part == inner[0] for part in inner) else None
+    container = name.lower() if name.lower() in ("tuple", "set") else kind
+    return Meaning(value_type=kind, items=items, container=container)
 
 
 def _union(parts: list[Meaning]) -> Meaning:
@@ -316,7 +334,7 @@ def _union(parts: list[Meaning]) -> Meaning:
         numbers = all(part.value_type in ("int", "float") for part in real)
         setting = next((part.setting for part in real if part.setting), None)
         return Meaning(
-            port_type="scalar", value_type="float" if numbers else "json", is_optional=is_optional, setting=setting
+            port_type="scalar", value_type="number" if numbers else "json", is_optional=is_optional, setting=setting
         )
     same_type = all(part.port_type == first.port_type for part in real)
     return Meaning(port_type=first.port_type if same_type else "any", is_optional=is_optional)

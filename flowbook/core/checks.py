@@ -22,7 +22,7 @@ class Finding:
 
     Attributes:
         code: FBnnn, the same that the error of a run would have.
-        severity: ``"error"`` will fail a run of that node, ``"note"`` will not.
+        severity: ``"error"`` will fail a run of that node or lose an edge that somebody drew, ``"note"`` will not.
         message: one sentence.
         node_id: where, or None for the whole flow.
         port: which input or setting, or None.

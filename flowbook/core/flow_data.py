@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowbook.core.node_types import ERROR, NODE_ID, NodeType, stub_type
 from flowbook.core.policies import FlowPolicy, checked_policy
-from flowbook.core.settings import to_json_value
+from flowbook.core.settings import same_json, to_json_value
 from flowbook.errors import DuplicateIdError, UnknownIdError, WiringError, did_you_mean
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ class Edge:
     def ends(self) -> tuple[str, str | None, str, str]:
         """The four names that make two edges the same edge."""
         return (self.source, self.source_port, self.target, self.target_port)
+
+
+_NOTHING: Any = object()
 
 
 def edge_order(edge: Edge) -> tuple[str, str, str, str]:
@@ -238,18 +241,18 @@ class FlowData:
         node, node_type = self.node(node_id), self.type_of(node_id)
         plain = self._checked_value(node_id, node_type, name, value)
         spec = node_type.setting(name)
-        current = node.settings.get(name, spec.default if spec else None)
+        current = node.settings.get(name, spec.default if spec is not None else _NOTHING)
         if _is_default(node_type, name, plain):
-            changed = node.settings.pop(name, None) is not None
+            changed = node.settings.pop(name, _NOTHING) is not _NOTHING
         else:
-            changed = name not in node.settings or current != plain or type(current) is not type(plain)
+            changed = current is _NOTHING or not same_json(current, plain)
             node.settings[name] = plain
         self.revision += changed
         return changed
 
     def clear_value(self, node_id: str, name: str) -> None:
         """Take back a setting or constant."""
-        if self.node(node_id).settings.pop(name, None) is not None:
+        if self.node(node_id).settings.pop(name, _NOTHING) is not _NOTHING:
             self.revision += 1
 
     def set_policy(self, node_id: str, policy: Mapping[str, Any]) -> None:
@@ -288,7 +291,10 @@ class FlowData:
         spec = node_type.setting(name)
         if spec is not None:
             return spec.checked(value)
-        if node_type.origin != "stub" and node_type.input(name) is None:
+        port = node_type.input(name)
+        if port is not None and port.plain is not None:
+            return port.plain.checked(value)
+        if node_type.origin != "stub" and port is None:
             known = [port.name for port in node_type.inputs] + [entry.name for entry in node_type.settings]
             raise UnknownIdError(
                 f"{node_id!r} has no setting or input {name!r}",
@@ -302,7 +308,7 @@ class FlowData:
 
 def _is_default(node_type: NodeType, name: str, plain: Any) -> bool:
     spec = node_type.setting(name)
-    return spec is not None and plain == spec.default and type(plain) is type(spec.default)
+    return spec is not None and same_json(plain, spec.default)
 
 
 def output_exists(node_type: NodeType, name: str | None) -> bool:

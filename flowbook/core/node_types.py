@@ -36,6 +36,7 @@ class Port:
         name: unique among the inputs, or among the outputs, of its node.
         type: table, series, array, picture, callable, scalar, text, packet or any.
         form: class the value is converted to before the function gets it ("LazyFrame"), or empty.
+        plain: how a constant or a given text becomes a value, for ports whose values a person can type; None otherwise.
         is_required: the node cannot fire without it.
         has_default: an unconnected port takes the function's own default.
         is_ambient: a name read by a cell's body: when no node bears it, the notebook's own variable is taken.
@@ -46,6 +47,7 @@ class Port:
     name: str
     type: str = "any"
     form: str = ""
+    plain: SettingSpec | None = None
     is_required: bool = True
     has_default: bool = False
     is_ambient: bool = False
@@ -255,6 +257,7 @@ class _SignatureReader:
             name=parameter.name,
             type=meaning.port_type,
             form=meaning.form,
+            plain=_spec(parameter.name, meaning) if meaning.value_type and meaning.value_type != "none" else None,
             is_required=not has_default,
             has_default=has_default,
             is_mutable=parameter.name in self.mutable,
@@ -262,24 +265,10 @@ class _SignatureReader:
         )
 
     def _setting(self, parameter: inspect.Parameter, meaning: Meaning) -> SettingSpec:
-        hints = meaning.setting or Setting()
-        choices = meaning.choices
-        if choices is None and meaning.value_type == "enum":
-            choices = type(parameter.default)
-        options = tuple(to_json_value(option) for option in (hints.options or meaning.options or _members(choices)))
-        spec = SettingSpec(
-            name=parameter.name,
-            value_type=meaning.value_type,
-            default=None,
-            control=_control(meaning.value_type, hints, has_options=bool(options)),
-            min=hints.min,
-            max=hints.max,
-            step=hints.step,
-            options=options,
-            choices=choices,
-            label=hints.label or parameter.name,
-            unit=hints.unit,
-            help=hints.help or self.docs.get(parameter.name, ""),
+        if meaning.choices is None and meaning.value_type == "enum":
+            meaning = dataclasses.replace(meaning, choices=type(parameter.default))
+        spec = dataclasses.replace(
+            _spec(parameter.name, meaning, self.docs.get(parameter.name, "")),
             is_optional=meaning.is_optional or parameter.default is None,
         )
         try:
@@ -289,6 +278,28 @@ class _SignatureReader:
             raise
 
 
+def _spec(name: str, meaning: Meaning, doc: str = "") -> SettingSpec:
+    hints = meaning.setting or Setting()
+    options = tuple(to_json_value(option) for option in (hints.options or meaning.options or _members(meaning.choices)))
+    return SettingSpec(
+        name=name,
+        value_type=meaning.value_type,
+        default=None,
+        control=_control(meaning.value_type, hints, has_options=bool(options)),
+        min=hints.min,
+        max=hints.max,
+        step=hints.step,
+        options=options,
+        choices=meaning.choices,
+        items=_spec(name, meaning.items) if meaning.items is not None else None,
+        container=meaning.container,
+        label=hints.label or name,
+        unit=hints.unit,
+        help=hints.help or doc,
+        is_optional=meaning.is_optional,
+    )
+
+
 def _members(choices: Any) -> tuple[Any, ...]:
     return tuple(choices) if choices is not None else ()
 
@@ -296,7 +307,7 @@ def _members(choices: Any) -> tuple[Any, ...]:
 def _control(value_type: str, hints: Setting, *, has_options: bool) -> str:
     if has_options:
         return "select"
-    if value_type in ("int", "float"):
+    if value_type in ("int", "float", "number"):
         return "slider" if hints.min is not None and hints.max is not None else "number"
     return {"bool": "switch", "str": "text", "path": "path", "date": "date", "datetime": "date", "time": "text"}.get(
         value_type, "json"

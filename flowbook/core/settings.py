@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import enum
 import json
@@ -15,6 +16,7 @@ from flowbook.errors import DefinitionError
 _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
+    "number": (int, float),
     "bool": (bool,),
     "str": (str,),
     "list": (list,),
@@ -28,7 +30,8 @@ class SettingSpec:
 
     Attributes:
         name: the parameter's name.
-        value_type: int, float, bool, str, date, datetime, time, path, enum, literal, list, dict or json.
+        value_type: int, float, number (either of them), bool, str, date, datetime, time, path, enum, literal, list,
+            dict or json.
         default: the default in its JSON form.
         control: slider, number, switch, select, text, path, date or json.
         min: smallest value, inclusive, or None.
@@ -36,6 +39,8 @@ class SettingSpec:
         step: distance between values, > 0, or None.
         options: what a select offers, JSON values.
         choices: the Enum class behind a select, or None.
+        items: what the entries of a list, or the values of a dict, are; None: whatever JSON holds.
+        container: list, tuple, set or dict: what the function gets for a list or dict; empty otherwise.
         label: what stands before the control.
         unit: what stands after the value.
         help: one sentence, or empty.
@@ -51,6 +56,8 @@ class SettingSpec:
     step: float | None = None
     options: tuple[Any, ...] = ()
     choices: type[enum.Enum] | None = None
+    items: SettingSpec | None = None
+    container: str = ""
     label: str = ""
     unit: str = ""
     help: str = ""
@@ -63,8 +70,14 @@ class SettingSpec:
             DefinitionError: FB103, the value is not of this setting's type, out of range or not among its options.
         """
         plain = to_json_value(value)
-        if plain is None and (self.is_optional or self.default is None):
+        if plain is None and self.is_optional:
             return None
+        if self.value_type == "float" and isinstance(plain, int) and not isinstance(plain, bool):
+            plain = _as_float(plain)  # JSON of another language writes 1.0 as 1; it is the same value
+        if self.items is not None and isinstance(plain, list):
+            plain = [self.items.checked(entry) for entry in plain]
+        elif self.items is not None and isinstance(plain, dict):
+            plain = {key: self.items.checked(entry) for key, entry in plain.items()}
         problem = self._problem(plain)
         if problem:
             raise DefinitionError(
@@ -74,6 +87,8 @@ class SettingSpec:
 
     def to_python(self, plain: Any) -> Any:
         """Turn the JSON form into what the function expects: dates, paths and Enum members again."""
+        if isinstance(plain, list | dict):
+            return self._filled(plain)
         if plain is None or not isinstance(plain, str):
             return self.choices(plain) if self.choices is not None and plain is not None else plain
         if self.value_type == "path":
@@ -85,8 +100,16 @@ class SettingSpec:
             return cls.fromisoformat(plain)
         return plain
 
+    def _filled(self, plain: list[Any] | dict[str, Any]) -> Any:
+        """Make a new container, so that a function that changes its argument changes nobody else's."""
+        convert = self.items.to_python if self.items is not None else copy.deepcopy
+        if isinstance(plain, dict):
+            return {key: convert(entry) for key, entry in plain.items()}
+        entries = [convert(entry) for entry in plain]
+        return {"tuple": tuple, "set": set}.get(self.container, list)(entries)
+
     def _problem(self, plain: Any) -> str:
-        if self.options and not any(_same(plain, option) for option in self.options):
+        if self.options and not any(same_json(plain, option) for option in self.options):
             return "is not one of its options"
         allowed = _TYPES.get(self.value_type)
         if allowed and (not isinstance(plain, allowed) or (isinstance(plain, bool) and bool not in allowed)):
@@ -123,23 +146,33 @@ def to_json_value(value: Any) -> Any:
     # Enums of str or int are JSON values by inheritance; their name must win.
     if isinstance(value, enum.Enum):
         return value.name
-    if value is None or isinstance(value, bool | int | str):
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()  # a number of numpy's
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return value
-        raise DefinitionError(
-            f"{value!r} cannot be kept in a document", code="FB104", hint="use None or a finite number"
-        )
+    for plain in (int, str):
+        if isinstance(value, plain):
+            return plain(value)  # also of a class that inherits from it
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, PurePath):
         return value.as_posix()
-    if isinstance(value, list | tuple | set | frozenset):
-        items = sorted(value) if isinstance(value, set | frozenset) else value
-        return [to_json_value(item) for item in items]
+    return _container_to_json(value)
+
+
+def _container_to_json(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [to_json_value(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((to_json_value(item) for item in value), key=json.dumps)
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: to_json_value(item) for key, item in value.items()}
+    if isinstance(value, float):
+        raise DefinitionError(
+            f"{value!r} cannot be kept in a document", code="FB104", hint="use None or a finite number"
+        )
     raise DefinitionError(
         f"a value of type {type(value).__name__} cannot be kept in a document",
         code="FB104",
@@ -147,5 +180,13 @@ def to_json_value(value: Any) -> Any:
     )
 
 
-def _same(left: Any, right: Any) -> bool:
+def _as_float(number: int) -> Any:
+    try:
+        return float(number)
+    except OverflowError:
+        return number  # too large a number: refused as what it is
+
+
+def same_json(left: Any, right: Any) -> bool:
+    """Whether two JSON values are written alike; ``True`` and ``1``, ``1`` and ``1.0`` are not."""
     return (type(left) is type(right) and left == right) or json.dumps(left) == json.dumps(right)

@@ -107,7 +107,7 @@ def _link_by_name(flow: FlowData, wiring: Wiring, named_ports: Mapping[str, list
 
 def can_meet(source: str, target: str) -> bool:
     """Whether a value of port type ``source`` can be handed to a port of type ``target``."""
-    if source == target or "any" in (source, target) or "packet" in (source, target):
+    if source == target or "any" in (source, target) or target == "packet":
         return True
     return source in _TABULAR and target in _TABULAR
 

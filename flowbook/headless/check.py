@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from flowbook.core.checks import check
 from flowbook.errors import FlowbookError
-from flowbook.headless.report import counted, plain
 from flowbook.headless.scan import numbered_code_cells, read_notebook_cells
 from flowbook.headless.sources import is_flow_document, parse_notebook, read_text
 from flowbook.headless.static_flow import StaticFlow, flow_of_document, flows_of_notebook, read_types
+from flowbook.headless.wording import counted, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

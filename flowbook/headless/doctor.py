@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from flowbook.headless.report import Report, duration_text, plain
+from flowbook.headless.report import Report
+from flowbook.headless.wording import duration_text, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +162,8 @@ def kernel_finding(source: str = _KERNEL_SOURCE) -> Finding:
     with without_slow_grammars():
         from nbformat.v4 import new_code_cell, new_notebook
 
-    from flowbook.headless.execute import Ending, FlowNotebookClient
+    from flowbook.headless.execute import FlowNotebookClient
+    from flowbook.headless.outcome import Ending
 
     started_at = monotonic()
     notebook = new_notebook(cells=[new_code_cell(source)])

@@ -18,12 +18,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_async, run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
@@ -31,18 +27,19 @@ from nbformat.v4 import new_code_cell, new_output
 
 from flowbook.canvas.protocol import NODE_MIME, TRACE_MIME
 from flowbook.errors import HeadlessError
+from flowbook.headless.kernel import GOODBYE_S, HURRIED_GOODBYE_S, kernel_name_of, new_manager, shut_down
+from flowbook.headless.outcome import CellFailure, Ending, Execution
 from flowbook.headless.scan import cell_tags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from jupyter_client.kernelspec import KernelSpec
     from nbformat import NotebookNode
 
     from flowbook.headless.interruption import Interruption
+    from flowbook.headless.outcome import Observer
 
-NATIVE_KERNEL = "python3"
 RAISES_TAG = "raises-exception"  # Jupyter's own: the cell is meant to fail
 
 #: The hidden cells are single expressions: they leave no name behind that a node could take for a notebook's value.
@@ -54,128 +51,8 @@ DEFAULTS_SOURCE = '__import__("flowbook.session", fromlist=["session"]).headless
 
 #: How long an interrupted cell may take to clean up, in seconds; a node that never stops gets 2 s from the engine.
 GRACE_S = 3.0
-#: How long a kernel may take to say goodbye, in seconds: after a run that ended by itself, and after one that did not.
-GOODBYE_S = 5.0
-HURRIED_GOODBYE_S = 1.0
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-
-
-class Ending(Enum):
-    """How an execution came to its end; the value is the exit code when nothing failed."""
-
-    DONE = 0
-    KERNEL_DIED = 3
-    TIMED_OUT = 4
-    INTERRUPTED = 130
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellFailure:
-    """A cell that raised.
-
-    Attributes:
-        number: as `flowbook.headless.scan.Place` counts.
-        position: place among all cells of the executed notebook, >= 0.
-        line: the cell's own line, >= 1, or None when the traceback does not say.
-        error: ``"ZeroDivisionError: division by zero"``, one line.
-    """
-
-    number: int
-    position: int
-    line: int | None
-    error: str
-
-
-@dataclass(slots=True)
-class Execution:
-    """What came of it, beside the notebook itself.
-
-    Attributes:
-        ending: how it ended.
-        executed_count: cells that ran to their end or failed, >= 0.
-        failures: cells that raised and were not meant to.
-        kernel_exit_code: of a kernel that died, when known; negative for a signal.
-    """
-
-    ending: Ending = Ending.DONE
-    executed_count: int = 0
-    failures: list[CellFailure] = field(default_factory=list)
-    kernel_exit_code: int | None = None
-
-
-class Observer(Protocol):
-    """Is told what happens while cells run; must return quickly."""
-
-    def cell_started(self, number: int) -> None:
-        """A cell begins."""
-        ...
-
-    def cell_failed(self, failure: CellFailure) -> None:
-        """A cell raised and was not meant to."""
-        ...
-
-    def trace_seen(self, bundle: dict[str, Any], *, is_expected: bool) -> None:
-        """A trace bundle arrived; ``is_expected``: from a cell that is meant to fail."""
-        ...
-
-    def node_seen(self, bundle: dict[str, Any], *, is_expected: bool) -> None:
-        """A node bundle arrived, in the output of the cell that runs or in an earlier one."""
-        ...
-
-    def cell_ended(self) -> None:
-        """A cell, or the wait after the last one, is over."""
-        ...
-
-    def stopping(self, ending: Ending) -> None:
-        """The kernel is being interrupted."""
-        ...
-
-
-class NativeKernelSpecs(KernelSpecManager):  # type: ignore[misc, unused-ignore]
-    """Kernel specs, where ``python3`` means the interpreter that runs this, whatever is registered under that name."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """Return the spec of a kernel.
-
-        Raises:
-            NoSuchKernel: there is none of that name.
-        """
-        if kernel_name.lower() == NATIVE_KERNEL:
-            try:
-                from ipykernel.kernelspec import RESOURCES, get_kernel_dict
-            except ImportError:
-                pass  # then the registered one is the best there is
-            else:
-                return self.kernel_spec_class(resource_dir=RESOURCES, **get_kernel_dict())
-        return super().get_kernel_spec(kernel_name)
-
-
-def kernel_name_of(notebook: NotebookNode) -> str:
-    """Name the kernel a notebook asks for: its kernelspec, else ``python3``."""
-    name = notebook.metadata.get("kernelspec", {}).get("name")
-    return name if isinstance(name, str) and name else NATIVE_KERNEL
-
-
-def check_kernel(name: str) -> None:
-    """Raise when that kernel cannot be started here.
-
-    Raises:
-        HeadlessError: FB706, exit code 2.
-    """
-    specs = NativeKernelSpecs()
-    try:
-        specs.get_kernel_spec(name)
-    except NoSuchKernel:
-        known = sorted({*specs.find_kernel_specs(), NATIVE_KERNEL})
-        raise HeadlessError(
-            f"there is no kernel {name!r} on this machine",
-            code="FB706",
-            where="the notebook's kernelspec",
-            hint=f"choose one of {', '.join(known)} for the notebook, or install {name!r}",
-            kernel=name,
-            known=known,
-        ) from None
 
 
 class FlowNotebookClient(NotebookClient):
@@ -202,9 +79,7 @@ class FlowNotebookClient(NotebookClient):
         observer: Observer,
         to: Sequence[str] = (),
     ) -> None:
-        manager = AsyncKernelManager(
-            kernel_name=kernel_name_of(notebook), kernel_spec_manager=NativeKernelSpecs(), **_encryption()
-        )
+        manager = new_manager(kernel_name_of(notebook))
         super().__init__(
             notebook,
             km=manager,
@@ -402,48 +277,11 @@ class FlowNotebookClient(NotebookClient):
 
     async def _close_kernel(self, goodbye_s: float, *, hurry: asyncio.Event) -> None:
         """Shut the kernel down, kill it if it stays or ``hurry`` is set, and remove what it left behind."""
-        manager = self._manager
         if self.kc is not None:
             self.kc.stop_channels()
             self.kc = None
         # One that is still starting knows no goodbye; the interrupt that comes first would make it print a traceback.
-        if manager.has_kernel and self._is_kernel_ready and not hurry.is_set():
-            manager.shutdown_wait_time = goodbye_s
-            waiting = {asyncio.create_task(_shut_down(manager)), asyncio.create_task(_wait(hurry))}
-            await asyncio.wait(waiting, timeout=goodbye_s + 1, return_when=asyncio.FIRST_COMPLETED)
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-        with contextlib.suppress(Exception):
-            await _kill(manager)
-        with contextlib.suppress(Exception):
-            await ensure_async(manager.cleanup_resources())
-
-
-def _encryption() -> dict[str, str]:
-    """Ask for an encrypted line to the kernel where this jupyter_client and this zmq have one.
-
-    Others on the machine could listen otherwise, and ipykernel says so at every start.
-    """
-    import zmq
-
-    is_known = AsyncKernelManager.class_traits().get("transport_encryption") is not None
-    return {"transport_encryption": "auto"} if is_known and zmq.has("curve") else {}
-
-
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()
-
-
-async def _shut_down(manager: AsyncKernelManager) -> None:
-    await ensure_async(manager.shutdown_kernel(now=False))
-
-
-async def _kill(manager: AsyncKernelManager) -> None:
-    provisioner = manager.provisioner
-    if provisioner is not None and provisioner.has_process:
-        await provisioner.kill()
-        await asyncio.wait_for(provisioner.wait(), timeout=GOODBYE_S)
+        await shut_down(self._manager, goodbye_s if self._is_kernel_ready else 0, hurry)
 
 
 def _died_output() -> NotebookNode:

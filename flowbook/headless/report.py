@@ -17,18 +17,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+
+from flowbook.headless.run_book import RunBook, as_number, spans_of, status_of
+from flowbook.headless.wording import cell_failure_text, duration_text, plain, run_text, span_kind, span_text
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
     from rich.table import Table
 
-    from flowbook.headless.execute import CellFailure, Ending
+    from flowbook.headless.outcome import CellFailure, Ending
 
 #: status or stamp -> sign, colour of a terminal, and a word where the sign cannot be written.
 _SIGNS = {
@@ -41,186 +43,6 @@ _SIGNS = {
     "cancelled": ("⊘", "yellow", "cancelled"),
     "running": ("◌", "blue", "running"),
 }
-_FINISHED = frozenset({"ok", "failed", "skipped", "muted", "unresponsive", "cancelled"})
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-
-
-def plain(text: object) -> str:
-    """Make one harmless line of any text: no control characters, no line ends, no reversed writing."""
-    return _CONTROL.sub(" ", str(text)).strip()
-
-
-def duration_text(seconds: float | None) -> str:
-    """Write a time as people read it: ``31 ms``, ``2.4 s``, ``3 min 5 s``; empty for None."""
-    if seconds is None:
-        return ""
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 99.95:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-
-
-def counted(number: int, word: str) -> str:
-    """Write ``1 node``, ``2 nodes``."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
-class RunBook:
-    """The newest trace bundle of every run seen, in the order in which the runs first appeared."""
-
-    def __init__(self) -> None:
-        self._bundles: dict[tuple[str, str], dict[str, Any]] = {}
-        self._expected: set[tuple[str, str]] = set()
-        self._finished: set[tuple[str, str, str, int]] = set()
-        self._notes: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self._ended: set[tuple[str, str]] = set()
-        self._told_notes: set[tuple[str, str, str]] = set()
-        self._known_nodes: set[tuple[str, str]] = set()
-
-    def take(self, bundle: dict[str, Any], *, is_expected: bool = False) -> list[dict[str, Any]]:
-        """Note a bundle and return the spans that are finished in it and were not before.
-
-        Args:
-            bundle: a trace bundle; one that is older than what is known changes nothing.
-            is_expected: failures in this run are meant to happen.
-        """
-        key = (str(bundle.get("flow", "")), str(bundle.get("runId", "")))
-        known = self._bundles.get(key)
-        if known is not None and _sequence(bundle) <= _sequence(known):
-            return []
-        if known is None and is_expected:
-            self._expected.add(key)
-        self._bundles[key] = bundle
-        fresh = []
-        for span in spans_of(bundle):
-            node = str(span.get("node", ""))
-            attempt = (*key, node, _whole(span.get("attempt")))
-            if status_of(span) in _FINISHED and attempt not in self._finished:
-                self._finished.add(attempt)
-                if not self._is_old_news(key[0], node, span):
-                    fresh.append(span)
-        return fresh
-
-    def is_first_end(self, bundle: dict[str, Any]) -> bool:
-        """Whether a run was not known to be over before this bundle; remembers that it is."""
-        key = (str(bundle.get("flow", "")), str(bundle.get("runId", "")))
-        is_first = key not in self._ended
-        self._ended.add(key)
-        return is_first
-
-    def take_note(self, bundle: dict[str, Any], *, is_expected: bool = False) -> None:
-        """Note a node bundle: what a ``%%node`` cell shows of a run whose trace is not shown."""
-        key = (str(bundle.get("flow", "")), str(bundle.get("runId", "")), str(bundle.get("node", "")))
-        known = self._notes.get(key)
-        if status_of(bundle) in _FINISHED and (known is None or _sequence(bundle) > _sequence(known)):
-            self._notes[key] = {**bundle, "is_expected": is_expected if known is None else known["is_expected"]}
-
-    def untold_notes(self) -> list[dict[str, Any]]:
-        """The noted nodes, as spans, that no trace has told of so far; each once."""
-        traced = {(flow, run, str(span.get("node", ""))) for flow, run, span in self._traced()}
-        fresh = [key for key in self._notes if key not in traced and key not in self._told_notes]
-        self._told_notes.update(fresh)
-        return [_span_of(self._notes[key]) for key in fresh if not self._is_old_news(key[0], key[2], self._notes[key])]
-
-    def _traced(self) -> list[tuple[str, str, dict[str, Any]]]:
-        return [(*key, span) for key, bundle in self._bundles.items() for span in _last_attempts(bundle)]
-
-    def bundles(self) -> list[dict[str, Any]]:
-        """The newest bundle of each run."""
-        return list(self._bundles.values())
-
-    def failed_spans(self) -> list[tuple[str, dict[str, Any]]]:
-        """Flow name and span of every node that failed in a run and was not meant to."""
-        traced = [(flow, run, span) for flow, run, span in self._traced() if (flow, run) not in self._expected]
-        found = {(flow, run, str(span.get("node", ""))): span for flow, run, span in traced if _has_failed(span)}
-        for (flow, run, node), note in self._notes.items():
-            if not note["is_expected"] and _has_failed(note) and (flow, run) not in self._bundles:
-                found[flow, run, node] = _span_of(note)
-        return [(flow, span) for (flow, _, _), span in found.items()]
-
-    def has_failed(self) -> bool:
-        """Whether a node failed, or a run whose spans were left out for their number."""
-        return bool(self.failed_spans()) or any(
-            bundle.get("status") == "failed" for key, bundle in self._bundles.items() if key not in self._expected
-        )
-
-    def counts(self) -> dict[str, int]:
-        """Sum what the runs did: how many nodes ran and how many were cached, over all runs."""
-        found = [bundle.get("counts", {}) for bundle in self._bundles.values()]
-        counts = {name: sum(_whole(entry.get(name)) for entry in found) for name in ("ran", "cached")}
-        untraced = [note for (flow, run, _), note in self._notes.items() if (flow, run) not in self._bundles]
-        counts["ran"] += sum(status_of(note) in ("ok", "failed") and note.get("stamp") != "cached" for note in untraced)
-        return counts
-
-    def _is_old_news(self, flow: str, node: str, span: dict[str, Any]) -> bool:
-        """Whether a cached node was reported with its value before: every later cell of a notebook reads it again."""
-        is_known = (flow, node) in self._known_nodes
-        self._known_nodes.add((flow, node))
-        return is_known and span.get("stamp") == "cached"
-
-
-def spans_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
-    """The spans of a bundle; whatever is not one is left out."""
-    spans = bundle.get("spans", [])
-    return [span for span in spans if isinstance(span, dict)] if isinstance(spans, list) else []
-
-
-def status_of(span: dict[str, Any]) -> str:
-    """The status of a span."""
-    return str(span.get("status", "ok"))
-
-
-def _last_attempts(bundle: dict[str, Any]) -> list[dict[str, Any]]:
-    """One span per node: a failed attempt that a later one made good is no failure."""
-    last: dict[str, dict[str, Any]] = {}
-    for span in spans_of(bundle):
-        node = str(span.get("node", ""))
-        if node not in last or _whole(span.get("attempt")) >= _whole(last[node].get("attempt")):
-            last[node] = span
-    return list(last.values())
-
-
-def _has_failed(span: dict[str, Any]) -> bool:
-    return status_of(span) in ("failed", "unresponsive")
-
-
-def _span_of(note: dict[str, Any]) -> dict[str, Any]:
-    """Show a node bundle as a trace would show the node."""
-    card = note.get("card")
-    card = card if isinstance(card, dict) else {}
-    outputs = card.get("outputs") or [{}]
-    return {**note, "error": card.get("error"), "shape": outputs[0].get("shape")}
-
-
-def node_failure_text(span: dict[str, Any]) -> str:
-    """Say why a node failed, with the line of its own cell: ``late, line 3: no column "gust"``."""
-    error = span.get("error") or {}
-    line = f", line {error['line']}" if error.get("line") else ""
-    message = plain(str(error.get("message") or span.get("reason") or status_of(span)).split("\n")[0])
-    attempt = f", attempt {span['attempt']}" if _whole(span.get("attempt")) > 1 else ""
-    return f"{plain(span.get('node', ''))}{line}{attempt}: {message}"
-
-
-def run_text(bundle: dict[str, Any]) -> str:
-    """Sum a run up in one line: ``  flights · run 9f3a · ok · 6 ran, 3 cached · 4.1 s``."""
-    counts = bundle.get("counts", {})
-    did = ", ".join(
-        f"{_whole(counts.get(name))} {name}"
-        for name in ("ran", "cached", "failed", "skipped")
-        if name == "ran" or _whole(counts.get(name))
-    )
-    run = f"run {plain(bundle.get('runId', ''))[:4]}"
-    took_s = bundle.get("tookS")
-    took = duration_text(took_s) if isinstance(took_s, int | float) else ""
-    parts = (plain(bundle.get("flow", "")), run, plain(bundle.get("status", "")), did, took)
-    return "  " + " · ".join(part for part in parts if part)
-
-
-def cell_failure_text(failure: CellFailure) -> str:
-    """Say which cell failed where: ``cell 7, line 3: ZeroDivisionError: division by zero``."""
-    line = f", line {failure.line}" if failure.line else ""
-    return f"cell {failure.number}{line}: {plain(failure.error)}"
 
 
 class Report:
@@ -246,7 +68,7 @@ class Report:
     def close(self) -> None:
         """Write nothing more that moves."""
 
-    # -- what `flowbook.headless.execute.Observer` asks for
+    # -- what `flowbook.headless.outcome.Observer` asks for
 
     def cell_started(self, number: int) -> None:
         """A cell begins; plain lines do not mention it."""
@@ -283,8 +105,8 @@ class Report:
 
     def node_line(self, span: dict[str, Any], width: int) -> None:
         """Write the line of one finished node."""
-        kind = _kind(span)
-        self.line(f"{self._signs[kind]} {_span_text(span, kind, width)}", _SIGNS[kind][1])
+        kind = span_kind(span)
+        self.line(f"{self._signs[kind]} {span_text(span, kind, width)}", _SIGNS[kind][1])
 
     def summary(self, text: str, kind: str) -> None:
         """Write the one line that says how it went."""
@@ -364,7 +186,7 @@ class TerminalReport(Report):
         now_s = _run_clock(self._running)
         for span in spans_of(self._running):
             if status_of(span) == "running":
-                since = now_s - float(span.get("startS") or 0.0) if now_s is not None else None
+                since = now_s - (as_number(span.get("startS")) or 0.0) if now_s is not None else None
                 table.add_row(
                     Text(f"{self._signs['running']} {plain(span.get('node', ''))}", "blue"),
                     Text(duration_text(since), "bright_black"),
@@ -398,49 +220,12 @@ def _writable_signs(out: TextIO) -> dict[str, str]:
     return {kind: sign for kind, (sign, _, _) in _SIGNS.items()}
 
 
-def _kind(span: dict[str, Any]) -> str:
-    status = status_of(span)
-    return "cached" if status == "ok" and span.get("stamp") == "cached" else status
-
-
-def _span_text(span: dict[str, Any], kind: str, width: int) -> str:
-    if kind in ("failed", "unresponsive"):
-        took = duration_text(span.get("tookS"))
-        return "  ".join(part for part in (f"node {node_failure_text(span)}", took) if part)
-    took = duration_text(span.get("tookS")) if kind != "cached" else ""
-    cells = (plain(span.get("node", "")).ljust(width), took.rjust(7), _shape(span), plain(span.get("reason") or ""))
-    return "  ".join(cell for cell in cells if cell).rstrip()
-
-
-def _shape(span: dict[str, Any]) -> str:
-    if span.get("shape"):
-        return plain(span["shape"])
-    rows, columns = span.get("rows"), span.get("columns")
-    if rows is None and columns is None:
-        return ""
-    return f"{_figure(rows)} × {_figure(columns)}" if columns is not None else _figure(rows)
-
-
-def _figure(number: object) -> str:
-    return f"{number:,}" if isinstance(number, int) else "?"
-
-
-def _whole(number: object) -> int:
-    return number if isinstance(number, int) else 0
-
-
-def _sequence(bundle: dict[str, Any]) -> float:
-    number = bundle.get("seq", 0)
-    # The final word of a run is never overruled by a late update that bears the same number.
-    return (number if isinstance(number, int | float) else 0) + (0.5 if bundle.get("final") else 0)
-
-
 def _run_clock(bundle: dict[str, Any]) -> float | None:
     """Seconds since the run in the bundle started, by the kernel's clock, which is this machine's."""
     from datetime import datetime
 
     try:
-        started = datetime.fromisoformat(str(bundle.get("startedAt")))
-    except ValueError:
+        started_at = datetime.fromisoformat(str(bundle.get("startedAt"))).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, time.time() - started.timestamp())
+    return max(0.0, time.time() - started_at)

@@ -19,9 +19,10 @@ from flowbook.errors import HeadlessError, did_you_mean
 from flowbook.headless.atomic_file import check_writable, write_atomically
 from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE
 from flowbook.headless.parameters import inject_parameters, parse_parameters
-from flowbook.headless.report import Report, counted, duration_text, open_report
+from flowbook.headless.report import Report, open_report
 from flowbook.headless.scan import cell_tags, numbered_code_cells, read_notebook_cells, running_positions
 from flowbook.headless.sources import is_flow_document, notebook_text, parse_notebook, read_text, without_slow_grammars
+from flowbook.headless.wording import counted, duration_text, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from flowbook.core.flow_data import FlowData
-    from flowbook.headless.execute import Execution, FlowNotebookClient
+    from flowbook.headless.execute import FlowNotebookClient
     from flowbook.headless.interruption import Interruption
+    from flowbook.headless.outcome import Execution
 
 ANSWER_TAG = "answer"
 _STATUS = {0: "ok", 1: "failed", 3: "kernel died", 4: "timed out", INTERRUPTED_EXIT_CODE: "interrupted"}
@@ -125,7 +127,7 @@ def _prepare_notebook(request: RunRequest, text: str) -> _Plan:
     _check_targets(notebook, request.to)
     inject_parameters(notebook, parse_parameters(request.parameters))
 
-    from flowbook.headless.execute import NATIVE_KERNEL, check_kernel, kernel_name_of
+    from flowbook.headless.kernel import NATIVE_KERNEL, check_kernel, kernel_name_of
 
     name = kernel_name_of(notebook)
     check_kernel(name)
@@ -226,7 +228,8 @@ def _clear(notebook: NotebookNode) -> None:
 
 
 def _execute(plan: _Plan, report: Report, interruption: Interruption) -> Execution:
-    from flowbook.headless.execute import Ending, FlowNotebookClient
+    from flowbook.headless.execute import FlowNotebookClient
+    from flowbook.headless.outcome import Ending
 
     positions = running_positions(plan.notebook)
     client = FlowNotebookClient(
@@ -295,7 +298,7 @@ def _conclude(plan: _Plan, execution: Execution, report: Report, code: int, took
     if answer:
         report.line("")
         for line in answer.rstrip("\n").split("\n"):
-            report.line(line)
+            report.line(harmless(line))
         report.line("")
     report.summary(_summary(execution, report, code, took_s), "ok" if code == 0 else "failed")
     if plan.output is not None and plan.output.exists():

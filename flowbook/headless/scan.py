@@ -184,6 +184,7 @@ class _Reader:
     def __init__(self) -> None:
         self.scan = NotebookScan()
         self.current: tuple[str, ...] = (DEFAULT_FLOW,)
+        self.made: set[tuple[str, ...]] = set()
         self.flow_variables: dict[str, tuple[str, ...]] = {}
         self.modules = {"fb", "flowbook"}
         self.makers: dict[str, str] = {}
@@ -204,12 +205,16 @@ class _Reader:
         elif magic[1] in _TRANSPARENT_MAGICS:
             self._read_python("\n" + body, place)
 
+    def _turn_to(self, flow: tuple[str, ...]) -> None:
+        self.current = flow
+        self.made.add(flow)
+
     # -- magics
 
     def _read_flow_magic(self, line: str, body: str, place: Place) -> None:
         words = line.split()
         name = words[0] if words else self.current[0]
-        self.current = (name,)
+        self._turn_to((name,))
         self.scan.flows.append(FlowCell(flow=name, text=body, place=place))
 
     def _read_node_magic(self, line: str, body: str, place: Place) -> None:
@@ -222,7 +227,7 @@ class _Reader:
         name = words.name or _only_assigned_name(body)
         if name is None:
             return
-        self.current = (words.flow,) if words.flow else self.current
+        self._turn_to((words.flow,) if words.flow else self.current)
         self.scan.nodes.append(
             NodeCell(
                 flow=self.current[0],
@@ -244,7 +249,7 @@ class _Reader:
         switches = {at: match[1] for at, line in enumerate(source.split("\n"), 1) if (match := _FLOW_LINE.match(line))}
         for statement in tree.body:
             if statement.lineno in switches:
-                self.current = (switches[statement.lineno],)
+                self._turn_to((switches[statement.lineno],))
             self._read_statement(statement, place)
             self._note_rewiring(statement)
 
@@ -261,6 +266,8 @@ class _Reader:
 
     def _read_assignment(self, targets: list[ast.expr], value: ast.expr, place: Place) -> None:
         flow = self._flow_of(value, place)
+        if flow is not None and len(flow) == 1 and flow not in self.made:
+            self._turn_to(flow)  # a cell that makes a flow turns to it
         for target in targets:
             if isinstance(target, ast.Name):
                 self.flow_variables.pop(target.id, None)
@@ -282,7 +289,8 @@ class _Reader:
             if name is None:
                 continue  # computed
             found = self.scan.types if is_type else self.scan.nodes
-            self.current = self.current if is_type else (flow[0],)
+            if not is_type:
+                self._turn_to((flow[0],))
             found.append(
                 NodeCell(
                     flow=flow[0],

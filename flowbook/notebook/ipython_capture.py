@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.getipython import get_ipython
 
 from flowbook.notebook.pyplot_figures import FIGURES
+from flowbook.notebook.static_bundles import stilled
 from flowbook.runtime.capture import StreamCapture
 from flowbook.runtime.firing_sink import current_sink
 
@@ -50,6 +51,7 @@ class NotebookCapture(StreamCapture):
             self._undo = [
                 *_wrap_publisher(self._shell.display_pub),
                 _wrap_displayhook(self._shell),
+                _wrap_formatter(self._shell.display_formatter),
                 _wrap_traceback(self._shell),
             ]
 
@@ -173,6 +175,17 @@ def _wrap_displayhook(shell: Any) -> Callable[[], None]:
 
     trap.hook = flowbook_displayhook
     return undo
+
+
+def _wrap_formatter(formatter: Any) -> Callable[[], None]:
+    """Draw in a firing what would be a script: only the object itself can be drawn, not what is published of it."""
+    format_ = formatter.format
+
+    def flowbook_format(value: object, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = format_(value, *args, **kwargs)
+        return (data if current_sink.get() is None else stilled(value, data)), metadata
+
+    return _replace(formatter, "format", flowbook_format)
 
 
 def _wrap_traceback(shell: Any) -> Callable[[], None]:

@@ -88,9 +88,7 @@ class Magics:
         self.presenter.show_node(flow, cell.name, shows_value=not parsed.define)
         if parsed.define:
             return
-        with self.presenter.quiet():
-            run = flow.start(to=cell.name, supersedes=cell.name)
-        run.is_shown = True
+        run = self.presenter.start(flow, cell.name)
         run.wait()
         self.presenter.refresh(flow, cell.name)
         self._raise_own_failure(run, cell)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _sequence = itertools.count(1)
 #: Under which a value's HTML is kept beside its mime types; no mime type itself.
 _OWN_HTML = ""
+_WAITS = "waits for the run before it to end; Interrupt stops waiting"
 #: A node that was skipped shows the value it had, stamped stale.
 _HAVE_VALUE = ("ok", "skipped", "idle")
 
@@ -115,7 +116,9 @@ class NodeOutput:
         self.shows_value = shows_value
         self.display_id = new_display_id()
         self._shell = shell
-        self._formatted: tuple[NodeResult | None, dict[str, Any]] = (None, {})
+        self._formatted: tuple[NodeResult | None, int, dict[str, Any]] = (None, 0, {})
+        #: The run that was asked for in its cell waits for another run of the flow.
+        self.is_queued = False
         #: What the firing that goes on, or failed, has printed and displayed.
         self.effects: Effects | None = None
         self._shown: tuple[Any, ...] = ()
@@ -140,9 +143,8 @@ class NodeOutput:
     def _facts(self) -> tuple[Any, ...]:
         state = self.flow.results.state(self.node_id)
         effects = self._effects()
-        # A reader may collect a lazy table after the node itself is done: then there is more to show.
-        collected = len(state.result.collected) if state.result is not None else 0
-        return (self.node_id, state.status, state.result, state.error, effects, _extent(effects), collected)
+        said = (effects, _extent(effects))
+        return (self.node_id, self.is_queued, state.status, state.result, state.error, *said, _collected(state.result))
 
     def _effects(self) -> Effects | None:
         """What stands above the value: what made it; or what was said by the firing that goes on, or failed."""
@@ -159,6 +161,8 @@ class NodeOutput:
         self._shown, self._said = self._facts(), (state.stamp, state.reason)
         result = state.result
         drawn: Any = card(self.flow, self.node_id)
+        if self.is_queued:
+            drawn = {**drawn, "status": "queued", "reason": _WAITS}
         note = {
             "flowbook": "1",
             "kind": "node",
@@ -185,17 +189,17 @@ class NodeOutput:
         return {**value, NODE_MIME: note, "text/html": html, "text/plain": text}
 
     def _value(self, result: NodeResult | None) -> dict[str, Any]:
-        """Format the value once per result."""
+        """Format the value once, and again when a lazy one was collected."""
         if result is None:
             return {}
-        known, data = self._formatted
-        if known is not result:
+        known, collected, data = self._formatted
+        if known is not result or collected != _collected(result):
             plan = self.flow.plan
             slot = plan.slots[plan.index[self.node_id]]
             shown = _shown(result, slot.primary, [port.name for port in slot.node_type.outputs])
             data = value_bundle(self._shell, self.flow.engine.capture, shown)
             data = {**data, _OWN_HTML: bundle_html(data)}
-            self._formatted = (result, data)
+            self._formatted = (result, _collected(result), data)
         return dict(data)
 
 
@@ -212,6 +216,11 @@ def _extent(effects: Effects | None) -> int:
         return 0
     last = len(effects.entries[-1][1]) if effects.entries else 0
     return len(effects.entries) * 10_000 + len(effects.displays) + last + effects.dropped_count
+
+
+def _collected(result: NodeResult | None) -> int:
+    """Count the lazy outputs that are tables by now: a reader may collect one after the node itself is done."""
+    return len(result.collected) if result is not None else 0
 
 
 def _shown(result: NodeResult, primary: int | None, names: list[str]) -> Any:

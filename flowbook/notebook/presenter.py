@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from flowbook.core.events import NodeFinished, NodeStarted, RunFinished
+from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStarted
 from flowbook.notebook.cell_book import Cell, CellBook
 from flowbook.notebook.outputs import CanvasOutput, NodeOutput, RunOutput
 from flowbook.notebook.publisher import Publisher
@@ -49,6 +49,9 @@ class NotebookPresenter:
         self._canvases: dict[int, list[tuple[str | None, CanvasOutput]]] = {}
         self._runs: dict[str, RunOutput] = {}
         self._is_quiet = False
+        #: Runs of node cells that have not begun: another run of their flow goes on.
+        self._queued: dict[str, NodeOutput] = {}
+        self._awaited: NodeOutput | None = None
 
     # -- cells come and go
 
@@ -102,6 +105,11 @@ class NotebookPresenter:
 
     # -- the session's Presenter
 
+    def made(self, flow: Flow) -> None:
+        """A cell made a flow: the node cells below it belong to it, until one says otherwise."""
+        if self.cell is not None:
+            self.current_flow = flow.name
+
     def defining(self, flow: Flow, node_id: str) -> None:
         """Code is about to define a node.
 
@@ -133,6 +141,8 @@ class NotebookPresenter:
 
     def run_started(self, flow: Flow, run: Run) -> None:  # noqa: ARG002 -- the Presenter's signature
         """Show the trace of a run in the cell that asked for it."""
+        if self._awaited is not None:
+            self._queued[run.id] = self._awaited
         if self._is_quiet or self.cell is None or threading.current_thread() is not threading.main_thread():
             return
         output = RunOutput(run)
@@ -150,6 +160,8 @@ class NotebookPresenter:
             self.publisher.mark(output)
         if is_private:
             return
+        if isinstance(event, RunStarted):
+            self._dequeue(run)
         if isinstance(event, NodeStarted):
             self._follow_firing(flow, event)
         if isinstance(event, NodeStarted | NodeFinished):
@@ -195,6 +207,32 @@ class NotebookPresenter:
     def set_quiet(self, *, is_quiet: bool) -> None:
         """See ``quiet``."""
         self._is_quiet = is_quiet
+
+    def start(self, flow: Flow, node_id: str) -> Run:
+        """Run a flow to the node whose cell this is; while other runs go on before it, the cell says so."""
+        output = self._awaited = self._nodes[id(flow), node_id]
+        try:
+            with self.quiet():
+                run = flow.start(to=node_id, supersedes=node_id)
+        finally:
+            self._awaited = None
+        run.is_shown = True
+        output.is_queued = run.id in self._queued
+        if output.is_queued:
+            self.publisher.mark(output)
+            if run.id not in self._queued:  # begun just now
+                self._dequeue_output(output)
+        return run
+
+    def _dequeue(self, run: Run) -> None:
+        output = self._queued.pop(run.id, None)
+        if output is not None:
+            self._dequeue_output(output)
+
+    def _dequeue_output(self, output: NodeOutput) -> None:
+        if output.is_queued:
+            output.is_queued = False
+            self.publisher.mark(output)
 
     def refresh(self, flow: Flow, node_id: str) -> None:
         """Show in the cell that just ran a node what became of it, even if its value is the one it had."""

@@ -36,10 +36,15 @@ def static_bundle(formatter: Any, value: Any) -> tuple[Bundle, Bundle]:
         Data and metadata by mime type; ``text/plain`` stays whatever happens.
     """
     data, metadata = formatter.format(value)
+    return stilled(value, data), metadata
+
+
+def stilled(value: Any, data: Bundle) -> Bundle:
+    """Leave out of a value's bundle what would run; a chart whose picture that was is drawn."""
     kept = without_code(data)
     if len(kept) < len(data) and type(value).__module__.partition(".")[0] == "altair":
         kept |= _drawn(value)
-    return kept, metadata
+    return kept
 
 
 def without_code(data: Bundle) -> Bundle:

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from flowbook.errors import EngineDeadlockError
+from flowbook.runtime.capture import current_effects
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flowbook.core.interfaces import Effects
 
-#: The firing whose code is running here; set in the node's own context and handed on to threads it starts.
+#: The firing whose code is running here; tasks that it starts inherit it.
 current_firing: ContextVar[Context | None] = ContextVar("flowbook_current_firing", default=None)
+#: Firings that have not returned, by the id of their effects: threads that a node starts carry these.
+_in_progress: dict[int, Context] = {}
+
+
+@contextmanager
+def firing_in_progress(context: Context) -> Iterator[None]:
+    """Mark the block as code of this firing."""
+    token = current_firing.set(context)
+    _in_progress[id(context.effects)] = context
+    try:
+        yield
+    finally:
+        del _in_progress[id(context.effects)]
+        current_firing.reset(token)
+
+
+def firing_here() -> Context | None:
+    """Return the firing whose code asks, also from a thread that it started; None outside and after its end."""
+    firing = current_firing.get()
+    effects = firing.effects if firing is not None else current_effects()
+    return _in_progress.get(id(effects)) if effects is not None else None
 
 
 class Context:
@@ -23,6 +48,7 @@ class Context:
         node_id: the node.
         trace_id: id of the run, 32 hex digits.
         attempt: 1 for the first try.
+        effects: what the firing printed and displayed so far; filled by the engine.
     """
 
     def __init__(self, *, flow: str, node_id: str, trace_id: str, attempt: int, effects: Effects) -> None:
@@ -30,7 +56,7 @@ class Context:
         self.node_id = node_id
         self.trace_id = trace_id
         self.attempt = attempt
-        self._effects = effects
+        self.effects = effects
         self._is_cancelled = threading.Event()
 
     @property
@@ -44,11 +70,26 @@ class Context:
 
     def progress(self, share: float) -> None:
         """Report how much is done, 0 to 1."""
-        self._effects.progress = min(1.0, max(0.0, float(share)))
+        self.effects.progress = min(1.0, max(0.0, float(share)))
 
     def cancel(self) -> None:
         """Ask the firing to end; used by the engine."""
         self._is_cancelled.set()
+
+
+def refuse_inside_flow(what: str, flow: str) -> None:
+    """Raise when the caller is a node of that flow: each run would ask for the next one, for ever.
+
+    Raises:
+        EngineDeadlockError: FB406.
+    """
+    firing = firing_here()
+    if firing is not None and firing.flow == flow:
+        raise EngineDeadlockError(
+            f"{what} was called inside node {firing.node_id!r} of the same flow; it would run itself again and again",
+            where=f"flow {firing.flow!r}, node {firing.node_id!r}",
+            hint="connect the other node to an input of this one instead of running it from here",
+        )
 
 
 def refuse_inside_firing(what: str) -> None:
@@ -57,7 +98,7 @@ def refuse_inside_firing(what: str) -> None:
     Raises:
         EngineDeadlockError: FB406.
     """
-    firing = current_firing.get()
+    firing = firing_here()
     if firing is not None:
         raise EngineDeadlockError(
             f"{what} was called inside node {firing.node_id!r}; it would wait for itself",

@@ -71,13 +71,15 @@ class Engine:
         self.random = chance or random.Random()  # noqa: S311 -- jitter, not secrets
         self.pool = WorkerPool()
         self.loop_thread = LoopThread()
+        #: Deadlines and alarms; no node code runs there, so that a node which blocks its loop cannot stop them.
+        self.timers = LoopThread("flowbook-timers")
         self.main_queue = MainThreadQueue()
         self.identities = Identities()
         self.code_keys = CodeKeys(payloads.content_key)
         self.no_code = CodeKey("", {})
         self.default_concurrency = max(LEAST_CONCURRENCY, os.cpu_count() or 1)
         self._lock = threading.Lock()
-        self._queues: dict[int, list[Execution]] = {}
+        self._queues: dict[int, list[Execution]] = {}  # in the order in which they were asked for
 
     def submit(self, execution: Execution, *, supersedes: str | None = None) -> None:
         """Start a run as soon as no other run of its flow goes on.
@@ -96,21 +98,25 @@ class Engine:
         if (supersedes is not None and self._take_over(execution, supersedes, earlier)) or not earlier:
             execution.start()
 
-    def _take_over(self, execution: Execution, node_id: str, earlier: list[Execution]) -> bool:
+    @staticmethod
+    def _take_over(execution: Execution, node_id: str, earlier: list[Execution]) -> bool:
+        """Make way for a run; True when it can start beside the earlier ones, which leave its nodes to it."""
         is_pure = execution.plan.slots[execution.plan.index[node_id]].policy.kind == "pure"
         active = [run for run in earlier if run.is_firing(node_id)]
         if not active or not is_pure:
             return False
         for run in active:
             run.supersede(node_id)
-        return not any(run.is_firing(other) for run in earlier for other in execution.node_ids)
+        under_way = [run for run in earlier if run.has_started and not run.done.is_set()]
+        return all(run.hand_over(execution.node_ids) for run in under_way)
 
     def _next(self, flow: int, ended: Execution) -> None:
         with self._lock:
             queue = self._queues.get(flow, [])
             if ended in queue:
                 queue.remove(ended)
-            following = queue[0] if queue else None
+            is_busy = any(run.has_started for run in queue)  # one that was superseded may go on beside its successor
+            following = queue[0] if queue and not is_busy else None
             if not queue:
                 self._queues.pop(flow, None)
         if following is not None:

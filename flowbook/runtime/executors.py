@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 IDLE_S = 2.0
+#: A loop that does not answer for so long is blocked by a coroutine, seconds.
+STUCK_S = 0.2
 
 
 class WorkerPool:
@@ -81,6 +83,29 @@ class LoopThread:
     def _serve(loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         loop.run_forever()
+        loop.close()
+
+    def leave_if_stuck(self) -> None:
+        """Give up a loop that a coroutine blocks: what comes later gets a new one. Returns at once."""
+        with self._lock:
+            loop = self._loop
+        if loop is None:
+            return
+        has_answered = threading.Event()
+        loop.call_soon_threadsafe(has_answered.set)
+
+        def watch() -> None:
+            if has_answered.wait(STUCK_S):
+                return
+            with self._lock:
+                if self._loop is not loop:
+                    return
+                self._loop = None
+            # Should it ever come free, it ends what it has and then itself.
+            loop.call_soon_threadsafe(lambda: loop.create_task(_end_loop()))
+
+        with outside_firings():
+            threading.Thread(target=watch, name=f"{self._name}-watch", daemon=True).start()
 
     def call_later(self, delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
         """Call ``job`` on the loop after ``delay_s`` seconds; the returned function takes it back."""
@@ -125,6 +150,12 @@ class LoopThread:
         return cancel
 
 
+async def _end_loop() -> None:
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
+    asyncio.get_running_loop().stop()
+
+
 class MainThreadQueue:
     """Jobs that need the interpreter's main thread.
 
@@ -142,9 +173,16 @@ class MainThreadQueue:
         if self.wake is not None:
             self.wake()
 
-    def serve(self) -> None:
-        """Run what is queued, if this is the main thread."""
+    def serve(self) -> bool:
+        """Run what is queued, if this is the main thread; returns whether an interrupt ended one of the jobs.
+
+        The interrupt is not raised here: a loop that serves the queue in a callback would end with it.
+        """
         if threading.current_thread() is not threading.main_thread():
-            return
+            return False
         while self._jobs:
-            self._jobs.popleft()()
+            try:
+                self._jobs.popleft()()
+            except KeyboardInterrupt:
+                return True
+        return False

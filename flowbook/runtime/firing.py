@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,30 @@ def split_outputs(node_type: NodeType, node_id: str, returned: Any) -> tuple[Any
         ) from error
 
 
+def spread_override(node_type: NodeType, node_id: str, value: Any) -> tuple[Any, ...]:
+    """Spread a value that stands in for a node over its output ports; several are given by name or in order.
+
+    Raises:
+        DefinitionError: FB110, it does not fit the outputs.
+    """
+    names = [port.name for port in node_type.outputs]
+    if len(names) == 1:
+        return (value,)
+    if isinstance(value, Mapping):
+        if sorted(value) == sorted(names):
+            return tuple(value[name] for name in names)
+    elif isinstance(value, tuple | list) and len(value) == len(names):
+        return tuple(value)
+    elif all(hasattr(value, name) for name in names):
+        return tuple(getattr(value, name) for name in names)
+    raise DefinitionError(
+        f"the value given for {node_id!r} does not fit its outputs {', '.join(names)}",
+        code="FB110",
+        where=f"node {node_id!r}",
+        hint=f"give them by name: overrides={{{node_id!r}: {{{', '.join(f'{name!r}: …' for name in names)}}}}}",
+    )
+
+
 def _is_record_of(node_type: NodeType, returned: Any) -> bool:
     # One field records: told apart from a plain value by the annotation having produced a named port.
     name = node_type.outputs[0].name
@@ -119,9 +144,7 @@ def _is_record_of(node_type: NodeType, returned: Any) -> bool:
     return fields == (name,)
 
 
-def error_packet(
-    error: BaseException, *, node_id: str, trace_id: str, attempt: int, node_type: NodeType
-) -> ErrorPacket:
+def error_packet(error: BaseException, *, slot: Slot, trace_id: str, attempt: int) -> ErrorPacket:
     """Describe an exception as the one shape every failure takes."""
     is_ours = isinstance(error, FlowbookError)
     code = error.code if isinstance(error, FlowbookError) else "FB402"
@@ -129,13 +152,12 @@ def error_packet(
     return ErrorPacket(
         code=code,
         message=message,
-        node_id=node_id,
+        node_id=slot.node_id,
         trace_id=trace_id,
-        recoverable=isinstance(error, NodeTimeoutError | OSError)
-        or (not is_ours and node_type.policy.retry is not None),
+        recoverable=isinstance(error, NodeTimeoutError | OSError) or (not is_ours and slot.policy.retry is not None),
         attempt=attempt,
         hint=error.hint if isinstance(error, FlowbookError) else _hint(error),
-        line=failing_line(error, node_type),
+        line=failing_line(error, slot.node_type),
         cause=error,
     )
 

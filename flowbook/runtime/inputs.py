@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowbook.errors import MissingInputError, RunError
@@ -19,9 +18,14 @@ if TYPE_CHECKING:
     from flowbook.core.interfaces import PayloadCopy
     from flowbook.core.node_types import NodeType
     from flowbook.core.packets import ErrorPacket
+    from flowbook.core.settings import SettingSpec
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Binding, Plan, Slot
     from flowbook.runtime.results import FlowResults, KeyParts, NodeResult
+
+
+#: Value types that a command line, or JSON, writes as text.
+_WRITTEN = frozenset({"path", "date", "datetime", "time", "enum"})
 
 
 class RunInputs(Protocol):
@@ -81,9 +85,11 @@ class SlotInputs:
         self.copies: list[PayloadCopy] = []
         self._open: dict[str, Any] = {}
         self._settings = dict(slot.settings)
+        #: Constants of the document, or of this run alone.
+        self._constants = {binding.name: binding.value for binding in slot.bindings if binding.kind == "constant"}
         for (node_id, name), value in view.request.settings.items():
             if node_id == slot.node_id:
-                self._settings[name] = value
+                (self._settings if name in slot.settings else self._constants)[name] = value
 
     def key(self) -> KeyParts:
         """Make the slot's key.
@@ -98,9 +104,7 @@ class SlotInputs:
         for name, plain in self._settings.items():
             if name not in fed:
                 maker.add_setting(name, plain)
-                spec = slot.node_type.setting(name)
-                if spec is not None and spec.value_type == "path" and plain is not None:
-                    maker.add_file(spec.to_python(plain))
+                self._add_files(maker, slot.node_type.setting(name), plain)
         for binding in slot.bindings:
             self._add(maker, binding, environment)
         function = slot.node_type.function
@@ -111,17 +115,24 @@ class SlotInputs:
         # A cell's function is a shell around its compiled body; the body is what counts.
         body = inspect.unwrap(function) if slot.node_type.origin == "cell" else function
         code = engine.code_keys.key(body, extra=environment, skip=skip)
+        maker.add_files(code.paths)
         return maker.finish(code, engine.versions)
 
+    @staticmethod
+    def _add_files(maker: KeyMaker, spec: SettingSpec | None, plain: Any) -> None:
+        if spec is not None and "path" in (spec.value_type, spec.items.value_type if spec.items is not None else ""):
+            maker.add_files(spec.to_python(plain))
+
     def _add(self, maker: KeyMaker, binding: Binding, environment: dict[str, object]) -> None:
-        if binding.kind == "problem":
-            assert binding.error is not None  # noqa: S101 -- made together with the kind
-            raise binding.error
         if binding.kind == "edge":
             result = self._source(binding)
             maker.add_edge(binding.name, self.view.plan.slots[binding.source].node_id, result)
-        elif binding.kind == "constant":
-            maker.add_setting(binding.name, binding.value)
+        elif binding.name in self._constants:
+            plain = self._constants[binding.name]
+            maker.add_setting(binding.name, plain)
+            self._add_files(maker, binding.port.plain if binding.port is not None else None, plain)
+        elif binding.error is not None:
+            raise binding.error
         else:
             self._add_open(maker, binding, environment)
 
@@ -129,7 +140,8 @@ class SlotInputs:
         """Return the key of what an edge carries."""
         source = self.view.plan.slots[binding.source]
         if binding.output == ERROR_INDEX:
-            return f"{self.view.trace_id}:error"
+            packet = self.view.error_of(source)
+            return f"error of {packet.trace_id}" if packet is not None else "no error"
         result = self.view.result_of(source)
         if result is None:
             raise MissingInputError(
@@ -157,6 +169,9 @@ class SlotInputs:
     def _add_open(self, maker: KeyMaker, binding: Binding, environment: dict[str, object]) -> None:
         found, value, label = self._lookup(binding)
         if found:
+            plain = binding.port.plain if binding.port is not None else None
+            if isinstance(value, str) and plain is not None and plain.value_type in _WRITTEN:
+                value = plain.to_python(plain.checked(value))
             self._open[binding.name] = value
             if label == "environment":
                 environment[f"global {binding.name}"] = value
@@ -189,17 +204,22 @@ class SlotInputs:
         for binding in slot.bindings:
             if binding.kind == "edge":
                 arguments[binding.name] = self._edge_value(binding)
-            elif binding.kind == "constant":
+            elif binding.name in self._constants:
                 arguments[binding.name] = self._constant(binding)
             elif binding.name in self._open:
                 arguments[binding.name] = self._open_value(binding)
         return arguments
 
+    def _constant(self, binding: Binding) -> Any:
+        plain = self._constants[binding.name]
+        spec = binding.port.plain if binding.port is not None else None
+        return plain if spec is None else spec.to_python(spec.checked(plain))
+
     def _edge_value(self, binding: Binding) -> Any:
         view = self.view
         source = view.plan.slots[binding.source]
         if binding.output == ERROR_INDEX:
-            return view.error_of(source)
+            return self._checked(binding, view.error_of(source))
         result = view.result_of(source)
         assert result is not None  # noqa: S101 -- the key was made from it
         output = self._output(binding)
@@ -212,21 +232,15 @@ class SlotInputs:
             origin=f"{source.node_id}.{source.node_type.outputs[output].name}",
         )
         self.copies.extend(copies)
-        if binding.port is None:
-            spec = self.slot.node_type.setting(binding.name)
-            return spec.to_python(spec.checked(value)) if spec is not None else value
-        return value
+        return self._checked(binding, value)
 
-    @staticmethod
-    def _constant(binding: Binding) -> Any:
-        if binding.port is not None and binding.port.annotation.rpartition(".")[2] == "Path":
-            return Path(binding.value)
-        return binding.value
+    def _checked(self, binding: Binding, value: Any) -> Any:
+        """Check a value that an edge brings to a setting."""
+        spec = self.slot.node_type.setting(binding.name) if binding.port is None else None
+        return spec.to_python(spec.checked(value)) if spec is not None else value
 
     def _open_value(self, binding: Binding) -> Any:
         value = self._open[binding.name]
-        if binding.port is not None and binding.port.annotation.rpartition(".")[2] == "Path" and isinstance(value, str):
-            return Path(value)
         handed = self.view.engine.payloads.hand_out(
             value, binding.port.form if binding.port is not None else "", is_own=False
         )

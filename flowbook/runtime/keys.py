@@ -54,12 +54,16 @@ class KeyMaker:
         self.parts[label] = digest if digest is not None else self._identities.token(value)
         if digest is not None and isinstance(value, str | int | float | bool | None):
             self.shown[label] = _short(repr(value))
-        if isinstance(value, PurePath):
-            self.add_file(value)
+        self.add_files(value)
 
-    def add_file(self, path: PurePath) -> None:
-        """Add the size and modification time of a file; a missing file is a state too."""
-        self.parts[f"file {path.name}"] = f"{path}:{_stat_text(path)}"
+    def add_files(self, value: object) -> None:
+        """Add the size and modification time of a file, or of every file in a container; a missing one counts too."""
+        if isinstance(value, PurePath):
+            label = f"file {value.name}"  # two folders may hold files of one name
+            self.parts[label] = f"{self.parts.get(label, '')}{value}:{_stat_text(value)};"
+        elif isinstance(value, list | tuple | set | dict):
+            for entry in value.values() if isinstance(value, dict) else value:
+                self.add_files(entry)
 
     def finish(self, code: CodeKey, versions: str) -> KeyParts:
         """Digest everything."""

@@ -60,6 +60,7 @@ class Slot:
         bindings: input ports in order, then settings that an edge feeds.
         predecessors: slots it reads.
         successors: slots that read it.
+        is_leaf: nobody reads its values (its errors, perhaps).
     """
 
     index: int
@@ -70,6 +71,7 @@ class Slot:
     bindings: tuple[Binding, ...] = ()
     predecessors: tuple[int, ...] = ()
     successors: list[int] = field(default_factory=list)
+    is_leaf: bool = True
 
     @property
     def primary(self) -> int | None:
@@ -131,6 +133,9 @@ def compile_plan(flow: FlowData, wiring: Wiring) -> Plan:
     for slot in slots:
         for source in slot.predecessors:
             slots[source].successors.append(slot.index)
+        for binding in slot.bindings:
+            if binding.kind == "edge" and binding.output != ERROR_INDEX:
+                slots[binding.source].is_leaf = False
     return Plan(
         flow=flow.id,
         slots=slots,

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from flowbook.core.events import Event, RunStatus
     from flowbook.core.packets import ErrorPacket
-    from flowbook.runtime.execution import Decision, Execution
+    from flowbook.runtime.decisions import Decision
+    from flowbook.runtime.engine import Engine
+    from flowbook.runtime.execution import Execution
 
 #: Waits are cut into slices so that an interrupt is seen: a lock, and an event loop, notice it only when they wake.
 SLICE_S = 0.05
@@ -37,6 +39,13 @@ class EventSource(Protocol):
 
 class RunInterrupt(KeyboardInterrupt):
     """The user interrupted a wait; the run was cancelled. Shown as one line instead of a lock's traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class AwaitInterrupt(asyncio.CancelledError):
+    """The same for an ``await``, which a notebook interrupts by cancelling it."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
@@ -88,15 +97,14 @@ class Run:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             while not execution.done.is_set():
-                execution.engine.main_queue.serve()
+                _serve_main_thread(execution.engine)
                 left_s = SLICE_S if deadline is None else min(SLICE_S, deadline - time.monotonic())
                 if left_s <= 0:
                     return False
                 execution.done.wait(left_s)
         except KeyboardInterrupt:
             self._cancel_and_settle()
-            message = f"Interrupted: run {self.id[:4]} of {self.flow} was cancelled"
-            raise RunInterrupt(message) from None
+            raise RunInterrupt(self._was_interrupted) from None
         self._settle()
         return True
 
@@ -110,19 +118,24 @@ class Run:
         try:
             while not execution.done.is_set():
                 if is_main:
-                    execution.engine.main_queue.serve()
+                    _serve_main_thread(execution.engine)
                 try:
                     await asyncio.wait_for(is_over.wait(), SLICE_S)
                 except TimeoutError:
                     continue
         except (asyncio.CancelledError, KeyboardInterrupt):
-            # An interrupted cell: IPython cancels what it awaits.
+            # An interrupted cell: IPython cancels what it awaits. A KeyboardInterrupt would end the kernel's loop.
             self._cancel_and_settle()
-            raise
+            raise AwaitInterrupt(self._was_interrupted) from None
+
+    @property
+    def _was_interrupted(self) -> str:
+        return f"Interrupted: run {self.id[:4]} of {self.flow} was cancelled"
 
     def _cancel_and_settle(self) -> None:
         self._execution.cancel()
         self._execution.done.wait(2 * GRACE_S)
+        self._settle()
 
     def __await__(self) -> Generator[Any, None, Run]:
         """Wait for the end.
@@ -160,7 +173,7 @@ class Run:
 
     @property
     def recomputed(self) -> list[str]:
-        """Ids of the nodes that fired, in the order in which they ended."""
+        """Ids of the nodes that fired, in the order in which they began."""
         return list(self._execution.recomputed)
 
     @property
@@ -280,6 +293,11 @@ def _remedy(decision: Decision) -> str:
     if decision.status == "skipped" and decision.root:
         return f"look at {decision.root!r} first"
     return "run the cell that defines it" if decision.status == "waiting" else ""
+
+
+def _serve_main_thread(engine: Engine) -> None:
+    if engine.main_queue.serve():
+        raise KeyboardInterrupt
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, job: Any) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flowbook.errors import FlowbookError
 from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.keys import changed_file, explain
+from flowbook.runtime.plan import ERROR_INDEX
+from flowbook.runtime.sparing import bypass_key, first_edge
 
 if TYPE_CHECKING:
     from flowbook.core.packets import ErrorPacket
@@ -65,14 +67,17 @@ def stale_reasons(plan: Plan, results: FlowResults, engine: Engine) -> dict[str,
 
 
 def _reason(view: _Present, slot: Slot, result: NodeResult, stale: dict[str, str]) -> str:
-    for source in slot.predecessors:
-        node_id = view.plan.slots[source].node_id
-        if node_id in stale:
-            return f"{node_id} is stale"
     if slot.node_type.function is None:
         return "its cell has not run"
-    if slot.policy.bypassed or slot.policy.muted:
+    if slot.policy.muted:
         return ""
+    if slot.policy.bypassed:
+        return _reason_of_bypassed(view, slot, result, stale)
+    for binding in slot.bindings:
+        if binding.kind == "edge" and binding.output != ERROR_INDEX:
+            node_id = view.plan.slots[binding.source].node_id
+            if node_id in stale:
+                return f"{node_id} is stale"
     name = changed_file(result)
     if name:
         return f"file {name} changed"
@@ -80,4 +85,18 @@ def _reason(view: _Present, slot: Slot, result: NodeResult, stale: dict[str, str
         key = SlotInputs(view, slot).key()
     except FlowbookError as error:
         return error.what
+    return "" if key.digest == result.key.digest else explain(result.key, key)
+
+
+def _reason_of_bypassed(view: _Present, slot: Slot, result: NodeResult, stale: dict[str, str]) -> str:
+    first = first_edge(slot)
+    if first is None:
+        return "bypassed, but it reads nothing"
+    source = view.plan.slots[first.source]
+    if source.node_id in stale:
+        return f"{source.node_id} is stale"
+    value = view.result_of(source)
+    if value is None:
+        return f"{source.node_id} has no value"
+    key = bypass_key(view.engine, slot, first, source.node_id, value)
     return "" if key.digest == result.key.digest else explain(result.key, key)

@@ -101,6 +101,20 @@ def test_a_node_that_fails_above_a_node_cell_fails_the_run_although_no_cell_rais
     assert "⊘ above" in done.out
 
 
+def test_a_failure_above_that_no_cell_shows_fails_the_run_too(tmp_path: Path, flowbook: Command) -> None:
+    source = make_notebook(
+        tmp_path / "a.ipynb",
+        SETUP,
+        "@fb.node\ndef halve(x: int) -> int:\n    return x // 0\nflow.add(halve, 'broken', x=1);",
+        "%%node numbers.above\nabove = broken + 1",
+    )
+
+    done = flowbook("run", source)
+
+    assert done.code == 1, done.out
+    assert "1 node failed" in done.out
+
+
 def test_a_background_run_ends_before_the_notebook_is_written(tmp_path: Path, flowbook: Command) -> None:
     source = make_notebook(
         tmp_path / "a.ipynb",

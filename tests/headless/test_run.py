@@ -147,12 +147,14 @@ def test_what_a_notebook_says_of_itself_cannot_move_the_terminal(tmp_path: Path,
         TRACE_HELPERS,
         "show(1, final=True, **{'\\x1b[2Jlate\\r\\n\\u202e': 'ok', '[red]x': 'ok'})",
         "raise ValueError('\\x1b]0;title\\x07 \\x1b[31mred')",
+        code("print('  a\\tb \\x1b[2J\\r')", "answer"),
     )
 
     done = flowbook("run", source)
 
     assert not set(done.out) & set("\x1b\x07\r\u202e")
     assert "[red]x" in done.out
+    assert "\n  a     b [2J\n" in done.out
 
 
 def test_a_run_in_the_background_is_waited_for_after_the_last_cell(tmp_path: Path, flowbook: Command) -> None:

@@ -196,3 +196,8 @@ def test_the_names_a_parameters_cell_assigns_are_found_behind_magics_and_in_bran
     source += "def f():\n    e = 1\n[g for g in []]"
 
     assert assigned_names(source) == {"month", "a", "b", "c", "d"}
+
+
+def test_a_cell_that_makes_a_flow_turns_to_it() -> None:
+    found = _scan('import flowbook as fb\nflow = fb.flow("x")', "%%node late\nlate = 1")
+    assert [(node.flow, node.name) for node in found.nodes] == [("x", "late")]

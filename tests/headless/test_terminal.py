@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from flowbook.headless.report import RunBook, duration_text, node_failure_text, plain
+from flowbook.headless.report import Report
+from flowbook.headless.run_book import RunBook
+from flowbook.headless.wording import duration_text, node_failure_text, plain
 from tests.headless.notebooks import TRACE_HELPERS, make_notebook, read_notebook, start_flowbook
 
 if TYPE_CHECKING:
@@ -140,3 +145,29 @@ def test_a_failure_is_one_line_with_the_line_of_the_nodes_own_cell() -> None:
 
 def test_text_from_data_is_one_line_without_control_characters() -> None:
     assert plain(" a\x1b[31m\r\nb\x00\u202ec ") == "a [31m b c"
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["ok", "failed"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["node", "shape", "line"]), inner),
+    max_leaves=6,
+)
+_KEYS = ("flow", "runId", "node", "seq", "final", "status", "stamp", "reason", "tookS", "counts", "error", "card",
+         "attempt", "rows", "columns", "startedAt")  # fmt: skip
+_BUNDLES = st.builds(
+    lambda outer, spans: {**outer, **spans},
+    st.dictionaries(st.sampled_from(_KEYS), _JSON),
+    st.just({}) | st.fixed_dictionaries({"spans": _JSON | st.lists(st.dictionaries(st.sampled_from(_KEYS), _JSON))}),
+)
+
+
+@given(st.lists(_BUNDLES, max_size=4))
+def test_a_bundle_of_any_shape_is_survived(bundles: list[dict[str, Any]]) -> None:
+    """They come out of cells, and cells may display what they like."""
+    report = Report(io.StringIO(), cell_count=1)
+    for bundle in bundles:
+        report.trace_seen(bundle, is_expected=False)
+        report.node_seen(bundle, is_expected=False)
+        report.cell_ended()
+    report.book.counts()
+    report.book.has_failed()

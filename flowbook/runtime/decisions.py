@@ -1,0 +1,88 @@
+"""What a run was asked for, and what it decides about each slot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from flowbook.errors import CycleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowbook.core.events import Stamp, Status
+    from flowbook.core.packets import ErrorPacket
+    from flowbook.runtime.plan import Plan
+    from flowbook.runtime.results import NodeResult
+
+#: Reason of nodes that a cancelled run did not come to, or did not finish.
+CANCELLED: Final = "cancelled"
+#: Reason of nodes that a newer run computes instead.
+SUPERSEDED: Final = "superseded by a newer run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a run was asked for.
+
+    Attributes:
+        scope: slots it covers.
+        targets: node ids whose lazy values are collected besides the leaves.
+        force: fire even what did not change.
+        settings: ``(node, setting or port)`` -> JSON value, for this run alone.
+        inputs: given inputs by ``port`` or ``node.port``.
+        overrides: node id -> values of its outputs, in the order of its ports, that stand in for the node.
+        is_explicit: a person asked for it (io nodes fire); False for re-runs after a moved setting.
+    """
+
+    scope: frozenset[int]
+    targets: frozenset[str] = frozenset()
+    force: bool = False
+    settings: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    is_explicit: bool = True
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the run differs from the document, so that node values must not change."""
+        return bool(self.settings or self.overrides)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What became of one slot.
+
+    Attributes:
+        status: what the canvas shows from now on.
+        stamp: of its value; None without one.
+        reason: in words.
+        result: its value, or None.
+        error: its failure, or None.
+        root: the node that is to blame when it was skipped.
+        is_kept: the flow remembers it; False when a newer run, or an earlier one, knows better.
+    """
+
+    status: Status
+    stamp: Stamp | None = None
+    reason: str = ""
+    result: NodeResult | None = None
+    error: ErrorPacket | None = None
+    root: str = ""
+    is_kept: bool = True
+
+
+def refuse_loops(plan: Plan, scope: frozenset[int]) -> None:
+    """Raise when a scope contains a node on or behind a loop.
+
+    Raises:
+        CycleError: FB203, with the loop in order.
+    """
+    if plan.cycle and any(plan.slots[index].node_id in plan.looped for index in scope):
+        path = plan.cycle
+        raise CycleError(
+            "these nodes read each other in a loop: " + " → ".join(path),
+            where=f"flow {plan.flow!r}",
+            hint=f'cut one of the edges: flow.disconnect("{path[0]}", "{path[1]}")',
+            path=path,
+        )

@@ -1,0 +1,3 @@
+"""The picture of a flow: statuses, sources, previews that compute nothing, and a bounded size."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""A trace says what each node of a run did, in the same words for every reader."""
+
+from __future__ import annotations

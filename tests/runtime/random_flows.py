@@ -1,0 +1,323 @@
+"""Flows that are built, edited and run at random, beside a plain record of what their code is.
+
+A node's value is a number made of its code, its settings and what it reads; every eighth value is a failure. So two
+flows whose values and failures agree have computed the same thing from the same things.
+"""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import flowbook as fb
+from flowbook.core.events import NodeFinished, NodeStarted, RunStarted
+from flowbook.errors import CycleError, FlowbookError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.strategies import Shape, Step
+
+#: Inputs that no node ever bears the name of; they have a default.
+FREE = ("u", "v")
+
+
+def value_of(variant: int, n: Any, read: tuple[Any, ...]) -> int:
+    """Compute a node's value, or fail for one in eight."""
+    plain = [entry.code if isinstance(entry, fb.ErrorPacket) else entry for entry in read]
+    value = zlib.crc32(repr((variant, n, plain)).encode())
+    if value % 8 == 0:
+        message = f"unlucky {value}"
+        raise ValueError(message)
+    return value
+
+
+@functools.cache
+def function_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
+    """Make the function of a node: its inputs, one setting ``n``, and a context that says as which node it fires."""
+    required, optional = [name for name in ports if name not in FREE], [name for name in ports if name in FREE]
+    signature = ", ".join(
+        [*required, "ctx: fb.Context", *(f"{port}: object = None" for port in optional), "n: int = 1"]
+    )
+    read = "".join(f"{port}, " for port in ports)
+    source = f"def f({signature}):\n    note(ctx)\n    v = value_of({variant}, n, ({read}))\n    return v\n"
+    namespace: dict[str, Any] = {"fb": fb, "value_of": value_of, "note": note}
+    exec(source, namespace)  # noqa: S102 -- our own text: functions with these parameters cannot be written down
+    made: Callable[..., Any] = namespace["f"]
+    return made
+
+
+@functools.cache
+def pair_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
+    """Make the function of a node with two outputs."""
+    one = function_of(ports, variant)
+
+    @functools.wraps(one)
+    def two(**arguments: Any) -> Any:
+        value = one(**arguments)
+        return value, value + 1
+
+    return two
+
+
+_fired: list[tuple[str, str]] = []
+
+
+def note(ctx: fb.Context) -> None:
+    """Remember that a node's code was called, behind the back of the key: a list it read would be part of the key."""
+    globals()["_fired"].append((ctx.trace_id, ctx.node_id))
+
+
+@dataclass
+class Lived:
+    """A flow with what is known of it besides its document: the code of its nodes, and the inputs it was given."""
+
+    names: Sequence[str]
+    flow: fb.Flow = field(default_factory=lambda: fb.Flow("lived"))
+    code: dict[str, tuple[Callable[..., Any], tuple[str, ...] | None]] = field(default_factory=dict)
+    given: dict[str, int] = field(default_factory=dict)
+    runs: list[fb.Run] = field(default_factory=list)
+
+    def define(self, node_id: str, shape: Shape) -> None:
+        rank = self.names.index(node_id)
+        # Names that come earlier, so that names alone make a loop only after a node was renamed.
+        known = [*self.names[:rank][:-5:-1], *FREE]
+        ports = tuple(name for bit, name in enumerate(known) if shape.ports >> bit & 1)
+        outputs = (self.names[(rank + 3) % len(self.names)], "right") if shape.output_count == 2 else None
+        function = pair_of(ports, shape.variant) if outputs else function_of(ports, shape.variant)
+        self.code[node_id] = (function, outputs)
+        _define(self.flow, node_id, function, outputs)
+
+    def fresh(self) -> fb.Flow:
+        """Make a flow of the same document and code that never ran; its nodes stand in another order."""
+        made = fb.Flow("fresh")
+        for node_id in reversed(list(self.code)):
+            _define(made, node_id, *self.code[node_id])
+        document = self.flow.document()
+        made.replace_document(fb.Flow.document_text(self.flow))
+        assert made.document() == document
+        return made
+
+    def open_inputs(self, flow: fb.Flow) -> dict[str, int]:
+        """The given inputs that ``flow`` still has."""
+        bindings = [binding for slot in flow.plan.slots for binding in slot.bindings if binding.kind == "open"]
+        return {name: value for name, value in self.given.items() if any(entry.name == name for entry in bindings)}
+
+
+def _define(flow: fb.Flow, node_id: str, function: Callable[..., Any], outputs: tuple[str, ...] | None) -> None:
+    flow.node(name=node_id, outputs=outputs)(function)
+
+
+def live(names: Sequence[str], shapes: Sequence[Shape], steps: Sequence[Step]) -> Lived:
+    """Build a flow and let the steps happen to it; a step that is refused must leave it as it was."""
+    lived = Lived(names)
+    for name, shape in zip(names, shapes, strict=False):
+        lived.define(name, shape)
+    for step in steps:
+        before = lived.flow.document_text()
+        try:
+            _do(lived, step)
+        except FlowbookError:
+            assert lived.flow.document_text() == before
+    return lived
+
+
+def _do(lived: Lived, step: Step) -> None:
+    node_ids = list(lived.flow)
+    if step.kind == "add" or not node_ids:
+        _add(lived, step)
+    elif step.kind in _STEPS:
+        _STEPS[step.kind](lived, step, node_ids[step.first % len(node_ids)])
+    else:
+        _run(lived, step, node_ids)
+
+
+def _add(lived: Lived, step: Step) -> None:
+    from tests.strategies import Shape
+
+    unused = [name for name in lived.names if name not in lived.flow]
+    if unused:
+        lived.define(unused[step.first % len(unused)], Shape(step.second, step.third, 1 + step.third % 2))
+
+
+def _redefine(lived: Lived, step: Step, node_id: str) -> None:
+    from tests.strategies import Shape
+
+    lived.define(node_id, Shape(step.second, step.third, 1))
+
+
+def _set(lived: Lived, step: Step, node_id: str) -> None:
+    lived.flow[node_id].settings["n"] = step.second % 4
+
+
+def _constant(lived: Lived, step: Step, node_id: str) -> None:
+    ports = [port.name for port in lived.flow[node_id].node_type.inputs]
+    if ports:
+        lived.flow.set(node_id, **{ports[step.second % len(ports)]: step.third % 3})
+
+
+def _connect(lived: Lived, step: Step, node_id: str) -> None:
+    node_ids = list(lived.flow)
+    target = node_ids[step.second % len(node_ids)]
+    sources = [f"{node_id}.{port.name}" for port in lived.flow[node_id].node_type.outputs]
+    sources += [node_id, node_id, f"{node_id}.error"]
+    ports = lived.flow[target].node_type.parameter_names
+    lived.flow.connect(sources[step.third % len(sources)], f"{target}.{ports[step.third % len(ports)]}")
+
+
+def _disconnect(lived: Lived, step: Step, node_id: str) -> None:
+    links = sorted(
+        lived.flow.wiring.links.values(), key=lambda link: (_rank(lived, link.target), _port_rank(lived, link))
+    )
+    if links:
+        link = links[step.second % len(links)]
+        lived.flow.disconnect(link.source, f"{link.target}.{link.target_port}")
+        # Another edge, which its name implies, may come to light.
+        now = lived.flow.wiring.links.get((link.target, link.target_port))
+        assert now is None or now.source != link.source
+
+
+def _rank(lived: Lived, node_id: str) -> int:
+    return list(lived.flow).index(node_id)
+
+
+def _port_rank(lived: Lived, link: Any) -> int:
+    known = lived.flow[link.target].node_type.parameter_names
+    return known.index(link.target_port) if link.target_port in known else -1
+
+
+def _rename(lived: Lived, step: Step, node_id: str) -> None:
+    unused = [name for name in lived.names if name not in lived.flow]
+    if unused:
+        new = unused[step.second % len(unused)]
+        lived.flow.rename(node_id, new)
+        lived.code = {(new if name == node_id else name): code for name, code in lived.code.items()}
+
+
+def _remove(lived: Lived, step: Step, node_id: str) -> None:
+    lived.flow.remove(node_id)
+    del lived.code[node_id]
+
+
+def _toggle(name: str, values: tuple[Any, Any]) -> Callable[[Lived, Step, str], None]:
+    def toggle(lived: Lived, step: Step, node_id: str) -> None:
+        lived.flow.set_policy(node_id, **{name: values[step.second % 2]})
+
+    return toggle
+
+
+def _give(lived: Lived, step: Step, node_id: str) -> None:
+    name = FREE[step.second % len(FREE)]
+    _watch(lived, inputs={name: step.third % 3})
+    lived.given[name] = step.third % 3
+
+
+_STEPS: dict[str, Callable[[Lived, Step, str], None]] = {
+    "set": _set,
+    "constant": _constant,
+    "connect": _connect,
+    "disconnect": _disconnect,
+    "redefine": _redefine,
+    "rename": _rename,
+    "remove": _remove,
+    "mute": _toggle("muted", (True, False)),
+    "bypass": _toggle("bypassed", (True, False)),
+    "kind": _toggle("kind", ("io", "pure")),
+    "pin": _toggle("pinned", (True, False)),
+    "cache": _toggle("cache", ("off", "memory")),
+    "give": _give,
+}
+
+
+def _run(lived: Lived, step: Step, node_ids: list[str]) -> None:
+    one, other = node_ids[step.first % len(node_ids)], node_ids[step.second % len(node_ids)]
+    if step.kind in ("run privately", "run with overrides"):
+        before = {node_id: seen(lived.flow, node_id) for node_id in node_ids}
+        scope: dict[str, Any] = (
+            {"settings": {f"{one}.n": step.third}}
+            if step.kind == "run privately"
+            else {"overrides": {one: step.third, other: None}}
+        )
+        _watch(lived, **scope)
+        assert {node_id: seen(lived.flow, node_id) for node_id in node_ids} == before
+        return
+    _watch(
+        lived, **{"run": {}, "force": {"force": True}}.get(step.kind, {step.kind.removeprefix("run "): [one, other]})
+    )
+
+
+def seen(flow: fb.Flow, node_id: str) -> Any:
+    """What a person sees of a node."""
+    node = flow[node_id]
+    try:
+        value = node.value
+    except FlowbookError as error:
+        value = str(error)
+    return node.status, node.stamp, value
+
+
+def _watch(lived: Lived, **scope: Any) -> None:
+    lived.runs.append(watched_run(lived.flow, **scope))
+
+
+def watched_run(flow: fb.Flow, **scope: Any) -> fb.Run:
+    """Run, and check the laws that every run obeys.
+
+    Raises:
+        FlowbookError: the run cannot begin.
+    """
+    run = flow.start(**scope)
+    events = list(run.events())
+    assert run.wait(60)
+    started = [event.node_id for event in events if isinstance(event, NodeStarted)]
+    finished = [event for event in events if isinstance(event, NodeFinished)]
+    covered = next(event.node_ids for event in events if isinstance(event, RunStarted))
+    # Each node fires at most once, is decided exactly once, and nothing outside the scope is touched.
+    assert len(set(started)) == len(started)
+    assert sorted(event.node_id for event in finished) == sorted(covered) == sorted(run.node_ids)
+    assert set(started) <= set(covered)
+    fired = [node_id for trace_id, node_id in _fired if trace_id == run.id]
+    assert len(set(fired)) == len(fired)
+    assert set(fired) <= set(started)
+    assert run.recomputed == started
+    # What a node reads is decided before it starts.
+    place = {id(event): index for index, event in enumerate(events)}
+    decided_at = {event.node_id: place[id(event)] for event in finished}
+    started_at = {event.node_id: place[id(event)] for event in events if isinstance(event, NodeStarted)}
+    for link in flow.wiring.links.values():
+        is_read = link.target_port in flow[link.target].node_type.parameter_names
+        if is_read and link.source in decided_at and link.target in started_at:
+            assert decided_at[link.source] < started_at[link.target]
+    # Each failure is one error packet, and only failures are.
+    failed = sorted(event.node_id for event in finished if event.status == "failed")
+    assert sorted(error.node_id for error in run.errors) == failed
+    assert run.status == ("failed" if failed else "ok")
+    assert {error.trace_id for error in run.errors} <= {run.id}
+    return run
+
+
+def outcome(run: fb.Run, flow: fb.Flow) -> dict[str, Any]:
+    """What a run came to, node by node: the values of its outputs, or why there is none."""
+    found: dict[str, Any] = {}
+    errors = {error.node_id: (error.code, error.message) for error in run.errors}
+    spans = {span.node: span for span in run.trace.spans}
+    for node_id in run.node_ids:
+        if node_id in errors:
+            found[node_id] = errors[node_id]
+        elif spans[node_id].status == "ok":
+            ports = [port.name for port in flow[node_id].node_type.outputs]
+            found[node_id] = [run[f"{node_id}.{port}"] for port in ports]
+        else:
+            found[node_id] = (spans[node_id].status, spans[node_id].reason)
+    return found
+
+
+def run_all(flow: fb.Flow, **scope: Any) -> tuple[fb.Run | None, dict[str, Any]]:
+    """Run everything; a flow with a loop says so instead."""
+    try:
+        run = watched_run(flow, **scope)
+    except CycleError as error:
+        return None, {"loop": sorted(error.fields["path"][1:])}
+    return run, outcome(run, flow)

@@ -1,0 +1,84 @@
+"""The law of the engine: whatever was edited and whatever failed, running what is stale gives what a full run does."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+
+from tests.runtime.random_flows import Lived, live, run_all
+from tests.strategies import NAMES, Shape, Step, histories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import flowbook as fb
+
+History = tuple[list[Shape], list[Step]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def hurried_threads() -> Iterator[None]:
+    """Threads take turns so often that every order of events comes up."""
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(2e-5)
+    yield
+    sys.setswitchinterval(usual_s)
+
+
+def _check(lived: Lived) -> dict[str, object]:
+    """Compare an incremental run of a lived flow with a full run of a fresh one."""
+    stale, valued = lived.flow.stale(), _with_value(lived.flow)
+    run, incremental = run_all(lived.flow, inputs=lived.open_inputs(lived.flow))
+    fresh = lived.fresh()
+    _, full = run_all(fresh, inputs=lived.open_inputs(fresh))
+    assert incremental == full
+    if run is not None:
+        _check_staleness(lived.flow, run, stale, valued)
+    return incremental
+
+
+def _with_value(flow: fb.Flow) -> set[str]:
+    return {node_id for node_id in flow if flow.results.state(node_id).result is not None}
+
+
+def _check_staleness(flow: fb.Flow, run: fb.Run, stale: dict[str, str], valued: set[str]) -> None:
+    """What was said to be stale is what ran, and nothing that came out well is stale now."""
+    ok = {span.node for span in run.trace.spans if span.status == "ok"}
+    assert not ok & set(flow.stale())
+    # io fires at every run; whoever reads failures reads a new one in every run.
+    fires_always = {slot.node_id for slot in flow.plan.slots if slot.policy.kind != "pure"}
+    fires_always |= {link.target for link in flow.wiring.links.values() if link.source_port == "error"}
+    excused = {flow.plan.slots[index].node_id for index in flow.plan.downstream(sorted(fires_always))}
+    for node_id in set(run.recomputed) & valued - excused:
+        assert node_id in stale
+
+
+@given(histories)
+def test_an_incremental_run_equals_a_full_run(history: History) -> None:
+    _check(live(NAMES, *history))
+
+
+@given(histories)
+@settings(max_examples=30)
+def test_names_decide_nothing(history: History) -> None:
+    """The same history with the names turned round gives the same values, under the other names."""
+    other = dict(zip(NAMES, reversed(NAMES), strict=True))
+    one, two = _check(live(NAMES, *history)), _check(live(NAMES[::-1], *history))
+    assert {name: _values(entry) for name, entry in one.items()} == {
+        other.get(name, name): _values(entry) for name, entry in two.items()
+    }
+
+
+def _values(entry: object) -> object:
+    """What of an outcome does not name nodes."""
+    return entry if isinstance(entry, list) else isinstance(entry, tuple) and entry[0]
+
+
+@pytest.mark.soak
+@given(histories)
+@settings(max_examples=1000)
+def test_an_incremental_run_equals_a_full_run_ten_times_as_often(history: History) -> None:
+    _check(live(NAMES, *history))
