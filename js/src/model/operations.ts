@@ -12,17 +12,29 @@ export interface Ends {
   readonly targetPort: string;
 }
 
+/** What a node that was only just added looks like until the kernel has described it; never sent. */
+export interface Likeness {
+  readonly card: Card;
+  /** Edges that follow from names. */
+  readonly edges: readonly Edge[];
+}
+
+/**
+ * One edit. Without a place (null) the layout decides. `implicit` speaks of the edge that follows from names: connecting
+ * takes the cut away that kept it from the flow, disconnecting stores one.
+ */
 export type EditOp =
-  | { readonly op: "move"; readonly node: string; readonly x: number; readonly y: number }
-  | ({ readonly op: "connect" } & Ends)
-  | ({ readonly op: "disconnect" } & Ends)
+  | { readonly op: "move"; readonly node: string; readonly x: number | null; readonly y: number | null }
+  | ({ readonly op: "connect"; readonly implicit?: true } & Ends)
+  | ({ readonly op: "disconnect"; readonly implicit?: true } & Ends)
   | {
       readonly op: "add";
       readonly typeId: string;
       readonly node: string;
-      readonly x: number;
-      readonly y: number;
+      readonly x: number | null;
+      readonly y: number | null;
       readonly settings?: Readonly<Record<string, Json>>;
+      readonly like?: Likeness;
     }
   | { readonly op: "remove"; readonly node: string }
   | { readonly op: "rename"; readonly node: string; readonly to: string }
@@ -39,22 +51,32 @@ export function applyChange(state: FlowState, change: Change): FlowState {
   switch (change.op) {
     case "set":
       return withCard(state, change.node, (card) => withSetting(card, change.name, change.value));
-    case "move":
-      return withCard(state, change.node, (card) => ({ ...card, x: change.x, y: change.y }));
+    case "move": {
+      const { node, x, y } = change;
+      return x === null || y === null ? state : withCard(state, node, (card) => ({ ...card, x, y }));
+    }
     case "connect":
-      return connected(state, change);
+      return connected(state, change, change.implicit ?? false);
     case "disconnect":
       return disconnected(state, change);
     case "add":
-      return added(state, change.node, change.typeId, change.x, change.y);
+      return added(state, change);
     case "remove":
       return removed(state, change.node);
     case "rename":
       return renamed(state, change.node, change.to);
     case "policy":
+      return withCard(state, change.node, (card) => withPolicy(card, change.policy));
     case "document":
-      return state; // what they change, only the kernel knows
+      return state; // what it changes, only the kernel knows
   }
+}
+
+/** An edit as it travels: what is only for the eye stays here. */
+export function withoutLikeness(op: EditOp): EditOp {
+  if (op.op !== "add" || !op.like) return op;
+  const { like: _, ...sent } = op;
+  return sent;
 }
 
 function withCard(state: FlowState, id: string, make: (card: Card) => Card): FlowState {
@@ -71,7 +93,18 @@ function withSetting(card: Card, name: string, value: Json): Card {
   return { ...card, settings: card.settings.with(place, { ...setting, value }) };
 }
 
-function connected(state: FlowState, ends: Ends): FlowState {
+function withPolicy(card: Card, policy: Readonly<Record<string, Json>>): Card {
+  const flag = (key: string, before: boolean): boolean => (typeof policy[key] === "boolean" ? policy[key] : before);
+  const isMuted = flag("muted", card.status === "muted");
+  return {
+    ...card,
+    status: isMuted ? "muted" : card.status === "muted" ? "idle" : card.status,
+    bypassed: flag("bypassed", card.bypassed),
+    pinned: flag("pinned", card.pinned),
+  };
+}
+
+function connected(state: FlowState, ends: Ends, implicit: boolean): FlowState {
   const source = state.cards.get(ends.source);
   if (!source || !state.cards.has(ends.target)) return state;
   const type = source.outputs.find((port) => port.name === ends.sourcePort)?.type ?? "any";
@@ -85,7 +118,7 @@ function connected(state: FlowState, ends: Ends): FlowState {
     sourcePort,
     target,
     targetPort,
-    implicit: false,
+    implicit,
     type,
     label: null,
     copies: 0,
@@ -102,16 +135,28 @@ function disconnected(state: FlowState, ends: Ends): FlowState {
   return withPortMarks({ ...state, edges }, [ends.source, ends.target]);
 }
 
-function added(state: FlowState, id: string, typeId: string, x: number, y: number): FlowState {
-  if (state.cards.has(id)) return state;
-  const card: Card = {
+function added(state: FlowState, add: Extract<EditOp, { readonly op: "add" }>): FlowState {
+  if (state.cards.has(add.node)) return state;
+  const like = add.like?.card ?? blankCard(add.node, add.typeId);
+  const card = { ...like, id: add.node, typeId: add.typeId, x: add.x ?? like.x, y: add.y ?? like.y };
+  const cards = new Map(state.cards).set(add.node, card);
+  const edges = new Map(state.edges);
+  const shown = (add.like?.edges ?? []).filter((edge) => cards.has(edge.source) && cards.has(edge.target));
+  for (const edge of shown) edges.set(edgeId(edge), edge);
+  const touched = shown.flatMap((edge) => [edge.source, edge.target]);
+  return touched.length ? withPortMarks({ ...state, cards, edges }, touched) : { ...state, cards };
+}
+
+/** A card of which nothing is known but what it is. */
+export function blankCard(id: string, typeId: string): Card {
+  return {
     id,
     title: "",
     typeId,
     kind: "node",
     doc: "",
-    x,
-    y,
+    x: 0,
+    y: 0,
     w: 0,
     h: 0,
     status: "idle",
@@ -128,7 +173,6 @@ function added(state: FlowState, id: string, typeId: string, x: number, y: numbe
     pinned: false,
     bypassed: false,
   };
-  return { ...state, cards: new Map(state.cards).set(id, card) };
 }
 
 function removed(state: FlowState, id: string): FlowState {

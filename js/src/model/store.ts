@@ -169,11 +169,14 @@ export class FlowStore {
     }
   }
 
-  /** Show a change at once; it waits for `acknowledge` or `refuse`. A setting moved again replaces its older move. */
-  propose(cid: string, change: Change): void {
-    const replaced = (other: Change): boolean =>
-      change.op === "set" && other.op === "set" && other.node === change.node && other.name === change.name;
-    this.#pending = [...this.#pending.filter((pending) => !replaced(pending.change)), { cid, change, ackedRev: null }];
+  /** Show changes at once; they wait for `acknowledge` or `refuse`. A setting moved again replaces its older move. */
+  propose(cid: string, ...changes: readonly Change[]): void {
+    for (const change of changes) {
+      const replaced = (other: Change): boolean =>
+        change.op === "set" && other.op === "set" && other.node === change.node && other.name === change.name;
+      const kept = this.#pending.filter((pending) => !replaced(pending.change));
+      this.#pending = [...kept, { cid, change, ackedRev: null }];
+    }
     this.#redraw();
   }
 

@@ -5,6 +5,8 @@
  * answered by `resync`) and an ack or a reject for every message that bears a `cid`.
  */
 
+import type { TypeEntry } from "../model/catalogue";
+import type { Scope } from "../model/editor";
 import type { Card, Edge, Json, RunSummary } from "../model/flow";
 import type { TextNews } from "../model/flowCell";
 import type { EditOp } from "../model/operations";
@@ -14,20 +16,11 @@ import { readCanvas, readCard, readEdge, readNode, readRun, readTrace } from "./
 export const COMM_TARGET = "flowbook.control";
 export const PROTOCOL = 1;
 
-/** Which part of a flow to run; nothing of it means all. */
-export interface RunScope {
-  readonly to?: readonly string[];
-  readonly after?: readonly string[];
-  readonly only?: readonly string[];
-  readonly stale?: true;
-  readonly force?: boolean;
-}
-
 export type BrowserMessage =
   | { readonly kind: "hello"; readonly protocol: number }
   | { readonly kind: "subscribe"; readonly flow: string }
   | { readonly kind: "unsubscribe"; readonly flow: string }
-  | ({ readonly kind: "run"; readonly flow: string; readonly cid: string } & RunScope)
+  | ({ readonly kind: "run"; readonly flow: string; readonly cid: string } & Scope)
   | { readonly kind: "cancel"; readonly flow: string; readonly cid: string }
   | {
       readonly kind: "set";
@@ -64,13 +57,6 @@ export type BrowserMessage =
     }
   /** This browser has, or has lost, a cell that edits made elsewhere can be written into. */
   | { readonly kind: "writer"; readonly flow: string; readonly can: boolean };
-
-/** A node type one can add. */
-export interface TypeEntry {
-  readonly typeId: string;
-  readonly label: string;
-  readonly doc: string;
-}
 
 /** A node whose value changed, with the whole bundle its output is to hold. */
 export interface NodeNews {
@@ -191,9 +177,33 @@ function readNews(json: unknown): NodeNews | null {
 }
 
 function readType(json: unknown): TypeEntry {
-  const fields = (json ?? {}) as Readonly<Record<string, unknown>>;
-  const text = (key: string): string => (typeof fields[key] === "string" ? fields[key] : "");
-  return { typeId: text("typeId"), label: text("label") || text("typeId"), doc: text("doc") };
+  const fields = recordOf(json);
+  const typeId = textIn(fields, "typeId");
+  return {
+    typeId,
+    label: textIn(fields, "label") || typeId,
+    doc: textIn(fields, "doc"),
+    inputs: readPorts(fields["inputs"]),
+    outputs: readPorts(fields["outputs"]),
+  };
 }
+
+function readPorts(json: unknown): readonly { name: string; type: string; required: boolean }[] | null {
+  if (!Array.isArray(json)) return null;
+  return json
+    .map(recordOf)
+    .map((port) => ({
+      name: textIn(port, "name"),
+      type: textIn(port, "type") || "any",
+      required: port["required"] !== false,
+    }))
+    .filter(({ name }) => name);
+}
+
+type JsonRecord = Readonly<Record<string, unknown>>;
+
+const recordOf = (json: unknown): JsonRecord => (typeof json === "object" && json !== null ? (json as JsonRecord) : {});
+
+const textIn = (fields: JsonRecord, key: string): string => (typeof fields[key] === "string" ? fields[key] : "");
 
 const isFound = <T>(item: T | null): item is T => item !== null;
