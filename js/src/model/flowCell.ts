@@ -25,9 +25,9 @@ export interface TextNews {
 }
 
 /** What is to be done about a flow's cell; `several` counts the cells that hold the flow when they are more than one. */
-export type Verdict =
+export type Verdict<C extends FlowCell = FlowCell> =
   | { readonly kind: "rest" | "absent"; readonly several: number }
-  | { readonly kind: "write" | "differs" | "locked"; readonly cell: FlowCell; readonly several: number };
+  | { readonly kind: "write" | "differs" | "locked"; readonly cell: C; readonly several: number };
 
 const FLOW_LINE = /^(?:[^\S\n]*\n)*[^\S\n]*%%flow[^\S\n]+(\S+)[^\n]*/;
 const NODE_LINE =
@@ -56,7 +56,7 @@ export function cellTextOf(flow: string, document: string): string {
 }
 
 /** The cell that counts: the only one, else the one the kernel knows; null when several are unknown to it. */
-export function cellThatCounts(cells: readonly FlowCell[], news: TextNews): FlowCell | null {
+export function cellThatCounts<C extends FlowCell>(cells: readonly C[], news: TextNews): C | null {
   return cells.find((cell) => cell.id === news.cellId) ?? (cells.length === 1 ? (cells[0] ?? null) : null);
 }
 
@@ -66,7 +66,7 @@ export function cellThatCounts(cells: readonly FlowCell[], news: TextNews): Flow
  * `known` are further texts that the kernel has seen although it says otherwise: what was written here a moment ago, and
  * what stood in the cell, untouched since, when another browser's writing went past it.
  */
-export function judge(cells: readonly FlowCell[], news: TextNews, known: ReadonlySet<string>): Verdict {
+export function judge<C extends FlowCell>(cells: readonly C[], news: TextNews, known: ReadonlySet<string>): Verdict<C> {
   const several = cells.length > 1 ? cells.length : 0;
   if (!cells.length) return { kind: "absent", several };
   const cell = cellThatCounts(cells, news) ?? cells[0];
