@@ -5,7 +5,6 @@
  * run, the trace, the connection. A batch of a hundred statuses calls a hundred listeners, not the whole canvas.
  */
 
-import { Attention } from "./attention";
 import type { Card, Edge, RunSummary, Snapshot, Trace } from "./flow";
 import { Listeners } from "./listeners";
 import { applyChange, type Change } from "./operations";
@@ -72,8 +71,6 @@ export class FlowStore {
   readonly onTrace = new Listeners();
   readonly onConnection = new Listeners();
   readonly onRefusal = new Listeners();
-  /** What the views of this flow are asked to show. */
-  readonly attention = new Attention();
 
   constructor(flow: string) {
     this.#confirmed = this.#view = emptyState(flow);
