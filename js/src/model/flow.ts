@@ -65,7 +65,7 @@ export interface TablePreview {
   readonly width: number;
 }
 
-/** An array as a line; `spark` holds heights in [0, 1]. */
+/** An array as a line; `spark` holds heights in [0, 1]; `sampled`: not all elements were read. */
 export interface ArrayPreview {
   readonly kind: "array";
   readonly dtype: string;
@@ -73,6 +73,7 @@ export interface ArrayPreview {
   readonly min: number | null;
   readonly max: number | null;
   readonly spark: readonly number[];
+  readonly sampled: boolean;
 }
 
 /** A small picture, base64; width and height are its own, in pixels. */

@@ -17,8 +17,11 @@ export const COMM_TARGET = "flowbook.control";
 export const PROTOCOL = 1;
 
 export type BrowserMessage =
-  | { readonly kind: "hello"; readonly protocol: number }
-  | { readonly kind: "subscribe"; readonly flow: string }
+  /** `pong`: this browser answers pings, and may be forgotten when it does not. */
+  | { readonly kind: "hello"; readonly protocol: number; readonly pong: true }
+  | { readonly kind: "pong" }
+  /** Tell me of a flow, and of these runs, whose traces are shown here; told again, everything comes anew. */
+  | { readonly kind: "subscribe"; readonly flow: string; readonly runs: readonly string[] }
   | { readonly kind: "unsubscribe"; readonly flow: string }
   | ({ readonly kind: "run"; readonly flow: string; readonly cid: string } & Scope)
   | { readonly kind: "cancel"; readonly flow: string; readonly cid: string }
@@ -38,7 +41,7 @@ export type BrowserMessage =
       readonly baseRev: number;
       readonly ops: readonly EditOp[];
     }
-  | { readonly kind: "resync"; readonly flow: string }
+  | { readonly kind: "resync"; readonly flow: string; readonly runs: readonly string[] }
   /** The flow's cell says the document of revision `rev` now: the kernel has seen this text. */
   | {
       readonly kind: "wrote";
@@ -58,10 +61,22 @@ export type BrowserMessage =
   /** This browser has, or has lost, a cell that edits made elsewhere can be written into. */
   | { readonly kind: "writer"; readonly flow: string; readonly can: boolean };
 
-/** A node whose value changed, with the whole bundle its output is to hold. */
+/** The mime bundle that an output is to hold. */
+export type OutputData = Readonly<Record<string, unknown>>;
+
+/** A node whose output changed. */
 export interface NodeNews {
   readonly node: NodeBundle;
-  readonly data: Readonly<Record<string, unknown>>;
+  readonly data: OutputData;
+  /** Parts were left out because they are too large to be sent: it is not to be stored. */
+  readonly shrunk: boolean;
+}
+
+/** Another output that changed, as it is to be stored: of the flow's canvas, or of the run with that id. */
+export interface OutputNews {
+  readonly kind: "canvas" | "trace";
+  readonly runId: string | null;
+  readonly data: OutputData;
 }
 
 export interface Hello {
@@ -80,14 +95,25 @@ export interface Batch {
   readonly canvas: CanvasBundle | null;
   readonly cards: readonly Card[];
   readonly edges: readonly Edge[] | null;
-  readonly run: RunSummary | null;
+  /** Undefined when it did not change. */
+  readonly run: RunSummary | null | undefined;
   readonly trace: TraceBundle | null;
-  /** The trace as it came, for the output that keeps it. */
-  readonly traceJson: unknown;
   readonly document: string | null;
   /** How the document and the text of its cell stand to each other, when that changed. */
   readonly text: TextNews | null;
   readonly nodes: readonly NodeNews[];
+  readonly outputs: readonly OutputNews[];
+}
+
+/** Whether somebody is still there. */
+export interface Ping {
+  readonly kind: "ping";
+}
+
+/** There is no flow of that name in this kernel yet; a batch follows when there is. */
+export interface Absent {
+  readonly kind: "absent";
+  readonly flow: string;
 }
 
 export interface Ack {
@@ -107,7 +133,7 @@ export interface Reject {
   readonly rev: number;
 }
 
-export type KernelMessage = Hello | Batch | Ack | Reject;
+export type KernelMessage = Hello | Ping | Absent | Batch | Ack | Reject;
 
 /** Read what came from the kernel; null for a message nobody knows (a newer kernel may say more). */
 export function readKernelMessage(json: unknown): KernelMessage | null {
@@ -134,13 +160,17 @@ export function readKernelMessage(json: unknown): KernelMessage | null {
         canvas: readCanvas(fields["canvas"]),
         cards: list("cards").map(readCard).filter(isFound),
         edges: Array.isArray(fields["edges"]) ? fields["edges"].map(readEdge).filter(isFound) : null,
-        run: readRun(fields["run"]),
+        run: fields["run"] === undefined ? undefined : readRun(fields["run"]),
         trace: readTrace(fields["trace"]),
-        traceJson: fields["trace"] ?? null,
         document: typeof fields["document"] === "string" ? fields["document"] : null,
         text: readText(fields["text"]),
         nodes: list("nodes").map(readNews).filter(isFound),
+        outputs: list("outputs").map(readOutput).filter(isFound),
       };
+    case "ping":
+      return { kind: "ping" };
+    case "absent":
+      return { kind: "absent", flow: text("flow") };
     case "ack":
       return { kind: "ack", cid: text("cid"), flow: text("flow"), rev: count("rev") };
     case "reject":
@@ -172,8 +202,15 @@ function readText(json: unknown): TextNews | null {
 
 function readNews(json: unknown): NodeNews | null {
   const node = readNode(json);
-  const data = (json as { readonly data?: unknown }).data;
-  return node && { node, data: typeof data === "object" && data !== null ? (data as NodeNews["data"]) : {} };
+  const fields = recordOf(json);
+  return node && { node, data: recordOf(fields["data"]), shrunk: fields["shrunk"] === true };
+}
+
+function readOutput(json: unknown): OutputNews | null {
+  const fields = recordOf(json);
+  const kind = fields["kind"];
+  if (kind !== "canvas" && kind !== "trace") return null;
+  return { kind, runId: textIn(fields, "runId") || null, data: recordOf(fields["data"]) };
 }
 
 function readType(json: unknown): TypeEntry {

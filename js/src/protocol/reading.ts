@@ -255,6 +255,7 @@ function readPreview(json: unknown): Preview | null {
         min: number(fields, "min"),
         max: number(fields, "max"),
         spark: numbers("spark"),
+        sampled: fields["sampled"] === true,
       };
     case "picture":
       return {
