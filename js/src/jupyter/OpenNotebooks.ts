@@ -53,6 +53,13 @@ export class OpenNotebooks {
     return here.sort((one, other) => Number(other === current) - Number(one === current));
   }
 
+  /** A notebook, and after it the others on its kernel. */
+  around(panel: NotebookPanel): readonly NotebookPanel[] {
+    const kernelId = kernelOf(panel);
+    const others = kernelId === null ? [] : this.on(kernelId).filter((other) => other !== panel);
+    return panel.isDisposed || !panel.content.model ? others : [panel, ...others];
+  }
+
   /** The cells of one kernel's notebooks, for those who write into them. */
   flowCells(kernelId: string): FlowCells {
     return {
@@ -83,23 +90,27 @@ export class OpenNotebooks {
   }
 
   /** The cell that defines a node. */
-  cellOf(kernelId: string, flow: string, node: string): CellPlace | null {
-    for (const panel of this.on(kernelId)) {
-      const cell = panel.content.widgets.find((widget) =>
-        definedIn(widget).some((found) => found.node === node && (found.flow ?? flow) === flow),
-      );
-      if (cell) return { panel, cell };
-    }
-    return null;
+  cellOf(around: NotebookPanel, flow: string, node: string): CellPlace | null {
+    return this.#first(around, (cell) =>
+      definedIn(cell).some((found) => found.node === node && (found.flow ?? flow) === flow),
+    );
   }
 
   /** The first cell that shows a flow's canvas, else the one that holds it. */
-  canvasCellOf(kernelId: string, flow: string): CellPlace | null {
-    for (const panel of this.on(kernelId)) {
-      const cells = panel.content.widgets;
-      const cell =
-        cells.find((widget) => bundlesOf(widget, CANVAS_MIME).some((bundle) => bundle["flow"] === flow)) ??
-        cells.find((widget) => new CellText(widget.model as CellModel).flow === flow);
+  canvasCellOf(around: NotebookPanel, flow: string): CellPlace | null {
+    const shows = (cell: CellWidget): boolean => bundlesOf(cell, CANVAS_MIME).some((bundle) => bundle["flow"] === flow);
+    return this.#first(around, shows) ?? this.#first(around, (cell) => heldBy(cell) === flow);
+  }
+
+  /** What the notebooks recorded of a flow's canvas; null when nothing. */
+  recorded(around: NotebookPanel, flow: string): unknown {
+    const cell = this.canvasCellOf(around, flow)?.cell;
+    return (cell && bundlesOf(cell, CANVAS_MIME).find((bundle) => bundle["flow"] === flow)) ?? null;
+  }
+
+  #first(around: NotebookPanel, isIt: (cell: CellWidget) => boolean): CellPlace | null {
+    for (const panel of this.around(around)) {
+      const cell = panel.content.widgets.find(isIt);
       if (cell) return { panel, cell };
     }
     return null;
@@ -156,14 +167,20 @@ export function definedIn(cell: CellWidget): readonly DefinedNode[] {
   return named ? [named] : [];
 }
 
-/** Whether a notebook has anything to do with flows. */
-export function hasFlows(panel: NotebookPanel): boolean {
-  return panel.content.widgets.some(
-    (cell) =>
-      new CellText(cell.model as CellModel).flow !== null ||
-      flowsShownIn(cell).length > 0 ||
-      definedIn(cell).length > 0,
-  );
+/** The flow whose document a cell holds. */
+export function heldBy(cell: CellWidget): string | null {
+  return new CellText(cell.model as CellModel).flow;
+}
+
+/** The flows a notebook is about, those of one cell first; what only a magic line names is not among them. */
+export function flowsOf(panel: NotebookPanel, first: CellWidget | null = null): readonly string[] {
+  const cells = [...(first ? [first] : []), ...panel.content.widgets];
+  const named = (cell: CellWidget): readonly (string | null)[] => [
+    heldBy(cell),
+    ...flowsShownIn(cell),
+    ...definedIn(cell).map(({ flow }) => flow),
+  ];
+  return [...new Set(cells.flatMap(named).filter((flow) => flow !== null))];
 }
 
 /** The flows whose canvas, runs or nodes a cell shows. */
