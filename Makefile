@@ -9,15 +9,19 @@ BIN := .venv/bin
 READY := .venv/.ready
 UNFINISHED := .venv/.unfinished
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+NPM := $(BIN)/python js/hatch_build.py
+EXTENSION := .venv/.extension
+EXTENSION_SOURCES := js/package.json js/package-lock.json js/hatch_build.py $(wildcard js/tsconfig*.json) \
+  $(shell find js/src js/style -type f)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab bench soak lint format lock setup
+.PHONY: help demo test lab bench soak lint format extension lock setup
 
 ## Show what can be made.
 help:
 	@awk '/^## / { text = substr($$0, 4); next } \
-	      /^[a-z]+:/ && text { name = $$1; sub(/:.*/, "", name); printf "  make %-8s %s\n", name, text } \
+	      /^[a-z]+:/ && text { name = $$1; sub(/:.*/, "", name); printf "  make %-9s %s\n", name, text } \
 	      { text = "" }' $(firstword $(MAKEFILE_LIST))
 
 ## Run the flights notebook for July, headless, and print its answer.
@@ -25,11 +29,12 @@ demo: $(READY)
 	@$(BIN)/flowbook run notebooks/flights.ipynb -p month=7
 
 ## Check everything: lint, then the tests (not the soak tests).
-test: lint
+test: lint $(EXTENSION)
+	$(NPM) test
 	$(BIN)/python -m pytest -m "not soak"
 
 ## Open the notebooks in JupyterLab, on this machine only.
-lab: $(READY)
+lab: $(EXTENSION)
 	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=notebooks \
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -42,17 +47,22 @@ bench: $(READY)
 soak: $(READY)
 	$(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile=soak
 
-## Check style, types and the rules of who may import whom.
-lint: $(READY)
+## Check style, types and the rules of who may import whom, in Python and in TypeScript.
+lint: $(EXTENSION)
+	$(NPM) lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-## Let ruff repair what it can and lay the code out.
-format: $(READY)
+## Let ruff and Biome repair what they can and lay the code out.
+format: $(EXTENSION)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(NPM) format
+
+## Build the JupyterLab extension (the other targets do it by themselves when needed).
+extension: $(EXTENSION)
 
 ## Write the lock anew from pyproject.toml, with the newest versions that fit.
 lock: $(READY)
@@ -74,5 +84,15 @@ $(READY): pyproject.toml $(LOCK)
 	@mkdir -p .venv && touch $(UNFINISHED)
 	@$(PYTHON) -m venv .venv
 	@$(PIP) install -qq --progress-bar off --require-hashes --requirement $(LOCK)
-	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
+	@HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@ && rm $(UNFINISHED)
+
+# JupyterLab finds the extension by a link, so a new build is there with the next reload of the page. On a machine whose
+# node is missing or too old, node comes from the package index like everything else.
+$(EXTENSION): $(READY) $(EXTENSION_SOURCES)
+	@$(NPM) --has-node || $(PIP) install -qq --progress-bar off --require-hashes --requirement js/requirements.txt
+	@echo "Building the JupyterLab extension; the first time this takes a minute or two."
+	@$(NPM)
+	@mkdir -p .venv/share/jupyter/labextensions && rm -rf .venv/share/jupyter/labextensions/flowbook
+	@ln -s "$(CURDIR)/flowbook/labextension" .venv/share/jupyter/labextensions/flowbook
+	@touch $@

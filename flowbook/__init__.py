@@ -86,6 +86,11 @@ def __dir__() -> list[str]:
     return [*__all__, "__version__"]
 
 
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Say where the JupyterLab extension is, for ``jupyter-builder develop``."""
+    return [{"src": "labextension", "dest": "flowbook"}]
+
+
 def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext flowbook``: bring the cell magics and outputs into a notebook."""
     import_module("flowbook.notebook.load").load(ipython)

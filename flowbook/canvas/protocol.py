@@ -299,6 +299,7 @@ class NodeNote(TypedDict):
     at: str | None
     key: str | None
     tookS: float | None
+    error: NotRequired[Failure]
     card: NotRequired[Card]
 
 

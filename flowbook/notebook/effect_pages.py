@@ -62,12 +62,15 @@ def listed_bundle(bundles: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def effects_html(effects: Effects | None) -> str:
-    """Draw logs and displays in the order in which they came; every text is escaped."""
+    """Draw logs and displays in the order in which they came, in an element of their own; every text is escaped.
+
+    Where the value is drawn by a renderer of its own, the browser takes this element from the page by its class.
+    """
     parts = []
     for stream, text, data in _pieces(effects):
         tone = _TONE if stream in _ALARMING else ""
         parts.append(bundle_html(data) if data is not None else text_html(text, tone))
-    return "".join(parts)
+    return f'<div class="fb-effects">{"".join(parts)}</div>' if parts else ""
 
 
 def effects_text(effects: Effects | None) -> str:

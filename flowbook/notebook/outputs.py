@@ -13,7 +13,7 @@ from flowbook.canvas.pages import canvas_html, card_html, trace_html
 from flowbook.canvas.plain_text import canvas_text, card_text, trace_text
 from flowbook.canvas.protocol import CANVAS_MIME, NODE_MIME, TRACE_MIME, fit_canvas, fit_node, fit_trace
 from flowbook.canvas.sequence import next_seq
-from flowbook.canvas.snapshot import card, snapshot
+from flowbook.canvas.snapshot import card, look_at, snapshot
 from flowbook.canvas.trace_drawing import trace_svg
 from flowbook.notebook.effect_pages import (
     OWN_HTML,
@@ -197,7 +197,7 @@ class NodeOutput:
             # An update tells what a run made of the node; only a new output asks whether the value is stale since.
             stale: dict[str, str] | None = None if is_new else {}
             result, status, effects = state.result, state.status, self._effects()
-            drawn: Any = card(self.flow, self.node_id, stale=stale)
+            drawn: Any = card(self.flow, self.node_id, look_at(self.flow, stale=stale))
             slot = self.flow.plan.slots[self.flow.plan.index[self.node_id]]
         if self.is_queued:
             drawn = {**drawn, "status": "queued", "reason": _WAITS}
@@ -214,6 +214,7 @@ class NodeOutput:
             "at": _made_at(result),
             "key": result.effective_key if result is not None else None,
             "tookS": drawn["tookS"],
+            **({"error": drawn["error"]} if drawn["error"] else {}),
         }
         if not self.shows_value:
             note["card"] = drawn

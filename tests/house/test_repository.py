@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -120,20 +122,33 @@ def test_a_developers_path_is_found(folder: str) -> None:
     assert not DEVELOPERS_PATH.search(f"https://example.org/{folder}/flights.csv")
 
 
-def test_the_wheel_carries_types_and_declarations_and_nothing_else(tmp_path: Path) -> None:
-    """``py.typed`` and JSON beside the logic are installed; tests and notebooks are not."""
-    shutil.copytree(PACKAGE, tmp_path / "flowbook", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "LICENSE", "README.md", ".gitignore"):
+def test_the_wheel_carries_types_declarations_and_the_extension_and_nothing_else(tmp_path: Path) -> None:
+    """``py.typed`` and JSON beside the logic are installed, the extension where JupyterLab looks; tests are not."""
+    shutil.copytree(PACKAGE, tmp_path / "flowbook", ignore=shutil.ignore_patterns("__pycache__", "labextension"))
+    for name in ("pyproject.toml", "LICENSE", "README.md", ".gitignore", "js/install.json", "js/hatch_build.py"):
         if (ROOT / name).exists():
-            shutil.copy(ROOT / name, tmp_path)
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
     planted = {"flowbook/planted/schema.json": "{}", "tests/test_planted.py": "", "notebooks/planted.ipynb": "{}"}
+    planted |= {"flowbook/labextension/package.json": "{}", "js/src/planted.ts": ""}
     for name, content in planted.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist"]
-    subprocess.run(build, cwd=tmp_path, capture_output=True, check=True, timeout=120)
+    env = {**os.environ, "HATCH_JUPYTER_BUILDER_SKIP_NPM": "1"}
+    subprocess.run(build, cwd=tmp_path, env=env, capture_output=True, check=True, timeout=120)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
+    extension = f"flowbook-{declared_version()}.data/data/share/jupyter/labextensions/flowbook"
     assert {"flowbook/py.typed", "flowbook/errors.py", "flowbook/planted/schema.json"} <= set(names)
     assert {f"flowbook/nodes/table/filter/{name}" for name in ("schema.json", "logic.py")} <= set(names)
-    assert {name.split("/")[0] for name in names} == {"flowbook", f"flowbook-{declared_version()}.dist-info"}
+    assert {name for name in names if ".data/" in name} == {f"{extension}/package.json", f"{extension}/install.json"}
+    tops = {f"flowbook-{declared_version()}.{part}" for part in ("dist-info", "data")}
+    assert {name.split("/")[0] for name in names} == {"flowbook", *tops}
+    assert not [name for name in names if name.startswith("flowbook/labextension")]
+
+
+def test_the_browser_side_has_the_same_version() -> None:
+    """JupyterLab shows the version of package.json."""
+    package = json.loads((ROOT / "js" / "package.json").read_text(encoding="utf-8"))
+    assert package["version"] == declared_version()

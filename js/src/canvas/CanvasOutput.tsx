@@ -1,0 +1,29 @@
+import { type ReactElement, useEffect, useRef, useState } from "react";
+import type { FlowStore } from "../model/store";
+import type { CanvasActions } from "./actions";
+import { useChanging } from "./context";
+import { FlowCanvas, wantedHeight } from "./FlowCanvas";
+
+/** A canvas in the flow of a page: as high as its flow wants to be in the width there is. */
+export function CanvasOutput(props: {
+  readonly store: FlowStore;
+  readonly actions: CanvasActions | null;
+}): ReactElement {
+  const { store } = props;
+  const host = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    const element = host.current;
+    if (!element) return;
+    const observer = new ResizeObserver(() => element.clientWidth && setWidth(element.clientWidth));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  useChanging(store.onTopology, () => store.topologyCount);
+  // The store's identity is the flow: another one begins with a view of its own.
+  return (
+    <div ref={host} style={{ height: wantedHeight(store.state, width || 900) }}>
+      {width > 0 && <FlowCanvas {...props} />}
+    </div>
+  );
+}

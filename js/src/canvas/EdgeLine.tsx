@@ -1,0 +1,51 @@
+import type { EdgeProps, Edge as ReactFlowEdge } from "@xyflow/react";
+import { memo, type ReactElement } from "react";
+import { portInk } from "../model/looks";
+import { plainRoute, routePath } from "../model/routes";
+import { edgeWords } from "../model/wording";
+import { useCanvas, useCard, useEdge, useIsLive } from "./context";
+
+export type LineEdge = ReactFlowEdge<Record<string, never>, "line">;
+
+/** One edge: a curve in the colour of its type, with what it carried beside it. */
+export const EdgeLine = memo(function EdgeLine(props: EdgeProps<LineEdge>): ReactElement | null {
+  const { store, ways } = useCanvas();
+  const edge = useEdge(store, props.id);
+  const isRunning = useCard(store, props.target)?.status === "running";
+  const isLive = useIsLive(store);
+  if (!edge) return null;
+  const way = ways.get(props.id);
+  // While a card is dragged its edges leave the way that was found for them.
+  const isAtRest =
+    way && Math.abs(way.start.y - props.sourceY) < 1 && Math.abs(way.end.y - props.targetY) < 1 && isNear(way, props);
+  const path = isAtRest
+    ? way.path
+    : routePath(plainRoute({ x: props.sourceX, y: props.sourceY }, { x: props.targetX, y: props.targetY }));
+  return (
+    <>
+      <path
+        className="fb-edge react-flow__edge-path"
+        d={path}
+        data-fb-port={portInk(edge.type)}
+        data-fb-implicit={edge.implicit ? "" : undefined}
+        data-fb-idle={edge.carried ? undefined : ""}
+        data-fb-moving={isLive && isRunning && edge.carried ? "" : undefined}
+      >
+        <title>{edgeWords(edge)}</title>
+      </path>
+      {isAtRest && way.label && (
+        <text className="fb-edge-label" x={way.label.x} y={way.label.y}>
+          {way.label.text}
+        </text>
+      )}
+    </>
+  );
+});
+
+/** React Flow lets an edge begin at the outer side of a handle, a few pixels beside the card's own edge. */
+function isNear(
+  way: { readonly start: { readonly x: number }; readonly end: { readonly x: number } },
+  props: EdgeProps<LineEdge>,
+): boolean {
+  return Math.abs(way.start.x - props.sourceX) < 8 && Math.abs(way.end.x - props.targetX) < 8;
+}

@@ -1,0 +1,167 @@
+import { type Node, type NodeProps, type ReactFlowState, useStore } from "@xyflow/react";
+import { memo, type ReactElement } from "react";
+import { type Card, cardName, type InputPort } from "../model/flow";
+import {
+  cardSize,
+  isCompact,
+  MAX_PORT_ROWS,
+  MAX_SETTINGS,
+  portPlaces,
+  portRows,
+  shownSettings,
+} from "../model/geometry";
+import { mainLook, portInk } from "../model/looks";
+import { cardWords, copiesMade, counted, duration, oneLine, outputWords, shownValue } from "../model/wording";
+import { useCanvas, useCard, useIsLive } from "./context";
+import { FailureNote } from "./FailureNote";
+import { PortHandle } from "./PortHandle";
+import { Preview } from "./Preview";
+import { SettingRow } from "./SettingControl";
+import { StampPills } from "./StampPills";
+import { StateIcon } from "./StateIcon";
+
+export type CardNode = Node<Record<string, never>, "card">;
+
+/** How much of a card can be seen: everything, its name and state, or a block in the colour of its state. */
+export type Detail = "full" | "name" | "block";
+
+export function detailAt(zoom: number): Detail {
+  return zoom >= 0.6 ? "full" : zoom >= 0.3 ? "name" : "block";
+}
+
+const detailOf = (state: ReactFlowState): Detail => detailAt(state.transform[2]);
+
+/** One node of a flow. It reads its own card from the store, so a status draws this card anew and nothing else. */
+export const NodeCard = memo(function NodeCard({ id, isConnectable }: NodeProps<CardNode>): ReactElement | null {
+  const { store } = useCanvas();
+  const card = useCard(store, id);
+  const isLive = useIsLive(store);
+  const detail = useStore(detailOf);
+  if (!card) return null;
+  const words = cardWords(card, isLive);
+  return (
+    <article
+      className="fb-card"
+      aria-label={words}
+      title={detail === "full" ? undefined : words}
+      data-fb-ink={mainLook(card).ink}
+      data-fb-kind={card.kind}
+      data-fb-status={card.kind === "waiting" ? "waiting" : card.status}
+      data-fb-detail={detail}
+      data-fb-compact={isCompact(card) ? "" : undefined}
+    >
+      {detail !== "block" && <Header card={card} detail={detail} words={words} isLive={isLive} />}
+      {detail === "full" && !isCompact(card) && <Body card={card} isLive={isLive} />}
+      <Handles card={card} isConnectable={isConnectable} />
+    </article>
+  );
+});
+
+function Header(props: {
+  readonly card: Card;
+  readonly detail: Detail;
+  readonly words: string;
+  readonly isLive: boolean;
+}): ReactElement {
+  const { card } = props;
+  const marks = [card.pinned ? "pinned" : "", card.bypassed ? "bypassed" : "", duration(card.tookS)].filter(Boolean);
+  return (
+    <header className="fb-card-head" title={props.words}>
+      <StateIcon look={mainLook(card)} />
+      <span className="fb-card-name">{oneLine(cardName(card))}</span>
+      {props.detail === "full" && marks.length > 0 && <span className="fb-card-time">{marks.join(" · ")}</span>}
+    </header>
+  );
+}
+
+function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean }): ReactElement {
+  const { store, actions } = useCanvas();
+  const hidden = card.settings.length - MAX_SETTINGS;
+  const why = [oneLine(card.reason), copiesMade(card.copies, card.copiedBytes)].filter(Boolean).join(" · ");
+  return (
+    <>
+      {card.kind === "input" ? <SourceRow card={card} isLive={isLive} /> : <PortRows card={card} />}
+      {shownSettings(card).map((setting) => (
+        <SettingRow
+          key={setting.name}
+          setting={setting}
+          onSet={actions && isLive ? (value) => actions.set(card.id, setting.name, value) : undefined}
+        />
+      ))}
+      {hidden > 0 && <div className="fb-more-settings">and {counted(hidden, "more setting")}</div>}
+      {card.error && <FailureNote failure={card.error} />}
+      {card.preview && <Preview preview={card.preview} width={cardSize(card).width} />}
+      {card.kind !== "input" && (
+        <footer className="fb-card-foot">
+          <StampPills item={card} isLive={store.isLive} />
+          <span className="fb-why" title={why}>
+            {why}
+          </span>
+        </footer>
+      )}
+    </>
+  );
+}
+
+/** A notebook value or an input of the flow: where it comes from, and what it is. */
+function SourceRow({ card, isLive }: { readonly card: Card; readonly isLive: boolean }): ReactElement {
+  return (
+    <div className="fb-source-row">
+      <StampPills item={card} isLive={isLive} />
+      <span className="fb-setting-value">{oneLine(card.outputs[0]?.shape ?? "")}</span>
+    </div>
+  );
+}
+
+function PortRows({ card }: { readonly card: Card }): ReactElement {
+  const count = portRows(card);
+  const hidden = Math.max(card.inputs.length, card.outputs.length) - MAX_PORT_ROWS;
+  return (
+    <>
+      {Array.from({ length: count }, (_, row) => {
+        const input = card.inputs[row];
+        const output = card.outputs[row];
+        const isLast = hidden > 0 && row === count - 1;
+        return (
+          <div className="fb-port-row" key={`${input?.name ?? ""}→${output?.name ?? ""}`}>
+            {isLast ? <span>and {counted(hidden + 1, "more port")}</span> : input && <InputWords port={input} />}
+            {output && (
+              <span className="fb-port-out" title={oneLine(output.shape ?? output.name)}>
+                {outputWords(card, output)}
+              </span>
+            )}
+          </div>
+        );
+      })}
+    </>
+  );
+}
+
+function InputWords({ port }: { readonly port: InputPort }): ReactElement {
+  return (
+    <span title={`${oneLine(port.name)}: ${port.type}`}>
+      {oneLine(port.name)}
+      {port.constant !== undefined && <span className="fb-port-constant"> = {shownValue(port.constant)}</span>}
+    </span>
+  );
+}
+
+function Handles({ card, isConnectable }: { readonly card: Card; readonly isConnectable: boolean }): ReactElement {
+  return (
+    <>
+      {portPlaces(card).map((place) => {
+        const ports = place.side === "out" ? card.outputs : card.inputs;
+        const port = ports.find((found) => found.name === place.name);
+        return (
+          <PortHandle
+            key={`${place.side}:${place.name}`}
+            place={place}
+            type={port ? portInk(port.type) : "scalar"}
+            isFilled={port ? port.connected : true}
+            isConnectable={isConnectable}
+          />
+        );
+      })}
+    </>
+  );
+}

@@ -1,0 +1,80 @@
+import type { ReactElement } from "react";
+import type { ArrayPreview, PicturePreview, Preview as PreviewData, TablePreview } from "../model/flow";
+import { isNumeric, pictureSize, pictureUri, shownColumns } from "../model/previews";
+import { oneLine, plain, shownValue } from "../model/wording";
+
+/** The head of a table, an array as a line, a picture, or the beginning of a text. */
+export function Preview({ preview, width }: { readonly preview: PreviewData; readonly width: number }): ReactElement {
+  switch (preview.kind) {
+    case "table":
+      return <Grid preview={preview} width={width} />;
+    case "array":
+      return <Spark preview={preview} />;
+    case "picture":
+      return <Picture preview={preview} width={width} />;
+    case "text":
+      return <pre className="fb-preview fb-text-preview">{plain(preview.text)}</pre>;
+  }
+}
+
+function Grid({ preview, width }: { readonly preview: TablePreview; readonly width: number }): ReactElement {
+  const columns = shownColumns(preview, width);
+  const rows = preview.rows.slice(0, 4).map((cells, index) => ({ cells, key: `row ${index}` }));
+  return (
+    <div className="fb-preview">
+      <table className="fb-grid">
+        <thead>
+          <tr>
+            {columns.map(({ index, column }) => (
+              <th key={index} data-fb-numeric={isNumeric(column.type) ? "" : undefined} title={oneLine(column.type)}>
+                {oneLine(column.name)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(({ cells, key }) => (
+            <tr key={key}>
+              {columns.map(({ index, column }) => (
+                <td key={index} data-fb-numeric={isNumeric(column.type) ? "" : undefined}>
+                  {oneLine(cells[index] ?? "")}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Spark({ preview }: { readonly preview: ArrayPreview }): ReactElement {
+  const heights = preview.spark.slice(0, 60).map((height) => Math.min(Math.max(height, 0), 1));
+  const step = 96 / Math.max(heights.length - 1, 1);
+  const points = heights.map((height, index) => `${(2 + index * step).toFixed(1)},${(35 - height * 30).toFixed(1)}`);
+  const shape = preview.shape.map((size) => size.toLocaleString("en-US")).join(" × ");
+  const isBounded = preview.min !== null && preview.max !== null;
+  return (
+    <div className="fb-preview">
+      <svg className="fb-spark" viewBox="0 0 100 40" preserveAspectRatio="none" aria-hidden="true">
+        <polyline points={points.join(" ")} />
+      </svg>
+      <div className="fb-spark-words">
+        <span>{oneLine(`${preview.dtype} ${shape}`)}</span>
+        <span>{isBounded && `${shownValue(preview.min)} … ${shownValue(preview.max)}`}</span>
+      </div>
+    </div>
+  );
+}
+
+function Picture({ preview, width }: { readonly preview: PicturePreview; readonly width: number }): ReactElement {
+  const uri = pictureUri(preview);
+  const words = `picture ${preview.width} × ${preview.height}`;
+  if (!uri) return <div className="fb-preview fb-why">{words}</div>;
+  const size = pictureSize(preview, width);
+  return (
+    <div className="fb-preview">
+      <img className="fb-picture" src={uri} alt={words} width={size.width} height={size.height} draggable={false} />
+    </div>
+  );
+}

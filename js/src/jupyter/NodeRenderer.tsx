@@ -1,0 +1,156 @@
+import { type IRenderMimeRegistry, MimeModel } from "@jupyterlab/rendermime";
+import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
+import type { PartialJSONObject } from "@lumino/coreutils";
+import { Panel } from "@lumino/widgets";
+import { type ReactElement, useMemo } from "react";
+import { useCard, useIsLive } from "../canvas/context";
+import { NodeStrip, type StripFacts } from "../canvas/NodeStrip";
+import type { Card, Json } from "../model/flow";
+import { FlowStore } from "../model/store";
+import { NODE_MIME, type NodeBundle } from "../protocol/bundles";
+import { readNode } from "../protocol/reading";
+import type { Controls } from "./Controls";
+import { isWorthKeeping } from "./keeping";
+import { OutputLink } from "./OutputLink";
+import { PlainNote } from "./PlainNote";
+import { ReactWidget } from "./ReactWidget";
+import { type MimeData, valueParts } from "./valueParts";
+
+/**
+ * Paints one node in the output of its cell: a strip with its state, and below it the value, drawn by whatever renderer
+ * this JupyterLab has for the best of the value's own mime types.
+ *
+ * With a kernel the strip says what is so now, in this view only. A new value is written into the output, so that what
+ * is saved is what is shown; that comes back as a model to render.
+ */
+export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
+  readonly #registry: IRenderMimeRegistry;
+  readonly #output: OutputLink;
+  readonly #strip = new ReactWidget("fb-strip-host");
+  readonly #shown: { effects: Shown | null; value: Shown | null } = { effects: null, value: null };
+  #model: IRenderMime.IMimeModel | null = null;
+  #bundle: NodeBundle | null = null;
+
+  constructor(registry: IRenderMimeRegistry, controls: Controls, resolver: IRenderMime.IResolver | null) {
+    super();
+    this.addClass("fb-output");
+    this.#registry = registry;
+    this.#output = new OutputLink(controls, resolver, () => this.#update());
+    this.addWidget(this.#strip);
+  }
+
+  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    this.#model = model;
+    const bundle = readNode(model.data[NODE_MIME]);
+    this.#bundle = bundle;
+    if (!bundle) {
+      this.#strip.draw(<PlainNote data={model.data} />);
+      return;
+    }
+    this.#output.bind(bundle.flow);
+    this.#update();
+    const { effects, value } = bundle.card ? NO_VALUE : valueParts(model.data);
+    const trusted = model.trusted;
+    this.#shown.effects = await this.#show(
+      this.#shown.effects,
+      effects ? { "text/html": effects } : {},
+      {},
+      trusted,
+      1,
+    );
+    this.#shown.value = await this.#show(this.#shown.value, value, model.metadata, trusted, 2);
+  }
+
+  override dispose(): void {
+    if (!this.isDisposed) this.#output.dispose();
+    super.dispose();
+  }
+
+  #update(): void {
+    const bundle = this.#bundle;
+    if (!bundle || this.isDisposed) return;
+    const store = this.#output.link?.store ?? null;
+    this.#strip.draw(
+      <LiveStrip bundle={bundle} store={store} onSet={(name, value) => this.#set(bundle.node, name, value)} />,
+    );
+    this.#keep(bundle);
+  }
+
+  /** Store the node's output as the kernel made it last, when it says something else than what is stored. */
+  #keep(bundle: NodeBundle): void {
+    const { link } = this.#output;
+    const news = link?.store.isLive ? link.node(bundle.node) : undefined;
+    const model = this.#model;
+    if (!news || news.shrunk || !model || !isWorthKeeping(model.data, news.data)) return;
+    model.setData({ data: news.data as typeof model.data, metadata: model.metadata });
+  }
+
+  #set(node: string, name: string, value: Json): void {
+    this.#output.link?.editor.set(node, name, value);
+  }
+
+  /** Draw the best of some mime types; the renderer that is there already is used again when it can be. */
+  async #show(
+    before: Shown | null,
+    data: MimeData,
+    metadata: IRenderMime.IMimeModel["metadata"],
+    trusted: boolean,
+    place: number,
+  ): Promise<Shown | null> {
+    const written = JSON.stringify(data);
+    if (before && before.written === written && before.trusted === trusted) return before;
+    const json = data as PartialJSONObject;
+    const mime = this.#registry.preferredMimeType(json, trusted ? "any" : "ensure");
+    if (!mime) {
+      before?.renderer.dispose();
+      return null;
+    }
+    let renderer = before?.renderer;
+    if (before?.mime !== mime || !renderer) {
+      renderer?.dispose();
+      renderer = this.#registry.createRenderer(mime);
+      renderer.addClass("fb-value");
+      renderer.node.dataset["mimeType"] = mime;
+      this.insertWidget(Math.min(place, this.widgets.length), renderer);
+    }
+    await renderer.renderModel(new MimeModel({ data: json, metadata: metadata as PartialJSONObject, trusted }));
+    return { renderer, mime, written, trusted };
+  }
+}
+
+const NO_VALUE = { effects: "", value: {} };
+
+/** The strip of a node: as the store of a live flow says, else as it was stored. */
+function LiveStrip(props: {
+  readonly bundle: NodeBundle;
+  readonly store: FlowStore | null;
+  readonly onSet: (name: string, value: Json) => void;
+}): ReactElement {
+  const nobody = useMemo(() => new FlowStore(props.bundle.flow), [props.bundle.flow]);
+  const store = props.store ?? nobody;
+  const card = useCard(store, props.bundle.node);
+  const isLive = useIsLive(store) && card !== undefined;
+  return (
+    <NodeStrip
+      facts={isLive ? { ...props.bundle, ...factsOf(card) } : props.bundle}
+      card={props.bundle.card && (isLive ? card : props.bundle.card)}
+      isLive={isLive}
+      onSet={isLive ? props.onSet : undefined}
+    />
+  );
+}
+
+const factsOf = ({ status, stamp, reason, tookS, error }: Card): Partial<StripFacts> => ({
+  status,
+  stamp,
+  reason,
+  tookS,
+  error,
+});
+
+interface Shown {
+  readonly renderer: IRenderMime.IRenderer;
+  readonly mime: string;
+  readonly written: string;
+  readonly trusted: boolean;
+}

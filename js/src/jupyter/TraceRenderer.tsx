@@ -1,0 +1,57 @@
+import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
+import type { Trace } from "../model/flow";
+import { TRACE_MIME } from "../protocol/bundles";
+import { readTrace } from "../protocol/reading";
+import { TracePanel } from "../trace/TracePanel";
+import type { Controls } from "./Controls";
+import { isWorthKeeping } from "./keeping";
+import { OutputLink } from "./OutputLink";
+import { PlainNote } from "./PlainNote";
+import { ReactWidget } from "./ReactWidget";
+
+/** Paints a run from its bundle, without a kernel; and further on, as long as its kernel tells of it. */
+export class TraceRenderer extends ReactWidget implements IRenderMime.IRenderer {
+  readonly #output: OutputLink;
+  #model: IRenderMime.IMimeModel | null = null;
+  #stored: Trace | null = null;
+
+  constructor(controls: Controls, resolver: IRenderMime.IResolver | null) {
+    super("fb-output");
+    this.#output = new OutputLink(controls, resolver, () => this.#update());
+  }
+
+  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    this.#model = model;
+    this.#stored = readTrace(model.data[TRACE_MIME]);
+    if (!this.#stored) {
+      this.draw(<PlainNote data={model.data} />);
+      return;
+    }
+    this.#output.bind(this.#stored.flow, this.#stored.runId);
+    this.#update();
+  }
+
+  override dispose(): void {
+    if (!this.isDisposed) this.#output.dispose();
+    super.dispose();
+  }
+
+  #update(): void {
+    const stored = this.#stored;
+    if (!stored || this.isDisposed) return;
+    const { link } = this.#output;
+    const told = link?.trace(stored.runId);
+    const trace = told && (told.seq > stored.seq || told.final) ? told : stored;
+    this.draw(<TracePanel trace={trace} isLive={told !== undefined && link?.store.isLive === true} />);
+    this.#keep();
+  }
+
+  /** Store the run as it ended: the output may have missed that, in a page that was loaded while it went on. */
+  #keep(): void {
+    const { link } = this.#output;
+    const model = this.#model;
+    const made = this.#stored && link?.store.isLive ? link.output(this.#stored.runId) : undefined;
+    if (!made || !model || !isWorthKeeping(model.data, made)) return;
+    model.setData({ data: made as typeof model.data, metadata: model.metadata });
+  }
+}

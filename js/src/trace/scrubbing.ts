@@ -1,0 +1,33 @@
+/** A run at a moment of its time: which spans had begun, and what each was doing. */
+
+import type { Span, Trace } from "../model/flow";
+import { type Look, mainLook, statusLook } from "../model/looks";
+
+/** The seconds the lane stands for: the run, or the end of its last span; more than 0. */
+export function wholeTimeS(trace: Trace): number {
+  const ends = trace.spans.map((span) => (span.startS ?? 0) + (span.tookS ?? 0));
+  return Math.max(trace.tookS, ...ends, 1e-6);
+}
+
+/** Where a span lies on the lane, as shares of its length; null where it took no time of its own. */
+export function spanBar(span: Span, wholeS: number): { readonly start: number; readonly share: number } | null {
+  if (span.startS === null) return null;
+  const start = Math.min(Math.max(span.startS / wholeS, 0), 1);
+  return { start, share: Math.min(Math.max((span.tookS ?? 0) / wholeS, 0), 1 - start) };
+}
+
+/** How a span looked `atS` seconds after the run began; null for the end, when it looks as it is. */
+export function lookAt(span: Span, atS: number | null): Look {
+  if (atS === null || span.startS === null) return mainLook(span);
+  if (atS < span.startS) return statusLook("queued");
+  return atS < span.startS + (span.tookS ?? 0) ? statusLook("running") : mainLook(span);
+}
+
+/** Round times for the ticks of the lane, each with its share of the length. */
+export function ticks(wholeS: number): readonly { readonly timeS: number; readonly share: number }[] {
+  const least = wholeS / 4;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const step = [1, 2, 5, 10].map((factor) => power * factor).find((size) => size >= least * 0.999) ?? power * 10;
+  const count = Math.floor(wholeS / step + 1e-9);
+  return Array.from({ length: count + 1 }, (_, tick) => ({ timeS: tick * step, share: (tick * step) / wholeS }));
+}

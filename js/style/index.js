@@ -1,0 +1,5 @@
+import "@xyflow/react/dist/base.css";
+import "./tokens.css";
+import "./canvas.css";
+import "./trace.css";
+import "./jupyter.css";

@@ -1,0 +1,79 @@
+import { describe, expect, it } from "vitest";
+import type { Setting } from "../../src/model/flow";
+import {
+  byteCount,
+  copiesMade,
+  counted,
+  duration,
+  oneLine,
+  plain,
+  settingDefault,
+  settingValue,
+  shortShape,
+  shownValue,
+  tally,
+} from "../../src/model/wording";
+
+describe("figures are said as flowbook/canvas says them", () => {
+  it.each([
+    [null, ""],
+    [-1, ""],
+    [0.0004, "0.4 ms"],
+    [0.031, "31 ms"],
+    [0.9996, "1.0 s"],
+    [2.44, "2.4 s"],
+    [12, "12 s"],
+    [59.6, "1 min"],
+    [192, "3 min 12 s"],
+  ])("%s seconds: %s", (seconds, words) => expect(duration(seconds)).toBe(words));
+
+  it.each([
+    [0, "0 B"],
+    [999, "999 B"],
+    [4_200_000, "4.2 MB"],
+    [212e6, "212 MB"],
+    [3e15, "3000.0 TB"],
+  ])("%s bytes: %s", (size, words) => expect(byteCount(size)).toBe(words));
+
+  it.each([
+    ["336,776 × 19", "337k × 19"],
+    ["24 × 3", "24 × 3"],
+    ["1,234 × 5", "1,234 × 5"],
+    ["5,400,000 × 2", "5.4M × 2"],
+    ["? × 19", "? × 19"],
+  ])("%s in short: %s", (shape, words) => expect(shortShape(shape)).toBe(words));
+
+  it("counts", () => {
+    expect(counted(1, "copy", "copies")).toBe("1 copy");
+    expect(counted(1200, "node")).toBe("1,200 nodes");
+    expect(copiesMade(2, 8_400_000)).toBe("2 copies, 8.4 MB");
+    expect(copiesMade(0, 0)).toBe("");
+    const counts = { ran: 6, cached: 3, failed: 1, skipped: 0, copies: 0, copiedBytes: 0 };
+    expect(tally(counts).map(({ words }) => words)).toEqual(["6 ran", "3 cached", "1 failed", "0 copies"]);
+  });
+});
+
+describe("values", () => {
+  it.each([
+    [null, "none"],
+    [true, "on"],
+    [0.1 + 0.2, "0.3"],
+    ["a\nb", "a b"],
+    [[1, "x"], '[1,"x"]'],
+  ])("%j is shown as %s", (value, words) => expect(shownValue(value)).toBe(words));
+
+  it("have their unit, and their default where they differ", () => {
+    const setting = { value: 60, default: 15, unit: "min" } as Setting;
+    expect(settingValue(setting)).toBe("60 min");
+    expect(settingDefault(setting)).toBe("default 15");
+    expect(settingDefault({ ...setting, value: 15 })).toBe("");
+  });
+});
+
+describe("text", () => {
+  it("loses what reorders it, and colours for terminals", () => {
+    expect(plain("a\u202eb\r\nc\u0007")).toBe("a\ufffdb\nc\ufffd");
+    expect(plain("\u001b[31mred\u001b[0m")).toBe("red");
+    expect(oneLine(" a \n\t b ")).toBe("a b");
+  });
+});

@@ -1,0 +1,102 @@
+"""A JupyterLab of its own: nothing of the user's settings, nothing of other Jupyters, this repository's extension."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+
+from tests.house.source_tree import PACKAGE, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXTENSION = PACKAGE / "labextension"
+_START_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class LabServer:
+    """A running server.
+
+    Attributes:
+        url: where it answers, ending in a slash.
+        root: the folder its notebooks are in.
+    """
+
+    url: str
+    root: Path
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """End the server and the kernels it started."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start_lab(folder: Path, *, with_extension: bool = True) -> LabServer:
+    """Start a JupyterLab that keeps everything in a folder.
+
+    Args:
+        folder: empty; gets ``notebooks``, settings, logs and runtime files.
+        with_extension: whether flowbook's extension is there.
+    """
+    root, extensions = folder / "notebooks", folder / "extensions"
+    for path in (root, extensions):
+        path.mkdir(parents=True)
+    if with_extension:
+        (extensions / "flowbook").symlink_to(EXTENSION, target_is_directory=True)
+    _quieten(folder / "jupyterlab_settings_dir")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    own |= {name: str(folder / name.lower()) for name in ("JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR")}
+    own |= {"JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "PYTHONPATH": str(ROOT)}
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+        f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}",
+        "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.expose_app_in_browser=True",
+        f"--LabApp.extra_labextensions_path={extensions}",
+    ]  # fmt: skip
+    if not with_extension:
+        command.append('--LabApp.blocked_extensions={"flowbook"}')
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=root, env={**os.environ, **own}, stdout=log, stderr=log)
+    server = LabServer(f"http://127.0.0.1:{port}/", root, process)
+    try:
+        _wait_until_up(server, folder / "server.log")
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def _quieten(settings: Path) -> None:
+    """Answer what JupyterLab would ask at its first start."""
+    file = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8")
+
+
+def _wait_until_up(server: LabServer, log: Path) -> None:
+    deadline = time.monotonic() + _START_LIMIT_S
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{server.url}api", timeout=5):  # noqa: S310 - our own server
+                return
+        except (URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)  # nothing tells that a server has begun to listen
+    message = f"JupyterLab did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-4000:]}"
+    raise RuntimeError(message)
