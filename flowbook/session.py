@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import copy
 import dataclasses
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +26,7 @@ from flowbook.core.node_types import NodeType, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.wiring import Wiring, edge_between, resolve
 from flowbook.data.payloads import TablePayloads
-from flowbook.errors import DocumentError, RunError, WiringError, did_you_mean
+from flowbook.errors import DocumentError, DuplicateIdError, RunError, WiringError, did_you_mean
 from flowbook.observe.event_bus import EventBus, EventHistory, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.registry.registry import Registry
@@ -97,6 +99,8 @@ class Session:
         self.lock = threading.RLock()
         self.registry = Registry()
         self.flows: dict[str, Flow] = {}
+        #: Every flow there is, the nameless ones too.
+        self.members: weakref.WeakSet[Flow] = weakref.WeakSet()
         self.presenter: Presenter | None = None
         #: ``to=`` of every run that names no scope itself; set by the command line.
         self.default_targets: tuple[str, ...] = ()
@@ -153,7 +157,11 @@ def node(
     def declare(function: FunctionT) -> FunctionT:
         node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
         setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
+        old = session.registry.find(node_type.type_id)
         session.registry.register(node_type)
+        if old is not None:
+            for member in list(session.members):
+                member.renew_type(old, node_type)
         return function
 
     return declare if function is None else declare(function)
@@ -191,10 +199,13 @@ class Flow:
         self._compiled_revision = -1
         self._last_run: Run | None = None
         self._self_run: Run | None = None
+        #: Ids of nodes that code of this flow defines; their types are not for others to be made from.
+        self._own: builtins.set[str] = builtins.set()
         self._moved: builtins.set[str] = builtins.set()
         self._self_moved: builtins.set[str] = builtins.set()
         self._disarm_self_run: Callable[[], None] | None = None
         self._listeners: list[Callable[[], None]] = []
+        session.members.add(self)
         #: Links of settings to traits, by node id; made when asked for.
         self.traits: dict[str, Any] = {}
 
@@ -319,10 +330,17 @@ class Flow:
                 # The id belongs to a node of a reusable type; the function or cell must find another name.
                 self._data._check_new_id(node_id)  # noqa: SLF001 -- raises the flow's own error
             self._data.set_type(node_type)
+            self._own.add(node_id)
             if existing is None:
                 self._data.add_node(node_id, node_type)
         if session.presenter is not None:
             session.presenter.defined(self, node_id, is_new=existing is None)
+
+    def renew_type(self, old: NodeType, new: NodeType) -> None:
+        """Put new code of a reusable type in place of the old, wherever this flow uses it."""
+        if self._data.types.get(old.type_id) is old:
+            with self._edit():
+                self._data.set_type(new)
 
     def undefine(self, node_id: str) -> None:
         """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
@@ -337,6 +355,7 @@ class Flow:
             self._data.rename_node(old, new)
             self._data.nodes[new].type_id = new
             self._data.types.pop(old, None)
+            self._own.discard(old)
             self._data.set_type(node_type)
             self._results.rename(old, new)
         self._follow_rename(old, new)
@@ -353,6 +372,13 @@ class Flow:
             DuplicateIdError, UnknownIdError, DefinitionError, WiringError: nothing was added.
         """
         found = self._find_type(node_type)
+        if found.type_id in self._own and self._data.types.get(found.type_id) is not found:
+            raise DuplicateIdError(
+                f"node {found.type_id!r} has code of its own; no other node type can bear its name",
+                where=self._data.where,
+                hint=f"give the type another name: @fb.node(name={found.type_id + '_type'!r})",
+                node=found.type_id,
+            )
         with self._edit():
             added = self._data.add_node(node_id or found.type_id.rpartition(".")[2], found, values)
             self._data.types[found.type_id] = found
@@ -427,13 +453,19 @@ class Flow:
         with self._edit():
             self._data.remove_node(node_id)
             self._results.forget(node_id)
+            self._own.discard(node_id)
 
     def rename(self, old: str, new: str) -> None:
         """Give a node another id; edges, settings, position and value follow."""
         with self._edit():
             node = self._data.node(old)
+            if old == new:
+                return
             own_type = self._data.types.get(old) if node.type_id == old else None
             self._data.rename_node(old, new)
+            if old in self._own:
+                self._own.remove(old)
+                self._own.add(new)
             if own_type is not None:
                 # The node's own code follows it; its cell is told apart by name when it is run again.
                 self._data.set_type(dataclasses.replace(own_type, type_id=new))
@@ -512,7 +544,7 @@ class Flow:
 
     def document(self) -> dict[str, Any]:
         """Return the flow's document as JSON values (contract of ``.flow.json`` and of ``%%flow`` cells)."""
-        return to_document(self._data)
+        return copy.deepcopy(to_document(self._data))
 
     def document_text(self) -> str:
         """Return the document in canonical form: one node or edge a line."""

@@ -174,10 +174,14 @@ class FlowResults:
                 self.states[new] = self.states.pop(old)
             if old in self.unresponsive:
                 self.unresponsive[new] = self.unresponsive.pop(old)
+            for key in [key for key in self.given if key.partition(".")[0] == old and "." in key]:
+                self.given[new + key[len(old) :]] = self.given.pop(key)
             self.cache.drop_node(old)
 
     def forget(self, node_id: str) -> None:
         """Drop a removed node's state and results."""
         with self.lock:
             self.states.pop(node_id, None)
+            for key in [key for key in self.given if key.partition(".")[0] == node_id and "." in key]:
+                del self.given[key]
             self.cache.drop_node(node_id)
