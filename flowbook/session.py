@@ -580,8 +580,14 @@ class Flow:
         for type_id in sorted(used):
             node_type = self._data.types.get(type_id)
             if node_type is not None and node_type.source and node_type.origin in ("code", "cell"):
-                described[type_id] = describe_type(node_type, self.engine.namespace.lookup)
+                described[type_id] = describe_type(node_type, self._environment_of(type_id))
         return [described[type_id] for type_id in sorted(described) if type_id in used]
+
+    def _environment_of(self, type_id: str) -> Callable[[str], tuple[bool, Any]]:
+        """Look names up in the notebook, save those that edges feed: a node wins over a function of its name."""
+        fed = {port for node_id, port in self.wiring.links if self._data.nodes[node_id].type_id == type_id}
+        lookup = self.engine.namespace.lookup
+        return lambda name: (False, None) if name in fed else lookup(name)
 
     @classmethod
     def open(cls, path: str | Path) -> Flow:
