@@ -289,7 +289,7 @@ def test_another_thread_that_waits_leaves_the_main_thread_its_work() -> None:
 def test_nodes_elsewhere_go_on_while_the_main_thread_is_busy() -> None:
     flow, crowd = fb.Flow("both"), Crowd(2)
     many(flow, 1, crowd.meet)
-    flow.node(name="gui", executor="main")(crowd.meet)
+    flow.node(name="gui", executor="main")(crowd.meet)  # a bound method, which can bear no attributes
     over(flow.start())
     assert crowd.most == 2
 
