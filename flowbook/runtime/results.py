@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flowbook.core.events import Stamp, Status
     from flowbook.core.interfaces import Effects, Handed, PayloadCopy, ValueShape
@@ -166,6 +166,13 @@ class FlowResults:
         """Return the node's state, a fresh one when nothing is known."""
         with self.lock:
             return self.states.setdefault(node_id, NodeState())
+
+    def remember(self, inputs: Mapping[str, Any]) -> None:
+        """Keep inputs for later runs; what is said last for a port holds, whether or not its node was named."""
+        with self.lock:
+            for key in [key for key in self.given if "." in key and key.partition(".")[2] in inputs]:
+                del self.given[key]
+            self.given.update(inputs)
 
     def rename(self, old: str, new: str) -> None:
         """Let the state follow a renamed node."""
