@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import copy
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Set
 from importlib import metadata
 from pathlib import Path
@@ -27,7 +29,7 @@ from flowbook.core.node_types import NodeType, default_node_id, node_type_of, st
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.wiring import Wiring, edge_between, resolve
 from flowbook.data.payloads import TablePayloads
-from flowbook.errors import DocumentError, RunError
+from flowbook.errors import DocumentError, DuplicateIdError, RunError
 from flowbook.observe.event_bus import EventBus, EventHistory, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.registry.registry import Registry
@@ -108,6 +110,8 @@ class Session:
             [Path(nodes.__file__).parent, *(Path(name) for name in named if name)], runtime=flowbook.__version__
         )
         self.flows: dict[str, Flow] = {}
+        #: Every flow there is, the nameless ones too.
+        self.members: weakref.WeakSet[Flow] = weakref.WeakSet()
         self.presenter: Presenter | None = None
         #: ``to=`` of every run that names no scope itself; set by the command line.
         self.default_targets: tuple[str, ...] = ()
@@ -189,7 +193,11 @@ def node(
     def declare(function: FunctionT) -> FunctionT:
         node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
         setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
+        old = session.registry.find(node_type.type_id)
         session.registry.register(node_type)
+        if old is not None:
+            for member in list(session.members):
+                member.renew_type(old, node_type)
         return function
 
     return declare if function is None else declare(function)
@@ -227,10 +235,11 @@ class Flow:
         self._compiled_revision = -1
         self._last_run: Run | None = None
         self._self_runs: SelfRuns | None = None
-        #: Ids of node types that code in this flow defines.
-        self._defined: builtins.set[str] = builtins.set()
+        #: Ids of nodes that code of this flow defines; their types are not for others to be made from.
+        self._own: builtins.set[str] = builtins.set()
         self._edit_count = 0
         self._listeners: list[Callable[[], None]] = []
+        session.members.add(self)
         #: Links of settings to traits, by node id; made when asked for.
         self.traits: dict[str, Any] = {}
 
@@ -277,7 +286,7 @@ class Flow:
         return frozenset(
             node.id
             for node in self._data.nodes.values()
-            if node.is_own_type and node.id in self._defined and self._data.type_of(node.id).origin != "stub"
+            if node.is_own_type and node.id in self._own and self._data.type_of(node.id).origin != "stub"
         )
 
     def ahead(self) -> builtins.set[str]:
@@ -388,11 +397,17 @@ class Flow:
                 self._data._check_new_id(node_id)  # noqa: SLF001 -- raises the flow's own error
             self._data.refuse_type_in_use(node_id)
             self._data.set_type(node_type)
+            self._own.add(node_id)
             if existing is None:
                 self._data.add_node(node_id, node_type)
-            self._defined.add(node_id)
         if session.presenter is not None:
             session.presenter.defined(self, node_id, is_new=existing is None)
+
+    def renew_type(self, old: NodeType, new: NodeType) -> None:
+        """Put new code of a reusable type in place of the old, wherever this flow uses it."""
+        if self._data.types.get(old.type_id) is old:
+            with self._edit():
+                self._data.set_type(new)
 
     def undefine(self, node_id: str) -> None:
         """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
@@ -407,6 +422,7 @@ class Flow:
             self._data.rename_node(old, new)
             self._data.nodes[new].type_id = new
             self._data.types.pop(old, None)
+            self._own.discard(old)
             self._data.set_type(node_type)
             self._values_follow([(old, new)])
         if session.presenter is not None:
@@ -424,6 +440,13 @@ class Flow:
             DuplicateIdError, UnknownIdError, DefinitionError, WiringError: nothing was added.
         """
         found = self._find_type(node_type)
+        if found.type_id in self._own and self._data.types.get(found.type_id) is not found:
+            raise DuplicateIdError(
+                f"node {found.type_id!r} has code of its own; no other node type can bear its name",
+                where=self._data.where,
+                hint=f"give the type another name: @fb.node(name={found.type_id + '_type'!r})",
+                node=found.type_id,
+            )
         with self._edit():
             added = self._data.add_node(node_id or default_node_id(found.type_id), found, values)
             self._data.types[found.type_id] = found
@@ -464,6 +487,9 @@ class Flow:
     def rename(self, old: str, new: str) -> None:
         """Give a node another id; edges, settings, position and value follow."""
         with self._edit():
+            if old == new:
+                self._data.node(old)
+                return
             self._data.rename_with_type(old, new)
             self._values_follow([(old, new)])
         if session.presenter is not None:
@@ -496,11 +522,12 @@ class Flow:
         for old, new in became:
             if new is None:
                 self._results.forget(old)
+                self._own.discard(old)
                 continue
             self._results.rename(old, new)
-            if old in self._defined:
-                self._defined.remove(old)
-                self._defined.add(new)
+            if old in self._own:
+                self._own.remove(old)
+                self._own.add(new)
             if self._self_runs is not None:
                 self._self_runs.renamed(old, new)
             link = self.traits.pop(old, None)
@@ -608,7 +635,7 @@ class Flow:
 
     def document(self) -> dict[str, Any]:
         """Return the flow's document as JSON values (contract of ``.flow.json`` and of ``%%flow`` cells)."""
-        return to_document(self._data)
+        return copy.deepcopy(to_document(self._data))
 
     def document_text(self) -> str:
         """Return the document in canonical form: one node or edge a line."""
@@ -644,8 +671,14 @@ class Flow:
         for type_id in sorted(used):
             node_type = self._data.types.get(type_id)
             if node_type is not None and node_type.source and node_type.origin in ("code", "cell"):
-                described[type_id] = describe_type(node_type, self.engine.namespace.lookup)
+                described[type_id] = describe_type(node_type, self._environment_of(type_id))
         return [described[type_id] for type_id in sorted(described) if type_id in used]
+
+    def _environment_of(self, type_id: str) -> Callable[[str], tuple[bool, Any]]:
+        """Look names up in the notebook, save those that edges feed: a node wins over a function of its name."""
+        fed = {port for node_id, port in self.wiring.links if self._data.nodes[node_id].type_id == type_id}
+        lookup = self.engine.namespace.lookup
+        return lambda name: (False, None) if name in fed else lookup(name)
 
     @classmethod
     def open(cls, path: str | Path) -> Flow:
@@ -868,6 +901,11 @@ class Node:
     def __init__(self, flow: Flow, node_id: str) -> None:
         self._flow = flow
         self.id = node_id
+
+    @property
+    def flow(self) -> Flow:
+        """The flow it belongs to."""
+        return self._flow
 
     @property
     def _state(self) -> NodeState:

@@ -366,7 +366,7 @@ def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:
             found = lookup_name(ast.parse(annotation.strip(), mode="eval").body, namespace)
         except SyntaxError:
             return None
-    if not isinstance(found, type):
+    if not isinstance(found, type) or read_annotation(found, namespace).port_type == "packet":
         return None
     is_named_tuple = issubclass(found, tuple) and hasattr(found, "_fields")
     is_record = is_named_tuple or dataclasses.is_dataclass(found)

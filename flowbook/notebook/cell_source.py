@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 def function_text(cell: CellFunction, line: NodeLine) -> str:
     """Write the cell as a function of everything it reads, returning its outputs; comments are kept where possible."""
     define = "async def" if cell.is_async else "def"
-    parameters = [str(each) for each in line.parameters or ()]
-    header = f"{define} {cell.name}({', '.join([*cell.free_names, *parameters])}):\n"
+    given = line.parameters or ()
+    defaults = [each.default is not None for each in given]
+    star = [] if defaults == sorted(defaults) else ["*"]  # one without a default may follow one with, on a magic line
+    header = f"{define} {cell.name}({', '.join([*cell.free_names, *star, *map(str, given)])}):\n"
     text = header + indented(cell.source)
     if cell.analysis.ends_in_expression and not set(cell.outputs) <= set(cell.analysis.assigned):
         tree = ast.parse(text)

@@ -14,7 +14,7 @@ from flowbook.notebook.namespace import NotebookNamespace
 from flowbook.notebook.presenter import NotebookPresenter
 from flowbook.notebook.tracebacks import trim_traceback
 from flowbook.runtime.run import Run
-from flowbook.session import Flow, session
+from flowbook.session import Flow, Node, session
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -94,13 +94,13 @@ def _register_formatters(shell: Any, presenter: NotebookPresenter) -> None:
     def show_flow(flow: Flow) -> None:
         presenter.show_flow(flow)
 
-    def show_run(run: Run) -> None:
-        if not run.is_shown:
-            presenter.run_started(session.flows.get(run.flow) or Flow(run.flow), run)
+    def show_node(node: Node) -> None:
+        presenter.show_card(node.flow, node.id)
 
     formatter = shell.display_formatter.ipython_display_formatter
     formatter.for_type(Flow, show_flow)
-    formatter.for_type(Run, show_run)
+    formatter.for_type(Node, show_node)
+    formatter.for_type(Run, presenter.show_run)
 
 
 def _show_errors_plainly(shell: Any, presenter: NotebookPresenter) -> None:

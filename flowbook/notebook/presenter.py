@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Traces that are kept up to date; older runs are over and their outputs final.
 _KEPT_RUNS = 32
+#: Traces that one cell shows: a loop of runs must not fill the notebook.
+_TRACES_PER_CELL = 12
 #: Canvases of one flow that are kept up to date.
 _KEPT_CANVASES = 8
 
@@ -48,7 +50,9 @@ class NotebookPresenter:
         self._defined_now: list[tuple[Flow, str, bool]] = []
         self._nodes: dict[tuple[int, str], NodeOutput] = {}
         self._canvases: dict[int, list[tuple[str | None, CanvasOutput]]] = {}
-        self._runs: dict[str, RunOutput] = {}
+        self._runs: dict[str, list[RunOutput]] = {}
+        #: Traces in the cell that runs now.
+        self._traces: list[RunOutput] = []
         self._is_quiet = False
         #: Runs of node cells that have not begun: another run of their flow goes on.
         self._queued: dict[str, NodeOutput] = {}
@@ -59,7 +63,7 @@ class NotebookPresenter:
     def cell_starts(self, cell: Cell, deleted_ids: Iterable[str]) -> None:
         """A cell is about to run; cells deleted since then leave waiting stubs."""
         self.cell = cell
-        self._defined_now = []
+        self._defined_now, self._traces = [], []
         deleted = list(deleted_ids)
         self.deleted.update(deleted)
         if cell.cell_id is not None:
@@ -147,18 +151,11 @@ class NotebookPresenter:
             self._queued[run.id] = self._awaited
         if self._is_quiet or self.cell is None or threading.current_thread() is not threading.main_thread():
             return
-        output = RunOutput(run)
-        run.is_shown = True
-        self._runs[run.id] = output
-        self.publisher.watch(output)
-        while len(self._runs) > _KEPT_RUNS:
-            self._runs.pop(next(iter(self._runs)))
-        self._display(output)
+        self.show_run(run)
 
     def event(self, flow: Flow, run: Run, event: Event, *, is_private: bool) -> None:
         """Mark what an event changes; called on engine threads."""
-        output = self._runs.get(run.id)
-        if output is not None:
+        for output in self._runs.get(run.id, ()):
             self.publisher.mark(output)
         if is_private:
             return
@@ -191,8 +188,31 @@ class NotebookPresenter:
     def show_node(self, flow: Flow, node_id: str, *, shows_value: bool) -> None:
         """Show a node in the cell that runs now; later runs update it there."""
         output = NodeOutput(flow, node_id, self.shell, shows_value=shows_value)
-        self._nodes[id(flow), node_id] = output
         self._display(output)
+        self._nodes[id(flow), node_id] = output
+        self._mark_node(flow, node_id)  # what a run told between the two
+
+    def show_card(self, flow: Flow, node_id: str) -> None:
+        """Show a node as it stands now in the cell that runs now; nothing updates it."""
+        self._display(NodeOutput(flow, node_id, self.shell, shows_value=False))
+
+    def show_run(self, run: Run) -> None:
+        """Show a run's trace in the cell that runs now, unless it is there."""
+        if any(output.run is run for output in self._traces):
+            return
+        if len(self._traces) < _TRACES_PER_CELL:
+            output = RunOutput(run)
+            self._traces.append(output)
+            self._display(output)
+        else:  # a loop: its last run is shown in place of the one before
+            output = self._traces[-1]
+            self._runs.get(output.run.id, [output]).remove(output)
+            output.run = run
+            self.publisher.mark(output)
+        self._runs.setdefault(run.id, []).append(output)
+        while len(self._runs) > _KEPT_RUNS:
+            self._runs.pop(next(iter(self._runs)))
+        self.publisher.watch(output)
 
     def show_flow(self, flow: Flow, note: Any = None) -> None:
         """Show a flow's canvas in the cell that runs now; later edits and runs update it there."""
@@ -215,13 +235,13 @@ class NotebookPresenter:
 
     def trace_bundle(self, run_id: str) -> dict[str, Any] | None:
         """Draw the trace of a run as its cell shows it; None: no cell does, or nobody remembers it."""
-        output = self._runs.get(run_id)
-        return output.live_bundle() if output is not None else None
+        outputs = self._runs.get(run_id)
+        return outputs[-1].live_bundle() if outputs else None
 
     def shown_run(self, run_id: str) -> Run | None:
         """Return a run that a cell shows."""
-        output = self._runs.get(run_id)
-        return output.run if output is not None else None
+        outputs = self._runs.get(run_id)
+        return outputs[-1].run if outputs else None
 
     def quiet(self) -> _Quiet:
         """Show neither cards nor traces of their own accord until the block ends."""
@@ -239,7 +259,6 @@ class NotebookPresenter:
                 run = flow.start(to=node_id, supersedes=node_id)
         finally:
             self._awaited = None
-        run.is_shown = True
         output.is_queued = run.id in self._queued
         if output.is_queued:
             self.publisher.mark(output)
@@ -276,7 +295,7 @@ class NotebookPresenter:
             shown[:] = [(known, canvas) for known, canvas in shown if known != cell_id]
 
     def _outputs(self) -> list[LiveTarget]:
-        return [*self._nodes.values(), *self._runs.values()]
+        return [*self._nodes.values(), *(output for outputs in self._runs.values() for output in outputs)]
 
     def _mark_node(self, flow: Flow, node_id: str) -> None:
         output = self._nodes.get((id(flow), node_id))

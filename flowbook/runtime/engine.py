@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from flowbook.errors import DataError
 from flowbook.runtime.code_keys import CodeKey, CodeKeys
 from flowbook.runtime.code_values import Identities
 from flowbook.runtime.executors import LoopThread, MainThreadQueue, WorkerPool
+from flowbook.runtime.firing import hand_edge
 
 if TYPE_CHECKING:
     from flowbook.core.interfaces import Capture, Clock, Namespace, Payloads
@@ -123,13 +126,16 @@ class Engine:
             # Started from a worker: the thread that ends one run may hold that run's lock.
             self.pool.submit(following.start)
 
-    def value_for_user(self, result: NodeResult, index: int) -> Any:
-        """Hand an output to the user in its annotated form, guarded like for any other consumer.
+    def value_for_user(self, result: NodeResult, index: int, form: str = "") -> Any:
+        """Hand an output to the user in its annotated ``form``, guarded like for any other consumer.
 
         A lazy table that was collected comes back as a plan over the collected table: reading it computes nothing
-        again.
+        again. A value that cannot take the form, which Python lets a function return, comes as it is.
         """
         value = result.outputs[index]
+        if form and type(value).__name__ != form:
+            with contextlib.suppress(DataError):
+                return hand_edge(self.payloads, result, index, form, wants_packet=False, origin="")[0]
         collected = result.collected.get(index)
         form = type(value).__name__ if collected is not None else ""
         return self.payloads.hand_out(value if collected is None else collected, form, is_own=result.is_own).value

@@ -518,7 +518,7 @@ class Execution:
             result.collected.update(zip(lazy, tables, strict=True))
             if slot.primary in result.collected:
                 result.shape = payloads.shape(result.collected[slot.primary])
-            result.size_bytes = sum(payloads.size_bytes(value) for value in result.collected.values())
+            result.measure(payloads)
 
     # -- giving up
 

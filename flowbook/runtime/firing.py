@@ -65,6 +65,7 @@ def hand_edge(
             result.converted[output, form] = known
             if form == "DataFrame" and payloads.shape(value).is_lazy:
                 result.collected[output] = known.value
+            result.measure(payloads)
     # Every consumer is told of the copy that gave it its form, so that a trace does not depend on who came first.
     return payloads.hand_out(known.value, form, is_own=True).value, known.copies
 

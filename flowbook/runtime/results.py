@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flowbook.core.events import Stamp, Status
-    from flowbook.core.interfaces import Effects, Handed, PayloadCopy, ValueShape
+    from flowbook.core.interfaces import Effects, Handed, PayloadCopy, Payloads, ValueShape
     from flowbook.core.packets import ErrorPacket
     from flowbook.runtime.code_keys import CodeKey
 
@@ -54,7 +54,7 @@ class NodeResult:
         shape: of the primary output.
         copies: copies of payload bytes that its inputs needed.
         effects: what it printed and displayed.
-        size_bytes: estimated memory of its outputs.
+        size_bytes: estimated memory of its outputs, and of what was made of them for consumers.
         is_own: a node made it (False: it was handed in with ``overrides=``).
     """
 
@@ -75,6 +75,12 @@ class NodeResult:
     size_bytes: int = 0
     is_own: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def measure(self, payloads: Payloads) -> None:
+        """Estimate ``size_bytes`` anew: a lazy table takes more once it is collected, a copied form comes on top."""
+        held = [self.collected.get(index, value) for index, value in enumerate(self.outputs)]
+        copies = [copy.size_bytes for handed in self.converted.values() for copy in handed.copies]
+        self.size_bytes = sum(payloads.size_bytes(value) for value in held) + sum(copies)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,34 +117,37 @@ class MemoryCache:
 
     def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
         self._budget_bytes = budget_bytes
-        self._entries: OrderedDict[tuple[str, str], NodeResult] = OrderedDict()
+        #: With the size at which each was entered: a result grows when somebody asks for another form of it.
+        self._entries: OrderedDict[tuple[str, str], tuple[NodeResult, int]] = OrderedDict()
         self._size_bytes = 0
 
     def get(self, node_id: str, digest: str) -> NodeResult | None:
         """Return the result of that key and make it the most recent; None when it is gone."""
         found = self._entries.get((node_id, digest))
-        if found is not None:
-            self._entries.move_to_end((node_id, digest))
-        return found
+        if found is None:
+            return None
+        self._entries.move_to_end((node_id, digest))
+        return found[0]
 
     def put(self, node_id: str, result: NodeResult) -> None:
         """Keep a result, dropping the least recent ones over the budget."""
-        key = (node_id, result.key.digest)
-        old = self._entries.pop(key, None)
-        if old is not None:
-            self._size_bytes -= old.size_bytes
-        if result.size_bytes > self._budget_bytes:
+        key, size_bytes = (node_id, result.key.digest), result.size_bytes
+        self._drop(key)
+        if size_bytes > self._budget_bytes:
             return
-        self._entries[key] = result
-        self._size_bytes += result.size_bytes
+        self._entries[key] = (result, size_bytes)
+        self._size_bytes += size_bytes
         while self._size_bytes > self._budget_bytes:
-            _, dropped = self._entries.popitem(last=False)
-            self._size_bytes -= dropped.size_bytes
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        _, size_bytes = self._entries.pop(key, (None, 0))
+        self._size_bytes -= size_bytes
 
     def drop_node(self, node_id: str) -> None:
         """Forget everything of one node."""
         for key in [key for key in self._entries if key[0] == node_id]:
-            self._size_bytes -= self._entries.pop(key).size_bytes
+            self._drop(key)
 
     @property
     def size_bytes(self) -> int:
@@ -167,6 +176,13 @@ class FlowResults:
         with self.lock:
             return self.states.setdefault(node_id, NodeState())
 
+    def remember(self, inputs: Mapping[str, Any]) -> None:
+        """Keep inputs for later runs; what is said last for a port holds, whether or not its node was named."""
+        with self.lock:
+            for key in [key for key in self.given if "." in key and key.partition(".")[2] in inputs]:
+                del self.given[key]
+            self.given.update(inputs)
+
     def rename(self, old: str, new: str) -> None:
         """Let the state follow a renamed node."""
         with self.lock:
@@ -174,10 +190,14 @@ class FlowResults:
                 self.states[new] = self.states.pop(old)
             if old in self.unresponsive:
                 self.unresponsive[new] = self.unresponsive.pop(old)
+            for key in [key for key in self.given if key.partition(".")[0] == old and "." in key]:
+                self.given[new + key[len(old) :]] = self.given.pop(key)
             self.cache.drop_node(old)
 
     def forget(self, node_id: str) -> None:
         """Drop a removed node's state and results."""
         with self.lock:
             self.states.pop(node_id, None)
+            for key in [key for key in self.given if key.partition(".")[0] == node_id and "." in key]:
+                del self.given[key]
             self.cache.drop_node(node_id)

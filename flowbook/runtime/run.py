@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowbook.core.events import RunFinished
+from flowbook.core.node_types import ERROR
 from flowbook.errors import FlowFailedError, NodeFailedError, RunError, UnknownIdError, did_you_mean
 from flowbook.runtime.context import refuse_inside_firing
 from flowbook.runtime.execution import GRACE_S
@@ -70,8 +71,6 @@ class Run:
         self.id = execution.trace_id
         self.flow = execution.plan.flow
         self.trace = trace
-        #: Set by who shows runs, so that the same run is not drawn twice in one cell.
-        self.is_shown = False
 
     # -- waiting
 
@@ -189,7 +188,7 @@ class Run:
         return self._execution.node_ids
 
     def __getitem__(self, name: str) -> Any:
-        """Return the value of ``"node"`` (its primary output) or ``"node.port"``.
+        """Return the value of ``"node"`` (its primary output) or ``"node.port"``; ``"node.error"`` is its failure.
 
         Raises:
             UnknownIdError: a KeyError: the run does not cover that node, or there is no such port.
@@ -204,15 +203,17 @@ class Run:
             raise RunError(
                 f"{node_id!r} has no value yet", code="FB408", where=where, hint="wait for the run: run.wait()"
             )
+        ports = [entry.name for entry in slot.node_type.outputs]
+        if port and port not in (*ports, ERROR):
+            raise UnknownIdError(f"{node_id!r} has no output {port!r}", where=where, hint=did_you_mean(port, ports))
+        if port == ERROR and port not in ports:
+            return decision.error
         if decision.error is not None:
             raise node_failed(decision.error, where) from decision.error.cause
         if decision.result is None:
             raise RunError(
                 f"{node_id!r} has no value: {decision.reason}", code="FB408", where=where, hint=_remedy(decision)
             )
-        ports = [entry.name for entry in slot.node_type.outputs]
-        if port and port not in ports:
-            raise UnknownIdError(f"{node_id!r} has no output {port!r}", where=where, hint=did_you_mean(port, ports))
         index = ports.index(port) if port else slot.primary
         if index is None:
             raise UnknownIdError(
@@ -220,7 +221,7 @@ class Run:
                 where=where,
                 hint="name one: " + ", ".join(f'run["{node_id}.{entry}"]' for entry in ports),
             )
-        return self._execution.engine.value_for_user(decision.result, index)
+        return self._execution.engine.value_for_user(decision.result, index, slot.node_type.outputs[index].form)
 
     def _decision(self, node_id: str) -> Decision | None:
         if node_id not in self._execution.node_ids:
@@ -237,11 +238,15 @@ class Run:
         decision = self._decision(node_id)
         if decision is None:
             return f"{node_id} has not been decided yet"
-        if node_id in self._execution.recomputed:
+        if node_id in self._execution.reasons:
             verb = "failed" if decision.status == "failed" else "fired"
-            why = self._execution.reasons.get(node_id, decision.reason)
-            return f"{node_id} {verb}: {why}" + (f" ({decision.reason})" if verb == "failed" else "")
-        word = {"ok": "was reused", "skipped": "was skipped", "muted": "is muted"}.get(decision.status, decision.status)
+            end = f" ({decision.reason})" if decision.status != "ok" else ""
+            return f"{node_id} {verb}: {self._execution.reasons[node_id]}{end}"
+        if decision.status == "muted":
+            return f"{node_id} is muted"
+        if decision.result is not None and decision.stamp != "cached":
+            return f"{node_id} did not fire: {decision.reason}"
+        word = {"ok": "was reused", "skipped": "was skipped", "waiting": "waits"}.get(decision.status, decision.status)
         return f"{node_id} {word}: {decision.reason.removeprefix('skipped: ')}"
 
     def raise_errors(self) -> None:

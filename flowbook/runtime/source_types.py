@@ -34,7 +34,7 @@ def describe_type(node_type: NodeType, lookup: Callable[[str], tuple[bool, Any]]
 
     Args:
         node_type: a function's or cell's type, with its source.
-        lookup: finds what a name that a cell reads is bound to in the notebook.
+        lookup: finds what a name that a cell reads is bound to in the notebook; nothing where an edge feeds it.
     """
     function = inspect.unwrap(node_type.function) if node_type.function is not None else None
     collector = _Collector()
@@ -136,15 +136,17 @@ class _Collector:
     def take_environment(self, node_type: NodeType, text: str, lookup: Callable[[str], tuple[bool, Any]]) -> str:
         """Turn parameters that stand for the notebook's code into names of the text's own namespace."""
         first, _, rest = text.partition("\n")
-        names = []
-        for name in first[first.index("(") + 1 : first.rindex(")")].split(", ") if "()" not in first else []:
-            port = node_type.input(name)
-            found, value = lookup(name) if port is not None and port.is_ambient else (False, None)
+        arguments = _header(first)
+        kept = []
+        for argument in arguments.args:
+            port = node_type.input(argument.arg)
+            found, value = lookup(argument.arg) if port is not None and port.is_ambient else (False, None)
             if found and self._is_code(value):
-                self._take(name, value)
+                self._take(argument.arg, value)
             else:
-                names.append(name)
-        return f"{first[: first.index('(') + 1]}{', '.join(names)}):\n{rest}"
+                kept.append(argument)
+        arguments.args = kept  # those that go have no default, and stand before all that have one
+        return f"{first[: first.index('(') + 1]}{ast.unparse(arguments)}):\n{rest}"
 
     @staticmethod
     def _is_code(value: object) -> bool:
@@ -196,6 +198,13 @@ class _Collector:
                 self.constants[name] = f"{name} = {text}"
         except (ValueError, SyntaxError, TypeError, RecursionError):
             return  # not a literal: the function will say that the name is missing, when it is run
+
+
+def _header(line: str) -> ast.arguments:
+    """Read the parameters of a function whose ``def`` stands on one line."""
+    function = ast.parse(f"{line} pass").body[0]
+    assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 -- a cell's text begins so
+    return function.args
 
 
 def _global_names(code: CodeType) -> Iterator[str]:

@@ -271,6 +271,36 @@ def test_an_edit_from_python_sends_nothing_to_the_node_cells(notebook: Notebook)
     assert a.shown.updates == before
 
 
+def test_a_run_is_shown_once_in_its_cell_and_again_where_it_is_looked_at(notebook: Notebook) -> None:
+    notebook.cell("%%node a --define\na = 1")
+    first = notebook.cell(f"run = await __import__('flowbook').flow({notebook.flow!r}).run()\nrun")
+    second = notebook.cell("run")
+    assert [TRACE_MIME in output.data for output in first.outputs] == [True]
+    assert [output.data[TRACE_MIME]["spans"] for output in second.outputs] == [first.bundles(TRACE_MIME)[0]["spans"]]
+
+
+def test_a_loop_of_runs_does_not_fill_the_notebook_and_its_last_run_is_shown(notebook: Notebook) -> None:
+    notebook.cell("%%node a(n: int = 1) --define\na = n")
+    cell = notebook.cell(f"""
+        flow = __import__('flowbook').flow({notebook.flow!r})
+        for n in range(40):
+            flow.set("a", n=n)
+            run = await flow.run()
+    """)
+    assert len(cell.outputs) <= 12
+    assert cell.bundles(TRACE_MIME)[-1]["runId"] == notebook.ask("run.id")
+    assert all(each["final"] for each in cell.bundles(TRACE_MIME))
+
+
+def test_a_node_that_is_looked_at_shows_its_card_as_it_stands(notebook: Notebook) -> None:
+    own = notebook.cell("%%node a(n: int = 1)\na = n")
+    looked = notebook.cell(f"flow = __import__('flowbook').flow({notebook.flow!r})\nflow['a']")
+    assert looked.shown.node["card"]["settings"][0]["name"] == "n"
+    notebook.cell("flow.set('a', n=5)\nawait flow.run()")
+    assert own.shown.text.splitlines()[-1] == "5", "its own cell is still the one that is kept up"
+    assert looked.shown.updates == 0
+
+
 # -- @flow.node cells
 
 
