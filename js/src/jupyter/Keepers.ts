@@ -90,7 +90,11 @@ class NotebookKeepers {
     this.#client = client;
     this.#notebooks = notebooks;
     this.#keepers = keepers;
-    this.#stops = [client.onBatch((batch) => this.#take(batch)), client.onLine.add(() => this.#lineChanged())];
+    this.#stops = [
+      client.onBatch((batch) => this.#take(batch)),
+      client.onLease(({ flow, held }) => this.of(flow).lease(held)),
+      client.onLine.add(() => this.#lineChanged()),
+    ];
   }
 
   of(flow: string): CellKeeper {
@@ -129,7 +133,7 @@ class NotebookKeepers {
 
   #take(batch: Batch): void {
     const keeper = this.of(batch.flow);
-    if (batch.text) keeper.tell(batch.text);
+    if (batch.cell) keeper.tell(batch.cell);
     keeper.documentChanged();
   }
 
@@ -141,15 +145,17 @@ class NotebookKeepers {
   #make(flow: string): CellKeeper {
     const client = this.#client;
     const keepers = this.#keepers;
-    const { store } = client.link(flow);
+    const { store, editor } = client.link(flow);
     const keeper = new CellKeeper({
       store,
       cells: this.#cells(),
       send: (message) => void client.send(message),
-      follow: async (cellId, text) => {
-        const answer = await client.command({ kind: "text", flow, cid: newId(), cellId, text });
+      follow: async (document) => {
+        const ops = [{ op: "document", text: document, fromCell: true }] as const;
+        const answer = await client.command({ kind: "edit", flow, cid: newId(), baseRev: store.rev, ops });
         return answer.kind === "ack" ? answer.rev : null;
       },
+      isEdited: () => editor.history.last !== null,
       isHeld: () => keepers.isHeld || !keepers.settings.writeBack,
       copy: (text) => void navigator.clipboard?.writeText(text),
       collapseAbove: () => keepers.settings.collapseAbove,

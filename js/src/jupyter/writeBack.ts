@@ -1,13 +1,13 @@
 /**
  * Writes a flow's document back into the cell that holds it.
  *
- * One keeper looks after one flow of one kernel in this browser. The kernel says whether its flow holds edits that the
- * cell's text does not say, what it saw of that text last, and whether this browser is the one to write. A write waits
- * until the operation is over: until no button is held on a canvas and the document has been still for a moment.
+ * One keeper looks after one flow of one kernel in this browser. The kernel says whether its flow was edited since it saw
+ * the cell's text, what it saw, and which browser is the one to write. A write waits until the operation is over: until
+ * no button is held on a canvas and the document has been still for a moment.
  */
 
 import type { DocumentHistory, DocumentKeeper, KeepingState } from "../model/documentKeeper";
-import { cellTextOf, judge, type TextNews, type Verdict, withDocument } from "../model/flowCell";
+import { type CellNews, cellTextOf, documentIn, judge, type Verdict, withDocument } from "../model/flowCell";
 import { Listeners } from "../model/listeners";
 import type { FlowStore } from "../model/store";
 import type { BrowserMessage } from "../protocol/messages";
@@ -34,8 +34,10 @@ export interface KeeperOptions {
   readonly cells: FlowCells;
   /** Tell the kernel. */
   readonly send: (message: BrowserMessage) => void;
-  /** Make the flow what a text says; the document's revision then, or null when the kernel did not agree. */
-  readonly follow: (cellId: string, text: string) => Promise<number | null>;
+  /** Make the flow what a document in its cell says; the flow's revision then, or null: the kernel did not agree. */
+  readonly follow: (document: string) => Promise<number | null>;
+  /** Whether the flow was edited in this browser. */
+  readonly isEdited: () => boolean;
   /** Whether a button is held on a canvas: an operation is not over. */
   readonly isHeld: () => boolean;
   readonly copy: (text: string) => void;
@@ -49,7 +51,7 @@ interface Write {
   readonly after: string;
 }
 
-const NOTHING: TextNews = { cellId: null, seen: null, isUnwritten: false, isWriter: false };
+const NOTHING: CellNews = { id: null, text: null, due: false };
 const KEPT: KeepingState = { kind: "kept" };
 
 export class CellKeeper implements DocumentKeeper {
@@ -57,13 +59,15 @@ export class CellKeeper implements DocumentKeeper {
   readonly history: DocumentHistory = { undo: () => this.#undo(), redo: () => this.#redo() };
   readonly #options: KeeperOptions;
   readonly #stop: () => void;
-  #news: TextNews | null = null;
+  #news: CellNews | null = null;
   #state: KeepingState = KEPT;
-  /** What was written here a moment ago, until the kernel says that it has seen it. */
+  /** The document that was written here a moment ago, until the kernel says that it has seen it. */
   #written: string | null = null;
-  /** What stood in the cell, as the kernel had seen it, when another browser's writing went past it. */
+  /** The document that stood in the cell, as the kernel had seen it, when another browser's writing went past it. */
   #leftBehind: string | null = null;
-  #isWriter = false;
+  /** Whether this browser is the one that writes; null: the kernel has not said. */
+  #isWriter: boolean | null = null;
+  #hasDeclined = false;
   /** Until the kernel's revision has come this far, what is shown is older than the cell's text. */
   #fromRev = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -86,7 +90,7 @@ export class CellKeeper implements DocumentKeeper {
 
   /** How many cells hold the flow. */
   get cellIds(): readonly string[] {
-    return this.#options.cells.find(this.flow).map((cell) => cell.id);
+    return this.#cells().map((cell) => cell.id);
   }
 
   dispose(): void {
@@ -94,15 +98,21 @@ export class CellKeeper implements DocumentKeeper {
     this.#stop();
   }
 
-  /** Take what the kernel says of the cell's text. */
-  tell(news: TextNews): void {
-    const before = this.#news;
-    if (before?.seen && before.seen !== news.seen && news.seen !== this.#written) {
-      const stands = this.#options.cells.find(this.flow).some((cell) => cell.text === before.seen);
-      if (stands) this.#leftBehind = before.seen;
+  /** Take what the kernel says of the cell. */
+  tell(news: CellNews): void {
+    const before = this.#news?.text ?? null;
+    if (before !== null && before !== news.text && news.text !== this.#written) {
+      const stands = this.#cells().some((cell) => documentIn(cell.text) === before);
+      if (stands) this.#leftBehind = before;
     }
-    if (news.seen === this.#written) this.#written = null;
+    if (news.text === this.#written) this.#written = null;
     this.#news = news;
+    this.#cellsChanged();
+  }
+
+  /** Take who writes: of all browsers that show the flow, one. */
+  lease(isWriter: boolean): void {
+    this.#isWriter = isWriter;
     this.#cellsChanged();
   }
 
@@ -117,7 +127,8 @@ export class CellKeeper implements DocumentKeeper {
     clearTimeout(this.#timer);
     this.#news = null;
     this.#written = this.#leftBehind = null;
-    this.#isWriter = false;
+    this.#isWriter = null;
+    this.#hasDeclined = false;
     this.#fromRev = 0;
     this.#wanted = [];
     this.#show({ kind: "rest", several: 0 });
@@ -152,24 +163,36 @@ export class CellKeeper implements DocumentKeeper {
 
   // -- deciding
 
+  #cells(): readonly CellText[] {
+    return this.#options.cells.find(this.flow);
+  }
+
   #verdict(): Verdict<CellText> {
-    const known = new Set([this.#written, this.#leftBehind].filter((text) => text !== null));
-    return judge(this.#options.cells.find(this.flow), this.#news ?? NOTHING, known);
+    return judge(this.#cells(), this.#news ?? NOTHING, {
+      isWriter: this.#isWriter === true,
+      isEdited: this.#options.isEdited(),
+      known: new Set([this.#written, this.#leftBehind].filter((document) => document !== null)),
+    });
   }
 
   #cellsChanged(): void {
     if (!this.#news) return;
-    const cells = this.#options.cells.find(this.flow);
-    if (this.#leftBehind !== null && !cells.some((cell) => cell.text === this.#leftBehind)) this.#leftBehind = null;
-    const can = cells.some((cell) => !cell.isLocked);
-    if (can !== this.#isWriter) {
-      this.#isWriter = can;
-      this.#options.send({ kind: "writer", flow: this.flow, can });
-    }
+    const cells = this.#cells();
+    if (!cells.some((cell) => documentIn(cell.text) === this.#leftBehind)) this.#leftBehind = null;
+    this.#settleLease(cells.some((cell) => !cell.isLocked));
     const verdict = this.#verdict();
     this.#show(verdict);
     if (verdict.kind === "write") this.#schedule();
     else if (verdict.kind !== "rest") this.#wanted = [];
+  }
+
+  /** Decline to write where there is no cell that can be written; ask again when there is one. */
+  #settleLease(can: boolean): void {
+    if (can && this.#hasDeclined) this.#hasDeclined = false;
+    else if (!can && this.#isWriter) this.#hasDeclined = true;
+    else return;
+    this.#options.send({ kind: "lease", flow: this.flow, held: can });
+    if (!can) this.#isWriter = false;
   }
 
   #show(verdict: Verdict): void {
@@ -201,23 +224,29 @@ export class CellKeeper implements DocumentKeeper {
     const { store, cells, collapseAbove } = this.#options;
     if (store.documentText === null) return;
     const before = cell.text;
-    this.#written = withDocument(before, store.documentText); // what listens to the cell asks while it is written
-    cell.write(this.#written);
-    if (cell.text !== before) {
-      this.#done.push({ cellId: cell.id, before, after: cell.text });
+    const after = withDocument(before, store.documentText);
+    this.#written = documentIn(after); // who listens to the cell asks while it is written
+    cell.write(after);
+    if (after !== before) {
+      this.#done.push({ cellId: cell.id, before, after });
       this.#undone = [];
       const most = collapseAbove();
-      if (nodeCount(before) <= most && nodeCount(cell.text) > most) cells.collapse(cell.id);
+      if (nodeCount(before) <= most && nodeCount(after) > most) cells.collapse(cell.id);
     }
     this.#wrote(cell);
   }
 
   #wrote(cell: CellText): void {
-    const { store, send } = this.#options;
-    this.#written = cell.text;
+    const text = documentIn(cell.text);
+    this.#written = text;
     this.#leftBehind = null;
-    send({ kind: "wrote", flow: this.flow, cellId: cell.id, text: cell.text, rev: store.rev });
-    if (this.#news) this.#news = { ...this.#news, cellId: cell.id, seen: cell.text, isUnwritten: false };
+    this.#options.send({ kind: "wrote", flow: this.flow, cellId: cell.id, text });
+    this.#expect(cell.id, text);
+  }
+
+  /** What the kernel is going to say. */
+  #expect(id: string, text: string): void {
+    if (this.#news) this.#news = { id, text, due: false };
     this.#show(this.#verdict());
   }
 
@@ -228,7 +257,7 @@ export class CellKeeper implements DocumentKeeper {
     const last = this.#done.at(-1);
     const cell = last && this.#cell(last.cellId);
     if (!last || cell?.text !== last.after) return false;
-    this.#written = last.before;
+    this.#written = documentIn(last.before);
     cell.undo(last.before);
     this.#done.pop();
     this.#undone.push(last);
@@ -241,7 +270,7 @@ export class CellKeeper implements DocumentKeeper {
     const last = this.#undone.at(-1);
     const cell = last && this.#cell(last.cellId);
     if (!last || cell?.text !== last.before) return false;
-    this.#written = last.after;
+    this.#written = documentIn(last.after);
     cell.redo(last.after);
     this.#undone.pop();
     this.#done.push(last);
@@ -260,21 +289,21 @@ export class CellKeeper implements DocumentKeeper {
   }
 
   #cell(id: string): CellText | undefined {
-    return this.#options.cells.find(this.flow).find((cell) => cell.id === id && !cell.isLocked);
+    return this.#cells().find((cell) => cell.id === id && !cell.isLocked);
   }
 
   /** Make the flow what a cell's text says. */
   async #follow(cell: CellText): Promise<void> {
-    const { text, id: cellId } = cell;
-    this.#written = text;
+    const { text: whole, id } = cell;
+    const document = documentIn(whole);
+    this.#written = document;
     this.#leftBehind = null;
     this.#fromRev = Number.POSITIVE_INFINITY;
-    if (this.#news) this.#news = { ...this.#news, cellId, seen: text, isUnwritten: false };
-    this.#show(this.#verdict());
-    const rev = await this.#options.follow(cellId, text);
+    this.#expect(id, document);
+    const rev = await this.#options.follow(document);
     this.#fromRev = rev ?? 0;
-    if (rev === null && this.#written === text) this.#written = null;
-    if (cell.text === text) cell.markSeen(rev !== null);
+    if (rev === null && this.#written === document) this.#written = null;
+    if (cell.text === whole) cell.markSeen(rev !== null);
     this.#cellsChanged();
   }
 }

@@ -12,16 +12,14 @@ export interface FlowCell {
   readonly isLocked: boolean;
 }
 
-/** What the kernel says about the text of a flow's cell. */
-export interface TextNews {
+/** What the kernel knows of a flow's cell. */
+export interface CellNews {
   /** The cell that was run last, or that a browser told it of. */
-  readonly cellId: string | null;
-  /** Its whole text, as the kernel saw it last. */
-  readonly seen: string | null;
-  /** Whether the flow holds edits that this text does not say. */
-  readonly isUnwritten: boolean;
-  /** Whether this browser is the one to write them. */
-  readonly isWriter: boolean;
+  readonly id: string | null;
+  /** Its document as the kernel has seen it, without magic line and trailing white space; null: it has seen none. */
+  readonly text: string | null;
+  /** Whether the flow was edited since, so that its document is to be written in place of that text. */
+  readonly due: boolean;
 }
 
 /** What is to be done about a flow's cell; `several` counts the cells that hold the flow when they are more than one. */
@@ -44,10 +42,20 @@ export function nodeOf(text: string): { readonly flow: string | null; readonly n
   return found?.[2] ? { flow: found[1] ?? null, node: found[2] } : null;
 }
 
-/** The text of a cell that is to hold a document: its magic line stays as it is. */
+/** The document that a cell holds, as the kernel sees it: without the magic line and the white space at its end. */
+export function documentIn(text: string): string {
+  return text
+    .slice(FLOW_LINE.exec(text)?.[0].length ?? 0)
+    .replace(/^\n/, "")
+    .trimEnd();
+}
+
+/** The text of a cell that is to hold a document: its magic line stays as it is, and so do empty lines at its end. */
 export function withDocument(text: string, document: string): string {
   const line = FLOW_LINE.exec(text)?.[0] ?? "";
-  return `${line}\n${document.trimEnd()}`;
+  const before = text.slice(line.length);
+  const tail = before.slice(before.trimEnd().length);
+  return `${line}\n${document.trimEnd()}${before.trim() ? tail : ""}`;
 }
 
 /** The text of a new cell for a flow. */
@@ -56,22 +64,33 @@ export function cellTextOf(flow: string, document: string): string {
 }
 
 /** The cell that counts: the only one, else the one the kernel knows; null when several are unknown to it. */
-export function cellThatCounts<C extends FlowCell>(cells: readonly C[], news: TextNews): C | null {
-  return cells.find((cell) => cell.id === news.cellId) ?? (cells.length === 1 ? (cells[0] ?? null) : null);
+export function cellThatCounts<C extends FlowCell>(cells: readonly C[], news: CellNews): C | null {
+  return cells.find((cell) => cell.id === news.id) ?? (cells.length === 1 ? (cells[0] ?? null) : null);
 }
 
-/**
- * Decide about a flow's cell.
- *
- * `known` are further texts that the kernel has seen although it says otherwise: what was written here a moment ago, and
- * what stood in the cell, untouched since, when another browser's writing went past it.
- */
-export function judge<C extends FlowCell>(cells: readonly C[], news: TextNews, known: ReadonlySet<string>): Verdict<C> {
+/** What this browser knows besides. */
+export interface Standing {
+  /** Whether it is the one that writes. */
+  readonly isWriter: boolean;
+  /** Whether it edited the flow: a text that no kernel saw is then behind, too. */
+  readonly isEdited: boolean;
+  /**
+   * Further documents that the kernel has seen although it says otherwise: what was written here a moment ago, and what
+   * stood in the cell, untouched since, when another browser's writing went past it.
+   */
+  readonly known: ReadonlySet<string>;
+}
+
+/** Decide about a flow's cell. */
+export function judge<C extends FlowCell>(cells: readonly C[], news: CellNews, standing: Standing): Verdict<C> {
   const several = cells.length > 1 ? cells.length : 0;
   if (!cells.length) return { kind: "absent", several };
   const cell = cellThatCounts(cells, news) ?? cells[0];
-  if (!cell || !news.isUnwritten || !news.isWriter) return { kind: "rest", several };
+  const isBehind = news.due || (news.text === null && standing.isEdited);
+  if (!cell || !isBehind) return { kind: "rest", several };
   if (cell.isLocked) return { kind: "locked", cell, several };
-  const isSeen = cell.text === news.seen || known.has(cell.text);
+  if (!standing.isWriter) return { kind: "rest", several };
+  const document = documentIn(cell.text);
+  const isSeen = document === news.text || standing.known.has(document);
   return { kind: isSeen ? "write" : "differs", cell, several };
 }

@@ -39,7 +39,8 @@ export type EditOp =
   | { readonly op: "remove"; readonly node: string }
   | { readonly op: "rename"; readonly node: string; readonly to: string }
   | { readonly op: "policy"; readonly node: string; readonly policy: Readonly<Record<string, Json>> }
-  | { readonly op: "document"; readonly text: string };
+  /** `fromCell`: the flow's cell holds this text already. */
+  | { readonly op: "document"; readonly text: string; readonly fromCell?: true };
 
 /** An edit, or a setting that was moved. */
 export type Change =

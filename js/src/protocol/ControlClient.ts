@@ -16,6 +16,7 @@ import {
   type Batch,
   type BrowserMessage,
   type Hello,
+  type Lease,
   type NodeNews,
   type OutputData,
   PROTOCOL,
@@ -38,6 +39,7 @@ export class ControlClient {
   readonly onLine = new Listeners();
   readonly #links = new Map<string, FlowLink>();
   readonly #batchListeners = new Set<(batch: Batch) => void>();
+  readonly #leaseListeners = new Set<(lease: Lease) => void>();
   readonly #answers = new Map<string, (answer: Ack | Reject) => void>();
   #send: Send | null = null;
   #hello: Hello | null = null;
@@ -89,6 +91,9 @@ export class ControlClient {
         if (this.#links.get(message.flow)?.take(message))
           for (const listener of this.#batchListeners) listener(message);
         return;
+      case "lease":
+        for (const listener of this.#leaseListeners) listener(message);
+        return;
       case "ack":
         this.#links.get(message.flow)?.store.acknowledge(message.cid, message.rev);
         this.#answered(message);
@@ -119,6 +124,14 @@ export class ControlClient {
     this.#batchListeners.add(listener);
     return () => {
       this.#batchListeners.delete(listener);
+    };
+  }
+
+  /** Be told who writes a flow's document into its cell; the returned function ends that. */
+  onLease(listener: (lease: Lease) => void): () => void {
+    this.#leaseListeners.add(listener);
+    return () => {
+      this.#leaseListeners.delete(listener);
     };
   }
 

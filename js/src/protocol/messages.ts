@@ -8,7 +8,7 @@
 import type { TypeEntry } from "../model/catalogue";
 import type { Scope } from "../model/editor";
 import type { Card, Edge, Json, RunSummary } from "../model/flow";
-import type { TextNews } from "../model/flowCell";
+import type { CellNews } from "../model/flowCell";
 import type { EditOp } from "../model/operations";
 import type { CanvasBundle, NodeBundle, TraceBundle } from "./bundles";
 import { readCanvas, readCard, readEdge, readNode, readRun, readTrace } from "./reading";
@@ -42,24 +42,10 @@ export type BrowserMessage =
       readonly ops: readonly EditOp[];
     }
   | { readonly kind: "resync"; readonly flow: string; readonly runs: readonly string[] }
-  /** The flow's cell says the document of revision `rev` now: the kernel has seen this text. */
-  | {
-      readonly kind: "wrote";
-      readonly flow: string;
-      readonly cellId: string;
-      readonly text: string;
-      readonly rev: number;
-    }
-  /** The document is to be what this text of the flow's cell says. */
-  | {
-      readonly kind: "text";
-      readonly flow: string;
-      readonly cid: string;
-      readonly cellId: string;
-      readonly text: string;
-    }
-  /** This browser has, or has lost, a cell that edits made elsewhere can be written into. */
-  | { readonly kind: "writer"; readonly flow: string; readonly can: boolean };
+  /** The flow's cell holds this document now, without its magic line. */
+  | { readonly kind: "wrote"; readonly flow: string; readonly text: string; readonly cellId: string }
+  /** Ask to be the one who writes, or decline: there is no such cell here, or it may not be written. */
+  | { readonly kind: "lease"; readonly flow: string; readonly held: boolean };
 
 /** The mime bundle that an output is to hold. */
 export type OutputData = Readonly<Record<string, unknown>>;
@@ -100,7 +86,7 @@ export interface Batch {
   readonly trace: TraceBundle | null;
   readonly document: string | null;
   /** How the document and the text of its cell stand to each other, when that changed. */
-  readonly text: TextNews | null;
+  readonly cell: CellNews | null;
   readonly nodes: readonly NodeNews[];
   readonly outputs: readonly OutputNews[];
 }
@@ -133,7 +119,14 @@ export interface Reject {
   readonly rev: number;
 }
 
-export type KernelMessage = Hello | Ping | Absent | Batch | Ack | Reject;
+/** Whether this browser is the one that writes the flow's document into its cell. */
+export interface Lease {
+  readonly kind: "lease";
+  readonly flow: string;
+  readonly held: boolean;
+}
+
+export type KernelMessage = Hello | Ping | Absent | Lease | Batch | Ack | Reject;
 
 /** Read what came from the kernel; null for a message nobody knows (a newer kernel may say more). */
 export function readKernelMessage(json: unknown): KernelMessage | null {
@@ -163,7 +156,7 @@ export function readKernelMessage(json: unknown): KernelMessage | null {
         run: fields["run"] === undefined ? undefined : readRun(fields["run"]),
         trace: readTrace(fields["trace"]),
         document: typeof fields["document"] === "string" ? fields["document"] : null,
-        text: readText(fields["text"]),
+        cell: readCellNews(fields["cell"]),
         nodes: list("nodes").map(readNews).filter(isFound),
         outputs: list("outputs").map(readOutput).filter(isFound),
       };
@@ -171,6 +164,8 @@ export function readKernelMessage(json: unknown): KernelMessage | null {
       return { kind: "ping" };
     case "absent":
       return { kind: "absent", flow: text("flow") };
+    case "lease":
+      return { kind: "lease", flow: text("flow"), held: fields["held"] === true };
     case "ack":
       return { kind: "ack", cid: text("cid"), flow: text("flow"), rev: count("rev") };
     case "reject":
@@ -188,16 +183,11 @@ export function readKernelMessage(json: unknown): KernelMessage | null {
   }
 }
 
-function readText(json: unknown): TextNews | null {
+function readCellNews(json: unknown): CellNews | null {
   if (typeof json !== "object" || json === null) return null;
-  const fields = json as Readonly<Record<string, unknown>>;
+  const fields = recordOf(json);
   const text = (key: string): string | null => (typeof fields[key] === "string" ? fields[key] : null);
-  return {
-    cellId: text("cellId"),
-    seen: text("seen"),
-    isUnwritten: fields["unwritten"] === true,
-    isWriter: fields["writer"] === true,
-  };
+  return { id: text("id"), text: text("text"), due: fields["due"] === true };
 }
 
 function readNews(json: unknown): NodeNews | null {

@@ -2,14 +2,14 @@ import { YNotebook } from "@jupyter/ydoc";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type CellModel, CellText } from "../../src/jupyter/CellText";
 import { CellKeeper, type FlowCells } from "../../src/jupyter/writeBack";
-import type { TextNews } from "../../src/model/flowCell";
+import { type CellNews, documentIn } from "../../src/model/flowCell";
 import { Listeners } from "../../src/model/listeners";
 import { FlowStore } from "../../src/model/store";
 import type { BrowserMessage } from "../../src/protocol/messages";
 
-const documentOf = (...lines: string[]): string => `{\n "flowbook": "1",\n "nodes": [\n${lines.join(",\n")}\n ]\n}\n`;
+const documentOf = (...lines: string[]): string => `{\n "flowbook": "1",\n "nodes": [\n${lines.join(",\n")}\n ]\n}`;
 const at = (id: string, x: number): string => `  {"id": "${id}", "typeId": "${id}", "position": {"x": ${x}, "y": 0}}`;
-const cellOf = (...lines: string[]): string => `%%flow f\n${documentOf(...lines).trimEnd()}`;
+const cellOf = (...lines: string[]): string => `%%flow f\n${documentOf(...lines)}`;
 
 /** A notebook of real shared cells, a kernel that believes what it is told, and a keeper between them. */
 class Bench {
@@ -36,12 +36,13 @@ class Bench {
     store: this.store,
     cells: this.cells,
     send: (message) => this.sent.push(message),
-    follow: async (_cellId, text) => {
+    follow: async (document) => {
       if (!this.isAgreed) return null;
       this.rev += 1;
-      this.says(text.slice(text.indexOf("\n") + 1), { seen: text, isUnwritten: false });
+      this.says(document, { text: document, due: false });
       return this.rev;
     },
+    isEdited: () => this.rev > 1,
     isHeld: () => this.isHeld,
     copy: () => undefined,
     collapseAbove: () => 12,
@@ -66,16 +67,10 @@ class Bench {
   }
 
   /** The kernel says what the flow is now. */
-  says(document: string, news: Partial<TextNews> = {}): void {
+  says(document: string, news: Partial<CellNews> = {}): void {
     this.store.update({ rev: this.rev, documentText: document });
-    this.seen = news.seen ?? this.seen;
-    this.keeper.tell({
-      cellId: this.models[0]?.id ?? null,
-      seen: this.seen,
-      isUnwritten: true,
-      isWriter: true,
-      ...news,
-    });
+    this.seen = news.text === undefined ? this.seen : news.text;
+    this.keeper.tell({ id: this.models[0]?.id ?? null, text: this.seen, due: true, ...news });
     this.keeper.documentChanged();
   }
 
@@ -83,12 +78,17 @@ class Bench {
   edited(document: string): void {
     this.rev += 1;
     this.seen = this.lastWritten ?? this.seen;
+    this.keeper.lease(true);
     this.says(document);
   }
 
   get lastWritten(): string | null {
     const written = this.sent.filter((message) => message.kind === "wrote").at(-1);
     return written?.kind === "wrote" ? written.text : null;
+  }
+
+  document(place = 0): string {
+    return documentIn(this.text(place) ?? "");
   }
 
   text(place = 0): string | undefined {
@@ -120,7 +120,7 @@ afterEach(() => {
 describe("a cell that says what the kernel saw of it", () => {
   beforeEach(() => {
     bench.add(cellOf(at("a", 1), at("b", 2)));
-    bench.says(documentOf(at("a", 1), at("b", 2)), { seen: bench.text() ?? null, isUnwritten: false });
+    bench.says(documentOf(at("a", 1), at("b", 2)), { text: bench.document(), due: false });
   });
 
   it("is written when an operation is over, and the kernel is told", async () => {
@@ -128,7 +128,7 @@ describe("a cell that says what the kernel saw of it", () => {
     expect(bench.text()).toBe(cellOf(at("a", 1), at("b", 2)));
     await settled();
     expect(bench.text()).toBe(cellOf(at("a", 1), at("b", 7)));
-    expect(bench.sent.at(-1)).toMatchObject({ kind: "wrote", flow: "f", rev: 2, text: bench.text() });
+    expect(bench.sent.at(-1)).toMatchObject({ kind: "wrote", flow: "f", text: bench.document() });
     expect(bench.models[0]?.isDirty).toBe(false);
     expect(bench.keeper.state.kind).toBe("kept");
   });
@@ -165,7 +165,7 @@ describe("a cell that says what the kernel saw of it", () => {
     bench.keeper.useText();
     await settled();
     expect(bench.text()).toBe(cellOf(at("a", 99)));
-    expect(bench.store.documentText).toBe(documentOf(at("a", 99)).trimEnd());
+    expect(bench.store.documentText).toBe(documentOf(at("a", 99)));
     expect(bench.keeper.state.kind).toBe("kept");
     expect(bench.models[0]?.isDirty).toBe(false);
   });
@@ -182,41 +182,48 @@ describe("a cell that says what the kernel saw of it", () => {
   it("waits when the typing begins before the write", async () => {
     bench.edited(documentOf(at("a", 1), at("b", 7)));
     await vi.advanceTimersByTimeAsync(60);
-    bench.type("\n");
+    bench.type("\n,");
     await settled();
     expect(bench.lastWritten).toBeNull();
     expect(bench.keeper.state.kind).toBe("differs");
   });
 
+  it("keeps the empty line somebody is about to type in", async () => {
+    bench.type("\n");
+    bench.edited(documentOf(at("a", 1), at("b", 7)));
+    await settled();
+    expect(bench.text()).toBe(`${cellOf(at("a", 1), at("b", 7))}\n`);
+  });
+
   it("is not written again because an older batch comes late", async () => {
     bench.edited(documentOf(at("a", 1), at("b", 7)));
     await settled();
-    bench.says(documentOf(at("a", 1), at("b", 7)), { seen: cellOf(at("a", 1), at("b", 2)) });
+    bench.says(documentOf(at("a", 1), at("b", 7)), { text: documentOf(at("a", 1), at("b", 2)) });
     expect(bench.keeper.state.kind).toBe("kept");
   });
 
   it("is written by the browser that edited, and not by another", async () => {
     bench.edited(documentOf(at("a", 1), at("b", 7)));
-    bench.says(documentOf(at("a", 1), at("b", 7)), { isWriter: false });
+    bench.keeper.lease(false);
     await settled();
     expect(bench.text()).toBe(cellOf(at("a", 1), at("b", 2)));
   });
 
   it("follows when another browser's write went past it and it was not touched", async () => {
     bench.rev += 1;
-    bench.says(documentOf(at("a", 5)), { seen: cellOf(at("a", 5)), isUnwritten: false, isWriter: false });
-    bench.rev += 1;
-    bench.says(documentOf(at("a", 6)), { seen: cellOf(at("a", 5)) });
+    bench.keeper.lease(false);
+    bench.says(documentOf(at("a", 5)), { text: documentOf(at("a", 5)), due: false });
+    bench.edited(documentOf(at("a", 6)));
     await settled();
     expect(bench.text()).toBe(cellOf(at("a", 6)));
   });
 
   it("does not follow once it was touched", async () => {
     bench.rev += 1;
-    bench.says(documentOf(at("a", 5)), { seen: cellOf(at("a", 5)), isUnwritten: false, isWriter: false });
+    bench.keeper.lease(false);
+    bench.says(documentOf(at("a", 5)), { text: documentOf(at("a", 5)), due: false });
     bench.type("x");
-    bench.rev += 1;
-    bench.says(documentOf(at("a", 6)), { seen: cellOf(at("a", 5)) });
+    bench.edited(documentOf(at("a", 6)));
     await settled();
     expect(bench.keeper.state.kind).toBe("differs");
   });
@@ -234,7 +241,7 @@ describe("a cell that says what the kernel saw of it", () => {
 describe("undo", () => {
   beforeEach(async () => {
     bench.add(cellOf(at("a", 0)));
-    bench.says(documentOf(at("a", 0)), { seen: bench.text() ?? null, isUnwritten: false });
+    bench.says(documentOf(at("a", 0)), { text: bench.document(), due: false });
     for (const x of [10, 20, 30]) {
       bench.edited(documentOf(at("a", x)));
       await settled();
@@ -246,7 +253,7 @@ describe("undo", () => {
       expect(bench.keeper.history.undo()).toBe(true);
       await settled();
       expect(bench.text()).toBe(cellOf(at("a", x)));
-      expect(bench.store.documentText).toBe(documentOf(at("a", x)).trimEnd());
+      expect(bench.store.documentText).toBe(documentOf(at("a", x)));
     }
     expect(bench.keeper.history.undo()).toBe(false);
     expect(bench.keeper.history.redo()).toBe(true);
@@ -268,7 +275,7 @@ describe("undo", () => {
     bench.edited(documentOf(at("a", 40)));
     await settled();
     expect(bench.text()).toBe(cellOf(at("a", 30)));
-    expect(bench.store.documentText).toBe(documentOf(at("a", 30)).trimEnd());
+    expect(bench.store.documentText).toBe(documentOf(at("a", 30)));
   });
 
   it("forgets an undo that waited for an edit the kernel refused", async () => {
@@ -282,11 +289,12 @@ describe("undo", () => {
   });
 
   it("gives typed text back that the canvas was chosen over", async () => {
-    bench.type("\n");
+    bench.type("typed");
     bench.edited(documentOf(at("a", 40)));
     bench.keeper.useCanvas();
+    expect(bench.text()).toBe(cellOf(at("a", 40)));
     expect(bench.keeper.history.undo()).toBe(true);
-    expect(bench.text()).toBe(`${cellOf(at("a", 30))}\n`);
+    expect(bench.text()).toBe(`${cellOf(at("a", 30))}typed`);
   });
 
   it("of one history for the whole notebook changes no other cell", async () => {
@@ -295,7 +303,7 @@ describe("undo", () => {
     wide.store.connect("live");
     wide.add(cellOf(at("a", 0)));
     wide.add("x = 1");
-    wide.says(documentOf(at("a", 0)), { seen: wide.text() ?? null, isUnwritten: false });
+    wide.says(documentOf(at("a", 0)), { text: wide.document(), due: false });
     wide.edited(documentOf(at("a", 1)));
     await settled();
     wide.type(" + 1", 1);
@@ -311,28 +319,23 @@ describe("cells that cannot be written", () => {
     "stay as they are with %j; a copy is offered",
     async (metadata) => {
       bench.add(cellOf(at("a", 0)), metadata);
-      bench.says(documentOf(at("a", 0)), { seen: bench.text() ?? null, isUnwritten: false });
+      bench.says(documentOf(at("a", 0)), { text: bench.document(), due: false });
       bench.edited(documentOf(at("a", 1)));
       await settled();
       expect(bench.text()).toBe(cellOf(at("a", 0)));
       expect(bench.keeper.state.kind).toBe("locked");
       bench.keeper.keepInNotebook();
       expect(bench.text(1)).toBe(cellOf(at("a", 1)));
-      expect(bench.lastWritten).toBe(cellOf(at("a", 1)));
+      expect(bench.lastWritten).toBe(documentOf(at("a", 1)));
       bench.edited(documentOf(at("a", 2)));
-      bench.keeper.tell({
-        cellId: bench.models[1]?.id ?? null,
-        seen: bench.text(1) ?? null,
-        isUnwritten: true,
-        isWriter: true,
-      });
+      bench.keeper.tell({ id: bench.models[1]?.id ?? null, text: bench.document(1), due: true });
       await settled();
       expect(bench.text(1)).toBe(cellOf(at("a", 2)));
     },
   );
 
   it("are not there for a flow made in code, which can be kept", async () => {
-    bench.says(documentOf(at("a", 1)), { cellId: null, seen: null });
+    bench.says(documentOf(at("a", 1)), { id: null, text: null, due: false });
     expect(bench.keeper.state.kind).toBe("absent");
     bench.keeper.keepInNotebook();
     expect(bench.text()).toBe(cellOf(at("a", 1)));
@@ -343,20 +346,41 @@ describe("cells that cannot be written", () => {
   it("are two: the one that was run last is written, and both are warned of", async () => {
     bench.add(cellOf(at("a", 0)));
     bench.add(cellOf(at("a", 0)));
-    const cellId = bench.models[1]?.id ?? null;
-    bench.says(documentOf(at("a", 3)), { cellId, seen: cellOf(at("a", 0)) });
+    const id = bench.models[1]?.id ?? null;
+    bench.keeper.lease(true);
+    bench.says(documentOf(at("a", 3)), { id, text: documentOf(at("a", 0)) });
     await settled();
     expect(bench.keeper.state).toEqual({ kind: "several", count: 2 });
     expect([bench.text(0), bench.text(1)]).toEqual([cellOf(at("a", 0)), cellOf(at("a", 3))]);
   });
 });
 
-it("says to the kernel when it gets and loses a cell to write into", () => {
-  bench.says(documentOf(), { isUnwritten: false });
-  bench.add("%%flow f\n{}");
-  bench.models[0]?.sharedModel.updateSource(0, 2, "");
-  expect(bench.sent.filter((message) => message.kind === "writer").map((message) => message)).toEqual([
-    { kind: "writer", flow: "f", can: true },
-    { kind: "writer", flow: "f", can: false },
-  ]);
+describe("the one who writes", () => {
+  const asked = (): readonly BrowserMessage[] => bench.sent.filter((message) => message.kind === "lease");
+
+  it("declines where there is no cell to write into, and asks again when there is one", () => {
+    bench.says(documentOf(), { due: false });
+    bench.keeper.lease(true);
+    bench.keeper.lease(false);
+    bench.add("%%flow f\n{}");
+    expect(asked()).toEqual([
+      { kind: "lease", flow: "f", held: false },
+      { kind: "lease", flow: "f", held: true },
+    ]);
+  });
+
+  it("declines where the cell is locked, and says why nothing is written", () => {
+    bench.add("%%flow f\n{}", { editable: false });
+    bench.says(documentOf(), { text: "{}" });
+    bench.keeper.lease(true);
+    expect(asked()).toEqual([{ kind: "lease", flow: "f", held: false }]);
+    expect(bench.keeper.state.kind).toBe("locked");
+  });
+
+  it("does not ask while others write and nothing was declined", () => {
+    bench.add("%%flow f\n{}");
+    bench.says(documentOf(), { text: "{}", due: false });
+    bench.keeper.lease(false);
+    expect(asked()).toEqual([]);
+  });
 });

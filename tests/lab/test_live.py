@@ -1,0 +1,129 @@
+"""With a kernel the same outputs are live: they say what is so now, can be worked with, and store what they show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from nbformat import v4
+
+from flowbook.canvas.protocol import NODE_MIME, TRACE_MIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Locator
+
+    from tests.lab.lab_page import LabPage, OpenNotebook
+
+pytest.importorskip("flowbook.canvas.control", reason="this kernel answers no browser")
+
+CELLS = (
+    "%load_ext flowbook\nimport time\nfrom typing import Annotated\nimport flowbook as fb\nflow = fb.flow('lab')",
+    "@flow.node\ndef source(count: Annotated[int, fb.Setting(min=0, max=50)] = 10) -> list:\n    return list(range(count))",
+    "@flow.node\ndef slow(source: list, delay_s: float = 0.0) -> list:\n"
+    "    end = time.monotonic() + delay_s\n"
+    "    while time.monotonic() < end:\n        time.sleep(0.02)\n"
+    "    return source",
+    "%%node total\ntotal = sum(slow)",
+    "@flow.node\ndef apart(pause: int = 1) -> int:\n    return pause",
+    "run = await flow.run()",
+    "flow",
+)
+SOURCE, SLOW, TOTAL, APART, RUN, FLOW = range(1, 7)
+
+
+def cells() -> list[Any]:
+    return [v4.new_code_cell(source) for source in CELLS]
+
+
+def card(notebook: OpenNotebook, name: str) -> Locator:
+    """A card of the canvas in the last cell."""
+    return notebook.cell(FLOW).locator(f'.fb-card:has(.fb-card-name:text-is("{name}"))')
+
+
+def strip(notebook: OpenNotebook, cell: int) -> Locator:
+    return notebook.cell(cell).locator(".fb-strip")
+
+
+@pytest.fixture
+def live(lab: LabPage) -> Iterator[OpenNotebook]:
+    """A notebook that was run, whose canvas is live."""
+    notebook = lab.open(cells())
+    notebook.run()
+    notebook.cell(FLOW).locator('.fb-canvas[data-fb-connection="live"]').wait_for(timeout=20_000)
+    yield notebook
+    assert lab.own_complaints == []
+
+
+def test_run_all_makes_the_outputs_live(live: OpenNotebook) -> None:
+    assert card(live, "apart").locator(".fb-pill").inner_text() == "live"
+    assert card(live, "total").locator(".fb-pill").inner_text() == "cached", "the node's own cell had run it"
+    assert strip(live, TOTAL).locator(".fb-pill").inner_text() == "cached"
+    assert live.cell(TOTAL).locator(".fb-value").inner_text() == "45"
+    assert live.cell(FLOW).locator(".fb-summary").inner_text().startswith("run ")
+
+
+def test_what_is_saved_never_says_live_and_needs_no_saving_again(live: OpenNotebook) -> None:
+    live.page.wait_for_timeout(1500)  # outputs are told once nothing moves any more
+    saved = live.save()
+    bundles = [output["data"] for cell in saved.cells for output in cell.outputs if "data" in output]
+    assert len(bundles) == 6
+    assert '"live"' not in str([[data.get(NODE_MIME), data.get(TRACE_MIME)] for data in bundles]).replace("'", '"')
+    live.page.wait_for_timeout(1500)
+    assert not live.is_dirty, "stamps and their reasons change in the view only"
+
+
+def test_a_moved_slider_runs_what_is_below_and_updates_cells_further_up(live: OpenNotebook) -> None:
+    slider = card(live, "source").locator("input[type=range]")
+    slider.focus()
+    live.page.keyboard.press("ArrowRight")
+    live.cell(TOTAL).locator(".fb-value :text-is('55')").wait_for()
+    assert card(live, "source").locator(".fb-setting-value").inner_text() == "11"
+    live.page.wait_for_timeout(1000)
+    outputs = live.save().cells[TOTAL].outputs
+    assert outputs[0]["data"][NODE_MIME]["status"] == "ok"
+    assert "55" in outputs[0]["data"]["text/plain"], "what is saved is what is shown"
+
+
+def test_status_moves_while_a_run_goes_on(live: OpenNotebook) -> None:
+    delay = card(live, "slow").locator("input[type=number]")
+    delay.fill("1.5")
+    delay.press("Enter")
+    card(live, "slow").locator('.fb-icon[data-fb-icon="arc"]').wait_for()
+    assert card(live, "source").get_attribute("data-fb-status") == "ok"
+    card(live, "total").locator(".fb-pill:text-is('live')").wait_for()
+
+
+def test_a_run_is_started_and_stopped_while_a_cell_is_blocked(live: OpenNotebook) -> None:
+    delay = card(live, "slow").locator("input[type=number]")
+    delay.fill("30")
+    live.evaluate(
+        """async (panel, app) => {
+          panel.content.model.sharedModel.insertCell(panel.content.widgets.length,
+            {cell_type: 'code', source: 'time.sleep(8)', metadata: {}});
+          panel.content.activeCellIndex = panel.content.widgets.length - 1;
+          void app.commands.execute('notebook:run-cell');
+        }"""
+    )
+    delay.press("Enter")
+    card(live, "slow").locator('.fb-icon[data-fb-icon="arc"]').wait_for(timeout=5000)
+    live.cell(FLOW).get_by_role("button", name="Stop").click()
+    live.page.wait_for_function(
+        """() => ![...document.querySelectorAll('.fb-canvas .fb-icon[data-fb-icon="arc"]')].length""", timeout=5000
+    )
+    assert live.cell(len(CELLS)).locator(".jp-InputPrompt").inner_text() == "[*]:", "the cell is blocked all the while"
+
+
+def test_a_kernel_that_dies_leaves_everything_painted_and_says_so(lab: LabPage) -> None:
+    notebook = lab.open(cells())
+    notebook.run()
+    notebook.cell(FLOW).locator('.fb-canvas[data-fb-connection="live"]').wait_for(timeout=20_000)
+    notebook.evaluate("async (panel) => { await panel.sessionContext.shutdown(); }")
+    notebook.cell(FLOW).locator(".fb-notice:has-text('kernel is gone')").wait_for()
+    assert card(notebook, "total").is_visible()
+    assert notebook.page.locator(".fb-pill:text-is('live')").count() == 0
+    notebook.evaluate("async (panel) => { await panel.sessionContext.startKernel(); }")
+    notebook.run()
+    notebook.cell(FLOW).locator('.fb-canvas[data-fb-connection="live"]').wait_for(timeout=20_000)
+    card(notebook, "apart").locator(".fb-pill:text-is('live')").wait_for()
