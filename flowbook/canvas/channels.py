@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: How long a browser that answers pings may be silent while it is told things, and then leave a ping unanswered.
 SILENCE_S: Final = 30.0
 
+#: What a channel delivers when it was closed; no browser can say it.
+CLOSED: Final = object()
+
 logger = logging.getLogger(__name__)
 
 
@@ -23,7 +26,7 @@ class Channel:
 
     Args:
         send: sends one message to the browser; whatever it raises, the line is dead then.
-        deliver: takes what the browser sends; None for a line that was closed.
+        deliver: takes what the browser sends, and ``CLOSED``.
         hang_up: ends the line from this side, or None.
         flow: the one flow it is about; None: any flow of the kernel, by name.
         can_write: the browser can write into cells of a notebook.
@@ -62,7 +65,7 @@ class Channel:
 
     def close(self) -> None:
         """Forget this browser."""
-        self._deliver(self, None)
+        self._deliver(self, CLOSED)
 
     def tell(self, message: Any) -> None:
         """Send a message; what is too large to arrive is left out, down to the number that shows the gap."""

@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from flowbook.canvas.channels import Channel
+from flowbook.canvas.channels import CLOSED, Channel
 from flowbook.canvas.live_view import NoHost
 from flowbook.canvas.messages import PROTOCOL, read_message
 from flowbook.canvas.watching import NEVER, RETRY_S, Marks, WatchedFlow
@@ -219,7 +219,7 @@ class Hub:
         for name in appeared:
             self._let_in(name)
         for channel, message in messages:
-            if message is None:
+            if message is CLOSED:
                 self._drop(channel)
             else:
                 self._answer(channel, message)

@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from flowbook.core.document import read_policy
-from flowbook.core.policies import checked_policy
+from flowbook.core.document import policy_json, read_policy
+from flowbook.core.policies import Retry, checked_policy
 from flowbook.core.wiring import edge_between, resolve
 from flowbook.errors import FlowbookError, WiringError, did_you_mean
 
@@ -202,10 +202,7 @@ def _ends(operation: Operation) -> tuple[str, str]:
 def _add(applied: Applied, operation: Operation, around: Surroundings) -> None:
     type_id, node_id = _take(operation, "typeId", str), _take(operation, "node", str)
     node_type = applied.data.types.get(type_id) or around.find_type(type_id)
-    settings = operation.get("settings") or {}
-    if not isinstance(settings, Mapping):
-        message = "'settings' is of the wrong type"
-        raise TypeError(message)
+    settings = _take(operation, "settings", dict) if operation.get("settings") is not None else {}
     applied.data.add_node(node_id, node_type, settings)
     if operation.get("x") is not None or operation.get("y") is not None:
         applied.data.set_position(node_id, _place(operation))
@@ -232,8 +229,14 @@ def _set(applied: Applied, operation: Operation, _around: Surroundings) -> None:
 
 
 def _policy(applied: Applied, operation: Operation, _around: Surroundings) -> None:
-    node_id = _take(operation, "node", str)
-    applied.data.set_policy(node_id, checked_policy(read_policy(_take(operation, "policy", dict), "")))
+    node_id, policy = _take(operation, "node", str), _take(operation, "policy", dict)
+    retry = policy.get("retry")
+    # A document keeps fields that it does not know; an edit that sets them is a mistake.
+    unknown = set(retry if isinstance(retry, dict) else ()) - set(policy_json({"retry": Retry()})["retry"])
+    if unknown:
+        message = f"retry has no field {min(unknown)!r}"
+        raise ValueError(message)
+    applied.data.set_policy(node_id, checked_policy(read_policy(policy, "")))
 
 
 def _document(applied: Applied, operation: Operation, around: Surroundings) -> None:
