@@ -52,7 +52,7 @@ export class CanvasRenderer extends ReactWidget implements IRenderMime.IRenderer
     const { link } = this.#output;
     const told = link && link.store.state.cards.size > 0 ? link.editor : null;
     const editor = told ?? this.#recordedEditor;
-    if (editor) this.draw(<CanvasOutput store={editor.store} editor={editor} />);
+    if (editor) this.draw(<CanvasOutput store={editor.store} actions={told} />);
     this.#keep(link);
   }
 
