@@ -97,6 +97,10 @@ class Payloads(Protocol):
         """Digest the content of a small value; None when it is large or cannot be digested (use identity then)."""
         ...
 
+    def resolve(self, value: object) -> None:
+        """Raise what is known to be wrong with a lazy table (a column that is not there) without computing it."""
+        ...
+
     def scanned_files(self, value: object) -> tuple[Path, ...]:
         """List the local files a lazy table reads; empty for everything else."""
         ...

@@ -62,6 +62,11 @@ class TablePayloads:
         """Digest the content of a small value; see `content_keys.content_key`."""
         return content_keys.content_key(value)
 
+    def resolve(self, value: object) -> None:
+        """Raise what is known to be wrong with a lazy table; see `plans.resolve`."""
+        if family_of(value) == "lazy_frame":
+            plans.resolve(value)
+
     def scanned_files(self, value: object) -> tuple[Path, ...]:
         """List the local files a lazy table reads; empty for everything else; see `plans.scanned_files`."""
         return plans.scanned_files(value) if family_of(value) == "lazy_frame" else ()
