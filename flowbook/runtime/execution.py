@@ -114,6 +114,8 @@ class Execution:
         self._on_done: list[Callable[[], None]] = []
         with results.lock:
             self._costs_s = {index: results.state(plan.slots[index].node_id).cost_s for index in request.scope}
+        #: Whether every node was measured and is short; never measured counts as long.
+        self._is_cheap = all(cost is not None and cost < CHEAP_S for cost in self._costs_s.values())
         self._scheduler = Scheduler(plan.slots, request.scope, self._costs_s)
         self._limit = plan.policy.max_concurrency or engine.default_concurrency
 
@@ -209,7 +211,7 @@ class Execution:
         if self._is_cancelled:
             return
         wanted = self._scheduler.ready_count - spare
-        if self._is_cheap():
+        if self._is_cheap:
             wanted = min(wanted, 1 - self._worker_count)
         while wanted > 0 and self._worker_count < self._limit and self._may_begin(1):
             self._worker_count += 1
@@ -280,10 +282,6 @@ class Execution:
     def _after_decision(self) -> None:
         self._kick(spare=1)  # one is for the worker that decided
         self._finish_if_over()
-
-    def _is_cheap(self) -> bool:
-        """Whether everything that was measured is short; never measured counts as long."""
-        return all(cost is not None and cost < CHEAP_S for cost in self._costs_s.values())
 
     # -- firing
 
