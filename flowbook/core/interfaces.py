@@ -105,8 +105,8 @@ class Payloads(Protocol):
         """List the local files a lazy table reads; empty for everything else."""
         ...
 
-    def table(self, rows: Iterable[Mapping[str, Any]]) -> Any:
-        """Make a table of plain rows (used by ``run.trace.frame()``)."""
+    def table(self, rows: Iterable[Mapping[str, Any]], types: Mapping[str, type] | None = None) -> Any:
+        """Make a table of plain rows (used by ``run.trace.frame()``); ``types`` by column hold whatever is in it."""
         ...
 
 
