@@ -160,6 +160,8 @@ EDITS = (
     + ["add", "disconnect", "constant", "rename", "remove", "mute", "bypass", "kind", "pin", "cache", "give"]
 )
 RUNS = ["run", "run", "run to", "run after", "run only", "run privately", "run with overrides", "force"]
+#: A run that goes on during the next steps, and one that is cancelled somewhere on its way.
+LOOSE_RUNS = ["start", "start and cancel"]
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class Step:
 
 
 _picks = st.integers(0, 23)
-steps = st.builds(Step, st.sampled_from([*EDITS, *RUNS]), _picks, _picks, _picks)
+steps = st.builds(Step, st.sampled_from([*EDITS, *RUNS, *LOOSE_RUNS]), _picks, _picks, _picks)
 
 
 @dataclass(frozen=True)

@@ -97,12 +97,16 @@ class Payloads(Protocol):
         """Digest the content of a small value; None when it is large or cannot be digested (use identity then)."""
         ...
 
+    def resolve(self, value: object) -> None:
+        """Raise what is known to be wrong with a lazy table (a column that is not there) without computing it."""
+        ...
+
     def scanned_files(self, value: object) -> tuple[Path, ...]:
         """List the local files a lazy table reads; empty for everything else."""
         ...
 
-    def table(self, rows: Iterable[Mapping[str, Any]]) -> Any:
-        """Make a table of plain rows (used by ``run.trace.frame()``)."""
+    def table(self, rows: Iterable[Mapping[str, Any]], types: Mapping[str, type] | None = None) -> Any:
+        """Make a table of plain rows (used by ``run.trace.frame()``); ``types`` by column hold whatever is in it."""
         ...
 
 

@@ -62,11 +62,16 @@ class TablePayloads:
         """Digest the content of a small value; see `content_keys.content_key`."""
         return content_keys.content_key(value)
 
+    def resolve(self, value: object) -> None:
+        """Raise what is known to be wrong with a lazy table; see `plans.resolve`."""
+        if family_of(value) == "lazy_frame":
+            plans.resolve(value)
+
     def scanned_files(self, value: object) -> tuple[Path, ...]:
         """List the local files a lazy table reads; empty for everything else; see `plans.scanned_files`."""
         return plans.scanned_files(value) if family_of(value) == "lazy_frame" else ()
 
-    def table(self, rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    def table(self, rows: Iterable[Mapping[str, Any]], types: Mapping[str, type] | None = None) -> pl.DataFrame:
         """Make a table of plain rows.
 
         Columns come in the order in which they first appear, and a column's type depends on the types of its values
@@ -75,15 +80,24 @@ class TablePayloads:
 
         Args:
             rows: mappings from column name to value; a missing name is null.
+            types: columns that are there, and of this type, whatever the rows hold.
 
         Returns:
             A DataFrame of as many rows.
         """
         import polars as pl
 
-        kept = list(rows)
-        names = dict.fromkeys(name for row in kept for name in row)
-        return pl.DataFrame({name: _column([row.get(name) for row in kept]) for name in names})
+        kept, known = list(rows), types or {}
+        names = dict.fromkeys([*known, *(name for row in kept for name in row)])
+        columns = {name: [row.get(name) for row in kept] for name in names}
+        return pl.DataFrame(
+            {
+                name: pl.Series(values, dtype=pl.DataType.from_python(known[name]))
+                if name in known
+                else _column(values)
+                for name, values in columns.items()
+            }
+        )
 
 
 def _column(values: list[Any]) -> pl.Series:

@@ -61,6 +61,21 @@ def collect(values: Sequence[object]) -> list[object]:
     return collected
 
 
+def resolve(plan: Any) -> None:
+    """Let polars work out the columns of a lazy table, which reads headers and metadata at most.
+
+    Raises:
+        DataError: FB604, polars panicked.
+        polars.exceptions.PolarsError: a step of the plan asks for a column that is not there, a type it cannot take …
+    """
+    import polars as pl
+
+    try:
+        plan.collect_schema()
+    except pl.exceptions.PanicException as panic:
+        raise panic_refused(panic) from panic
+
+
 def panic_refused(panic: BaseException) -> DataError:
     """Turn a panic of polars, which is no ``Exception``, into an error that a run can carry."""
     first_line = str(panic).partition("\n")[0][:300]

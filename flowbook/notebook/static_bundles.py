@@ -20,7 +20,10 @@ _CODE = frozenset({"application/javascript", "text/javascript"})
 _MARKUP = ("text/html", "image/svg+xml", "text/markdown")
 #: Elements that load or run something of their own.
 _ACTIVE = frozenset({"script", "iframe", "frame", "object", "embed", "applet", "base", "meta", "link", "form"})
-_PRE = "margin:4px 0;white-space:pre-wrap;font-size:12px;line-height:1.4"
+_PRE = (
+    "margin:4px 0;white-space:pre-wrap;line-height:1.4;"
+    "font-family:var(--jp-code-font-family,ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace);font-size:12px"
+)
 
 Bundle = dict[str, Any]
 

@@ -11,7 +11,7 @@ from flowbook.core.document import json_names
 from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStarted, RunStatus, Stamp, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from flowbook.core.events import Event
     from flowbook.core.interfaces import Effects
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 FORMAT = "1"
 _LOG_ENTRIES = 100
 _LOG_CHARS = 4_000
+_FRAME_TYPES: dict[str, type] = {
+    "node": str, "status": str, "stamp": str, "reason": str, "start_s": float, "took_s": float, "attempt": int,
+    "rows": int, "columns": int, "copies": int, "copied_bytes": int, "error": str,
+}  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,16 +67,24 @@ class Trace:
     Args:
         flow: name of the flow.
         trace_id: id of the run, 32 hex digits.
-        make_table: makes a table of rows, for ``frame()``.
+        make_table: makes a table of rows and of types by column, for ``frame()``.
+        asked_at: when the run was asked for, seconds since the epoch; it may have to queue before it starts.
     """
 
-    def __init__(self, flow: str, trace_id: str, make_table: Callable[[Iterable[dict[str, Any]]], Any]) -> None:
+    def __init__(
+        self,
+        flow: str,
+        trace_id: str,
+        make_table: Callable[[Iterable[dict[str, Any]], Mapping[str, type]], Any],
+        asked_at: float = 0.0,
+    ) -> None:
         self.flow = flow
         self.trace_id = trace_id
         self.status: RunStatus = "running"
         self.is_final = False
         self.seq = 0
         self._make_table = make_table
+        self._asked_at = asked_at
         self._lock = threading.Lock()
         self._spans: dict[str, Span] = {}
         self._started_at: float | None = None
@@ -140,7 +152,7 @@ class Trace:
 
         What is stored is a record: a value that was computed in this run is stamped ``recorded``, never ``live``.
         """
-        started_at = dt.datetime.fromtimestamp(self._started_at or 0.0, tz=dt.UTC)
+        started_at = dt.datetime.fromtimestamp(self._started_at or self._asked_at, tz=dt.UTC)
         return {
             "flowbook": FORMAT,
             "kind": "trace",
@@ -152,8 +164,11 @@ class Trace:
         }
 
     def frame(self) -> Any:
-        """Return one row per span as a polars DataFrame: node, status, stamp, reason, times, rows, copies, error."""
-        return self._make_table(
+        """Return one row per span as a polars DataFrame: node, status, stamp, reason, times, rows, copies, error.
+
+        The columns and their types are the same whatever happened, so that the frames of many runs can be stacked.
+        """
+        rows: Iterable[dict[str, Any]] = (
             {
                 "node": span.node,
                 "status": span.status,
@@ -170,6 +185,7 @@ class Trace:
             }
             for span in self.spans
         )
+        return self._make_table(rows, _FRAME_TYPES)
 
 
 def _span_json(span: Span) -> dict[str, Any]:

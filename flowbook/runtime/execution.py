@@ -24,6 +24,7 @@ from flowbook.runtime.context import Context, firing_in_progress
 from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Decision
 from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.keys import effective_key, stat_files
+from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
 from flowbook.runtime.scheduler import Scheduler
@@ -113,6 +114,8 @@ class Execution:
         self._on_done: list[Callable[[], None]] = []
         with results.lock:
             self._costs_s = {index: results.state(plan.slots[index].node_id).cost_s for index in request.scope}
+        #: Whether every node was measured and is short; never measured counts as long.
+        self._is_cheap = all(cost is not None and cost < CHEAP_S for cost in self._costs_s.values())
         self._scheduler = Scheduler(plan.slots, request.scope, self._costs_s)
         self._limit = plan.policy.max_concurrency or engine.default_concurrency
 
@@ -208,7 +211,7 @@ class Execution:
         if self._is_cancelled:
             return
         wanted = self._scheduler.ready_count - spare
-        if self._is_cheap():
+        if self._is_cheap:
             wanted = min(wanted, 1 - self._worker_count)
         while wanted > 0 and self._worker_count < self._limit and self._may_begin(1):
             self._worker_count += 1
@@ -279,10 +282,6 @@ class Execution:
     def _after_decision(self) -> None:
         self._kick(spare=1)  # one is for the worker that decided
         self._finish_if_over()
-
-    def _is_cheap(self) -> bool:
-        """Whether everything that was measured is short; never measured counts as long."""
-        return all(cost is not None and cost < CHEAP_S for cost in self._costs_s.values())
 
     # -- firing
 
@@ -466,9 +465,14 @@ class Execution:
         outputs = tuple(
             payloads.publish(value) for value in firings.split_outputs(slot.node_type, slot.node_id, returned)
         )
+        for value in outputs:
+            payloads.resolve(value)  # a step that cannot work fails here, not in whoever collects it
         files = stat_files(path for value in outputs for path in payloads.scanned_files(value))
+        # The files of what it reads are in its key already; its plan shows them unless that was collected.
+        own_files = [entry for entry in files if entry not in active.inputs.files()]
         nonce = "" if slot.policy.kind == "pure" else self.trace_id
-        result = self.make_result(slot, outputs, active.key, effective_key(active.key, files, nonce), is_own=True)
+        effective = effective_key(active.key, own_files, nonce)
+        result = self.make_result(slot, outputs, active.key, effective, is_own=True)
         result.files, result.effects, result.copies = files, active.effects, tuple(active.inputs.copies)
         result.attempt = active.attempt
         self._collect_if_shown(slot, result)
@@ -507,15 +511,15 @@ class Execution:
             return
         payloads = self.engine.payloads
         with result.lock:
-            lazy = [
-                index
-                for index, value in enumerate(result.outputs)
-                if index not in result.collected and payloads.shape(value).is_lazy
-            ]
-            if not lazy:
+            lazy = [index for index, value in enumerate(result.outputs) if payloads.shape(value).is_lazy]
+            missing = [index for index in lazy if index not in result.collected]
+            if missing:
+                with computing(self, slot, result.outputs[missing[0]]):
+                    tables = payloads.collect([result.outputs[index] for index in missing])
+                result.collected.update(zip(missing, tables, strict=True))
+            if result.kept.issuperset(lazy):
                 return
-            tables = payloads.collect([result.outputs[index] for index in lazy])
-            result.collected.update(zip(lazy, tables, strict=True))
+            result.kept.update(lazy)
             if slot.primary in result.collected:
                 result.shape = payloads.shape(result.collected[slot.primary])
             result.measure(payloads)

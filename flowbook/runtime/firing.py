@@ -53,6 +53,10 @@ def hand_edge(
         return Packet(value=value, trace_id=result.run_id, origin=origin, created_at=result.at), ()
     if value is None:  # an optional port takes it as it is
         return None, ()
+    if output in result.kept and form in ("", type(value).__name__):
+        # The plan ends here: what was collected is not computed again by who builds on it.
+        handed = payloads.hand_out(result.collected[output], type(value).__name__, is_own=result.is_own)
+        return handed.value, handed.copies
     if not form or type(value).__name__ == form:
         handed = payloads.hand_out(value, form, is_own=result.is_own)
         return handed.value, handed.copies

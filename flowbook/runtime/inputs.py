@@ -10,6 +10,7 @@ from flowbook.errors import MissingInputError, RunError
 from flowbook.runtime import firing as firings
 from flowbook.runtime.code_keys import CodeKey
 from flowbook.runtime.keys import KeyMaker
+from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.plan import ERROR_INDEX
 
 if TYPE_CHECKING:
@@ -222,6 +223,12 @@ class SlotInputs:
         spec = binding.port.plain if binding.port is not None else None
         return plain if spec is None else spec.to_python(spec.checked(plain))
 
+    def files(self) -> set[tuple[str, int, int]]:
+        """The files that what it reads was made from, as they were."""
+        sources = [self.view.plan.slots[binding.source] for binding in self.slot.bindings if binding.kind == "edge"]
+        results = [self.view.result_of(source) for source in sources]
+        return {entry for result in results if result is not None for entry in result.files}
+
     def _edge_value(self, binding: Binding) -> Any:
         view = self.view
         source = view.plan.slots[binding.source]
@@ -230,14 +237,15 @@ class SlotInputs:
         result = view.result_of(source)
         assert result is not None  # noqa: S101 -- the key was made from it
         output = self._output(binding)
-        value, copies = firings.hand_edge(
-            view.engine.payloads,
-            result,
-            output,
-            binding.port.form if binding.port is not None else "",
-            wants_packet=binding.name in self.slot.node_type.packet_names,
-            origin=f"{source.node_id}.{source.node_type.outputs[output].name}",
-        )
+        with computing(view, source, result.outputs[output]):
+            value, copies = firings.hand_edge(
+                view.engine.payloads,
+                result,
+                output,
+                binding.port.form if binding.port is not None else "",
+                wants_packet=binding.name in self.slot.node_type.packet_names,
+                origin=f"{source.node_id}.{source.node_type.outputs[output].name}",
+            )
         self.copies.extend(copies)
         return self._checked(binding, value)
 

@@ -45,6 +45,8 @@ class NodeResult:
         effective_key: what readers put into their own key: ``key`` plus the state of the files that were scanned.
         files: ``(path, size, mtime_ns)`` of files that lazy outputs read.
         collected: tables that lazy outputs turned into, by output index; filled at most once per output.
+        kept: outputs that were collected for their own sake (shown, pinned): readers start from the table. One that
+            only a reader collected is not among them, so that what a reader gets does not depend on who came first.
         previews: what the canvas shows of an output, by output index; made at most once.
         converted: other forms that consumers asked for, by ``(output index, form)``.
         run_id: the run whose firing made it.
@@ -63,6 +65,7 @@ class NodeResult:
     effective_key: str
     files: tuple[tuple[str, int, int], ...] = ()
     collected: dict[int, Any] = field(default_factory=dict)
+    kept: set[int] = field(default_factory=set)
     previews: dict[int, Any] = field(default_factory=dict)
     converted: dict[tuple[int, str], Handed] = field(default_factory=dict)
     run_id: str

@@ -29,5 +29,8 @@ def delay_before(attempt: int, retry: Retry, random: Random) -> float:
     if attempt < 2:
         message = f"attempt {attempt} does not wait"
         raise ValueError(message)
-    ceiling_s = min(retry.cap_s, retry.delay_s * retry.multiplier ** (attempt - 2))
+    try:
+        ceiling_s = min(retry.cap_s, retry.delay_s * retry.multiplier ** (attempt - 2))
+    except OverflowError:
+        ceiling_s = retry.cap_s if retry.delay_s else 0.0
     return random.uniform(0.0, ceiling_s) if retry.jitter else ceiling_s

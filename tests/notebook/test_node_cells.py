@@ -180,6 +180,17 @@ ERRORS = {
     "settings": ("flow['fine'].settings['n'] = 'many'", "FB10"),
     "unknown setting": ("await flow.run(settings={'fine.m': 1})", "FB201"),
     "varargs": ("@flow.node\ndef f(*args): ...", "FB10"),
+    "loop": ("flow.connect('after', 'fine.first')", "FB203"),
+    "types": ("flow.connect('word', 'counts.n')", "FB207"),
+    "twice": ("flow.add(boom, 'fine')", "FB202"),
+    "no name": ("flow.add(boom, 'not a name')", "FB205"),
+    "rename": ("flow.rename('boom', 'fine')", "FB202"),
+    "remove": ("flow.remove('nothing')", "FB201"),
+    "given": ("await flow.run(inputs={'nothing': 1})", "FB201"),
+    "overrides": ("await flow.run(overrides={'nothing': 1})", "FB201"),
+    "policy": ("flow.set_policy('fine', retries=3)", "FB101"),
+    "unwritable": ("flow.save('/nowhere/at/all.flow.json')", "FB305"),
+    "document": ("flow.replace_document('{')", "FB301"),
     "open": ("fb.Flow.open('nowhere.flow.json')", "FB306"),
 }
 
@@ -193,10 +204,22 @@ def test_no_error_of_flowbook_shows_flowbooks_frames(notebook: Notebook, code: s
         def boom() -> int:
             return 1 / 0
         @flow.node
-        def fine(n: int = 3) -> int:
+        def fine(n: int = 3, first: object = None) -> int:
             return n
+        @flow.node
+        def after(fine: int) -> int:
+            return fine
+        @flow.node
+        def word() -> str:
+            return "w"
+        @flow.node
+        def counts(n: int) -> int:
+            return n
+        flow.connect("fine", "counts.n")
     """)
+    before = notebook.of_flow("document()")
     cell = notebook.cell(code, fails=True)
+    assert notebook.of_flow("document()") == before
     assert f"[{error}" in cell.error
     assert "/flowbook/" not in cell.error.replace("~", ""), cell.error
     assert "asyncio" not in cell.error

@@ -6,7 +6,9 @@ flows whose values and failures agree have computed the same thing from the same
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import inspect
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -36,14 +38,18 @@ def value_of(variant: int, n: Any, read: tuple[Any, ...]) -> int:
 
 @functools.cache
 def function_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
-    """Make the function of a node: its inputs, one setting ``n``, and a context that says as which node it fires."""
+    """Make the function of a node: its inputs, one setting ``n``, and a context that says as which node it fires.
+
+    Every fourth is a coroutine function.
+    """
     required, optional = [name for name in ports if name not in FREE], [name for name in ports if name in FREE]
     signature = ", ".join(
         [*required, "ctx: fb.Context", *(f"{port}: object = None" for port in optional), "n: int = 1"]
     )
     read = "".join(f"{port}, " for port in ports)
-    source = f"def f({signature}):\n    note(ctx)\n    v = value_of({variant}, n, ({read}))\n    return v\n"
-    namespace: dict[str, Any] = {"fb": fb, "value_of": value_of, "note": note}
+    head, wait = ("async def", "    await sleep(0)\n") if variant % 4 == 3 else ("def", "")
+    source = f"{head} f({signature}):\n    note(ctx)\n{wait}    v = value_of({variant}, n, ({read}))\n    return v\n"
+    namespace: dict[str, Any] = {"fb": fb, "value_of": value_of, "note": note, "sleep": asyncio.sleep}
     exec(source, namespace)  # noqa: S102 -- our own text: functions with these parameters cannot be written down
     made: Callable[..., Any] = namespace["f"]
     return made
@@ -59,7 +65,12 @@ def pair_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
         value = one(**arguments)
         return value, value + 1
 
-    return two
+    @functools.wraps(one)
+    async def later_two(**arguments: Any) -> Any:
+        value = await one(**arguments)
+        return value, value + 1
+
+    return later_two if inspect.iscoroutinefunction(one) else two
 
 
 _fired: list[tuple[str, str]] = []
@@ -233,7 +244,17 @@ _STEPS: dict[str, Callable[[Lived, Step, str], None]] = {
 
 def _run(lived: Lived, step: Step, node_ids: list[str]) -> None:
     one, other = node_ids[step.first % len(node_ids)], node_ids[step.second % len(node_ids)]
+    if step.kind in ("start", "start and cancel"):
+        run = lived.flow.start()
+        lived.runs.append(run)
+        if step.kind == "start and cancel":
+            for _ in range(step.third):  # let it come some way
+                run.trace.counts()
+            run.cancel()
+        return
     if step.kind in ("run privately", "run with overrides"):
+        for run in lived.runs:  # what goes on beside would change what is compared
+            assert run.wait(60)
         before = {node_id: seen(lived.flow, node_id) for node_id in node_ids}
         scope: dict[str, Any] = (
             {"settings": {f"{one}.n": step.third}}

@@ -18,9 +18,22 @@ import pytest
 
 from flowbook.core.interfaces import Effects
 from flowbook.runtime.capture import StreamCapture, current_effects, outside_firings
+from flowbook.session import session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(autouse=True)
+def only_the_capture_under_test() -> Iterator[None]:
+    """A flow of an earlier test has installed the capture of this process for good; it steps aside."""
+    engine = session._engine
+    if engine is None or not isinstance(engine.capture, StreamCapture):
+        yield
+        return
+    engine.capture.uninstall()
+    yield
+    engine.capture.install()
 
 
 @dataclass

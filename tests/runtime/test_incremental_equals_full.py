@@ -30,6 +30,7 @@ def hurried_threads() -> Iterator[None]:
 
 def _check(lived: Lived) -> dict[str, object]:
     """Compare an incremental run of a lived flow with a full run of a fresh one."""
+    assert all(run.wait(60) for run in lived.runs)
     stale, valued = lived.flow.stale(), _with_value(lived.flow)
     run, incremental = run_all(lived.flow, inputs=lived.open_inputs(lived.flow))
     fresh = lived.fresh()

@@ -120,7 +120,7 @@ def test_a_run_raises_when_a_node_failed_after_finishing_the_rest(flow: fb.Flow)
     error = caught.value
     assert error.run is not None
     assert (error.code, error.run.status) == ("FB401", "failed")
-    assert flow.last_run is error.run
+    assert [flow.last_run] == [error.run]
     assert error.what == "1 node failed: bad: BadDayError: no such day"
     assert error.fields == {"nodes": ["bad"]}
     assert isinstance(error.__cause__, BadDayError)
