@@ -39,9 +39,10 @@ lab: $(EXTENSION)
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
-## Measure what the engine costs beside plain Python.
-bench: $(READY)
+## Measure what the engine costs beside plain Python, and the canvas in JupyterLab.
+bench: $(EXTENSION)
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.browser
 
 ## Run the long tests, and the property tests with many more examples.
 soak: $(READY)

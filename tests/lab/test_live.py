@@ -20,7 +20,8 @@ pytest.importorskip("flowbook.canvas.control", reason="this kernel answers no br
 
 CELLS = (
     "%load_ext flowbook\nimport time\nfrom typing import Annotated\nimport flowbook as fb\nflow = fb.flow('lab')",
-    "@flow.node\ndef source(count: Annotated[int, fb.Setting(min=0, max=50)] = 10) -> list:\n    return list(range(count))",
+    "@flow.node\ndef source(count: Annotated[int, fb.Setting(min=0, max=50)] = 10) -> list:\n"
+    "    return list(range(count))",
     "@flow.node\ndef slow(source: list, delay_s: float = 0.0) -> list:\n"
     "    end = time.monotonic() + delay_s\n"
     "    while time.monotonic() < end:\n        time.sleep(0.02)\n"

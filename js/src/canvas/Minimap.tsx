@@ -1,12 +1,14 @@
 import { useReactFlow, useStoreApi } from "@xyflow/react";
 import { type PointerEvent, type ReactElement, useEffect, useRef } from "react";
-import { around, cardRect, fitAll, meets, type Viewport } from "../model/geometry";
+import { around, cardRect, fitAll, meets, type Rect, type Viewport } from "../model/geometry";
 import { type Ink, mainLook } from "../model/looks";
 import type { FlowStore } from "../model/store";
 
 const SIZE = { width: 132, height: 84 } as const;
 const MARGIN_PX = 12;
 const INKS: readonly Ink[] = ["cached", "failed", "idle", "ok", "queued", "replayed", "running", "stale"];
+/** Statuses may change thirty times a second; nobody reads a map that fast. */
+const STATUS_MS = 100;
 
 /** The whole flow as blocks in the colours of their states, and a frame around what is seen. Press or drag to go there. */
 export function Minimap({ store }: { readonly store: FlowStore }): ReactElement {
@@ -17,26 +19,32 @@ export function Minimap({ store }: { readonly store: FlowStore }): ReactElement 
   useEffect(() => {
     const canvas = ref.current;
     if (!canvas) return;
-    let asked = 0;
-    const ask = (): void => {
-      asked ||= requestAnimationFrame(() => {
-        asked = 0;
+    const map = new FlowMap(canvas, store);
+    let frame = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const paint = (): void => {
+      clearTimeout(timer);
+      timer = undefined;
+      frame ||= requestAnimationFrame(() => {
+        frame = 0;
         const { transform, width, height } = seen.getState();
-        const view = { x: transform[0], y: transform[1], zoom: transform[2] };
-        const left = freePlace(store, view, { width, height });
-        canvas.style.display = left === null ? "none" : "";
-        if (left === null) return;
-        canvas.style.left = `${left}px`;
-        draw(canvas, store, view, { width, height });
+        map.draw({ x: transform[0], y: transform[1], zoom: transform[2] }, { width, height });
       });
     };
-    ask();
-    const themes = new MutationObserver(ask);
+    const paintSoon = (): void => {
+      timer ??= setTimeout(paint, STATUS_MS);
+    };
+    const themes = new MutationObserver(() => {
+      map.forgetColours();
+      paint();
+    });
     themes.observe(document.body, { attributes: true });
-    const stops = [store.onAny.add(ask), seen.subscribe(ask), () => themes.disconnect()];
+    const stops = [store.onAny.add(paintSoon), seen.subscribe(paint), () => themes.disconnect()];
+    paint();
     return () => {
       for (const stop of stops) stop();
-      cancelAnimationFrame(asked);
+      clearTimeout(timer);
+      cancelAnimationFrame(frame);
     };
   }, [store, seen]);
 
@@ -44,7 +52,7 @@ export function Minimap({ store }: { readonly store: FlowStore }): ReactElement 
     if (event.buttons !== 1) return;
     event.currentTarget.setPointerCapture(event.pointerId);
     const place = event.currentTarget.getBoundingClientRect();
-    const { x, y, zoom } = mapView(store);
+    const { x, y, zoom } = mapView([...store.state.cards.values()].map(cardRect));
     const at = { x: (event.clientX - place.left - x) / zoom, y: (event.clientY - place.top - y) / zoom };
     flow.setCenter(at.x, at.y, { zoom: flow.getZoom() });
   };
@@ -60,16 +68,69 @@ export function Minimap({ store }: { readonly store: FlowStore }): ReactElement 
   );
 }
 
+/** Draws the map, and keeps what does not change from one drawing to the next: places, and the colours of the theme. */
+class FlowMap {
+  readonly #canvas: HTMLCanvasElement;
+  readonly #store: FlowStore;
+  #rects: readonly Rect[] = [];
+  #topology = -1;
+  #colours: ReadonlyMap<Ink, string> | null = null;
+
+  constructor(canvas: HTMLCanvasElement, store: FlowStore) {
+    this.#canvas = canvas;
+    this.#store = store;
+  }
+
+  forgetColours(): void {
+    this.#colours = null;
+  }
+
+  /** Draw the map for what is seen of the flow in a frame of some size. */
+  draw(view: Viewport, frame: { readonly width: number; readonly height: number }): void {
+    const { cards } = this.#store.state;
+    if (this.#topology !== this.#store.topologyCount) {
+      this.#topology = this.#store.topologyCount;
+      this.#rects = [...cards.values()].map(cardRect);
+    }
+    const left = freePlace(this.#rects, view, frame);
+    this.#canvas.style.display = left === null ? "none" : "";
+    const pen = this.#canvas.getContext("2d");
+    if (left === null || !pen) return;
+    this.#canvas.style.left = `${left}px`;
+    this.#colours ??= inkColours(this.#canvas);
+    const density = window.devicePixelRatio || 1;
+    this.#canvas.width = SIZE.width * density;
+    this.#canvas.height = SIZE.height * density;
+    pen.scale(density, density);
+    const { x, y, zoom } = mapView(this.#rects);
+    let index = 0;
+    for (const card of cards.values()) {
+      const rect = this.#rects[index++];
+      if (!rect) break;
+      const size = { width: (rect.right - rect.left) * zoom, height: (rect.bottom - rect.top) * zoom };
+      pen.fillStyle = this.#colours.get(mainLook(card).ink) ?? "grey";
+      pen.fillRect(rect.left * zoom + x, rect.top * zoom + y, Math.max(size.width, 2), Math.max(size.height, 2));
+    }
+    pen.strokeStyle = this.#colours.get("running") ?? "grey";
+    pen.strokeRect(
+      Math.max((-view.x / view.zoom) * zoom + x, 0.5),
+      Math.max((-view.y / view.zoom) * zoom + y, 0.5),
+      Math.min((frame.width / view.zoom) * zoom, SIZE.width - 3),
+      Math.min((frame.height / view.zoom) * zoom, SIZE.height - 3),
+    );
+  }
+}
+
 /**
  * Where the map hides no card: at the bottom, as far right as possible; pixels from the left. Where there is no such
  * place it stands at the right, unless all cards are seen, when nobody needs it (null).
  */
 function freePlace(
-  store: FlowStore,
+  cards: readonly Rect[],
   view: Viewport,
   frame: { readonly width: number; readonly height: number },
 ): number | null {
-  const rects = [...store.state.cards.values()].map(cardRect).map(({ left, top, right, bottom }) => ({
+  const rects = cards.map(({ left, top, right, bottom }) => ({
     left: left * view.zoom + view.x,
     top: top * view.zoom + view.y,
     right: right * view.zoom + view.x,
@@ -81,63 +142,24 @@ function freePlace(
     const place = { left: left - 4, top, right: left + SIZE.width + 4, bottom: frame.height };
     if (!rects.some((rect) => meets(rect, place))) return Math.round(left);
   }
-  const shown = { left: -1, top: -1, right: frame.width + 1, bottom: frame.height + 1 };
   const isAllSeen = rects.every(
-    ({ left, top, right, bottom }) =>
-      left >= shown.left && top >= shown.top && right <= shown.right && bottom <= shown.bottom,
+    (rect) => rect.left >= -1 && rect.top >= -1 && rect.right <= frame.width + 1 && rect.bottom <= frame.height + 1,
   );
   return isAllSeen ? null : last;
 }
 
 /** How the map itself shows the flow: all of it. */
-function mapView(store: FlowStore): Viewport {
-  const bounds = around([...store.state.cards.values()].map(cardRect)) ?? { left: 0, top: 0, right: 1, bottom: 1 };
+function mapView(rects: readonly Rect[]): Viewport {
+  const bounds = around(rects) ?? { left: 0, top: 0, right: 1, bottom: 1 };
   const margin = 20; // that of fitAll, which a map of this size has no room for
-  const { zoom } = fitAll(
-    bounds,
-    { width: SIZE.width - 12 + 2 * margin, height: SIZE.height - 12 + 2 * margin, top: 0 },
-    0,
-  );
+  const frame = { width: SIZE.width - 12 + 2 * margin, height: SIZE.height - 12 + 2 * margin, top: 0 };
+  const { zoom } = fitAll(bounds, frame, 0);
   const size = { width: (bounds.right - bounds.left) * zoom, height: (bounds.bottom - bounds.top) * zoom };
   return {
     x: (SIZE.width - size.width) / 2 - bounds.left * zoom,
     y: (SIZE.height - size.height) / 2 - bounds.top * zoom,
     zoom,
   };
-}
-
-function draw(
-  canvas: HTMLCanvasElement,
-  store: FlowStore,
-  view: Viewport,
-  frame: { readonly width: number; readonly height: number },
-): void {
-  const pen = canvas.getContext("2d");
-  if (!pen) return;
-  const density = window.devicePixelRatio || 1;
-  canvas.width = SIZE.width * density;
-  canvas.height = SIZE.height * density;
-  pen.scale(density, density);
-  const colours = inkColours(canvas);
-  const { x, y, zoom } = mapView(store);
-  for (const card of store.state.cards.values()) {
-    const { left, top, right, bottom } = cardRect(card);
-    pen.fillStyle = colours.get(mainLook(card).ink) ?? "grey";
-    pen.fillRect(
-      left * zoom + x,
-      top * zoom + y,
-      Math.max((right - left) * zoom, 2),
-      Math.max((bottom - top) * zoom, 2),
-    );
-  }
-  pen.strokeStyle = colours.get("running") ?? "grey";
-  pen.lineWidth = 1;
-  pen.strokeRect(
-    Math.max((-view.x / view.zoom) * zoom + x, 0.5),
-    Math.max((-view.y / view.zoom) * zoom + y, 0.5),
-    Math.min((frame.width / view.zoom) * zoom, SIZE.width - 3),
-    Math.min((frame.height / view.zoom) * zoom, SIZE.height - 3),
-  );
 }
 
 /** What the state colours are in the theme of this page: a canvas element knows no variables. */

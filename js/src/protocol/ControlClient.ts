@@ -286,7 +286,6 @@ export class FlowLink implements Channel {
     for (const news of batch.outputs) this.#outputs.set(news.runId ?? "", news.data);
     if (batch.trace) this.#traces.set(batch.trace.runId, batch.trace);
     const isLastRun = batch.trace && batch.trace.startedAt >= (this.store.trace?.startedAt ?? "");
-    this.store.connect("live");
     this.store.update({
       rev: batch.rev,
       ...(batch.canvas ? { snapshot: batch.canvas } : {}),
@@ -296,6 +295,7 @@ export class FlowLink implements Channel {
       ...(batch.trace && isLastRun ? { trace: batch.trace } : {}),
       ...(batch.document === null ? {} : { documentText: batch.document }),
     });
+    this.store.connect("live"); // after the update: who hears of it finds the flow as it is
     if (batch.nodes.length || batch.outputs.length || batch.trace) this.onOutputs.call();
     return true;
   }
