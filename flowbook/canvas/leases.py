@@ -34,7 +34,7 @@ class WriterLease(Generic[WriterT]):
         """Let a writer in."""
         if writer not in self.candidates:
             self.candidates.append(writer)
-        if self.holder is None:
+        if self.holder is None and writer not in self.declined:
             self.holder = writer
 
     def take(self, writer: WriterT) -> None:

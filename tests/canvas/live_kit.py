@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from flowbook.canvas.channels import Channel
 
 Message = dict[str, Any]
+_cids = itertools.count(1)
 
 
 class VirtualClock:
@@ -100,9 +102,10 @@ class Browser:
 
     def ask(self, kind: str, **fields: Any) -> Message:
         """Say something and return the ack, or the refusal, after one turn."""
-        self.say(kind, cid="c", **fields)
+        cid = f"ask-{next(_cids)}"
+        self.say(kind, cid=cid, **fields)
         self.hub.turn()
-        answers = [message for message in self.messages if message["kind"] in ("ack", "reject")]
+        answers = [message for message in self.messages if message.get("cid") == cid]
         self.messages = [message for message in self.messages if message not in answers]
         assert len(answers) == 1, answers
         return answers[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_slider_that_is_dragged_runs_every_now_and_then(setup: Setup) -> None:
     setup.timers.advance(1)
     starts = [run.at for run in setup.begun]
     assert 2 / COALESCE_S - 3 <= len(starts) <= 2 / COALESCE_S + 1
-    assert all(later - earlier >= COALESCE_S - 1e-9 for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(later - earlier >= COALESCE_S - 1e-9 for earlier, later in itertools.pairwise(starts))
 
 
 def test_a_run_that_the_next_one_overtakes_is_cancelled_and_its_work_is_done_too(setup: Setup) -> None:
