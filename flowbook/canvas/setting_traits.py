@@ -120,6 +120,8 @@ def _trait(spec: SettingSpec) -> Any:
     }
     if spec.value_type in ("int", "float"):
         return plain[spec.value_type](min=spec.min, max=spec.max, **options)
+    if spec.container == "set":
+        return traitlets.Set(allow_none=spec.is_optional, help=spec.help)
     if spec.value_type in plain:
         return plain[spec.value_type](**options)
     classes = {"date": dt.date, "datetime": dt.datetime, "time": dt.time, "path": Path}

@@ -74,7 +74,14 @@ class NotebookPresenter:
                 self._let_wait(flow, node_id)
 
     def cell_ended(self, *, has_succeeded: bool) -> None:
-        """A cell is over: what it no longer defines was renamed or taken out; one that failed did not come to it."""
+        """A cell is over: what it no longer defines was renamed or taken out; one that failed did not come to it.
+
+        What it changed is shown before the front end hears that it is over: headless ones read nothing after that.
+        """
+        self._let_go(has_succeeded=has_succeeded)
+        self.publisher.settle()
+
+    def _let_go(self, *, has_succeeded: bool) -> None:
         cell, self.cell = self.cell, None
         session.hub.cell_ended()
         defined, self._defined_now = self._defined_now, []

@@ -19,6 +19,8 @@ LOOK_S = 0.5
 #: Between two rounds of updates, seconds: at most eight a second (a server drops more than a thousand messages a
 #: second).
 INTERVAL_S = 0.125
+#: How long a first mark waits for others, seconds.
+GATHER_S = 0.04
 _SETTLE_LIMIT_S = 10.0
 
 logger = logging.getLogger(__name__)
@@ -64,9 +66,9 @@ class Publisher:
         self._condition = threading.Condition()
         self._dirty: dict[str, Target] = {}
         self._watched: dict[str, LiveTarget] = {}
-        self._is_urgent = False
-        self._is_publishing = False
         self._is_glance_due = False
+        # Rounds of updates: how many began, were shown, and are waited for.
+        self._begun = self._shown = self._wanted = 0
         self._thread: threading.Thread | None = None
 
     def mark(self, target: Target) -> None:
@@ -77,14 +79,14 @@ class Publisher:
             self._condition.notify_all()
 
     def settle(self) -> None:
-        """Show everything that is marked before returning; returns at once on the publishing thread itself."""
+        """Show everything that is marked by now before returning; does nothing on the publishing thread itself."""
         with self._condition:
-            if threading.current_thread() is self._thread:
+            last = self._begun + bool(self._dirty or self._is_glance_due)
+            if threading.current_thread() is self._thread or self._shown >= last:
                 return
-            self._is_urgent = True
+            self._wanted = max(self._wanted, last)
             self._condition.notify_all()
-            self._condition.wait_for(lambda: not self._dirty and not self._is_publishing, _SETTLE_LIMIT_S)
-            self._is_urgent = False
+            self._condition.wait_for(lambda: self._shown >= last, _SETTLE_LIMIT_S)
 
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -112,20 +114,29 @@ class Publisher:
             for target in self._next_round():
                 self._show(target)
             with self._condition:
-                self._is_publishing = False
+                self._shown = self._begun
                 self._condition.notify_all()
-                self._condition.wait_for(lambda: self._is_urgent, INTERVAL_S)
+                self._condition.wait_for(self._is_awaited, INTERVAL_S)
+
+    def _is_awaited(self) -> bool:
+        return self._wanted > self._begun
 
     def _next_round(self) -> list[Target]:
         while True:
             with self._condition:
                 look_s = LOOK_S if self._watched else None
                 self._condition.wait_for(lambda: bool(self._dirty) or self._is_glance_due, look_s)
+                is_marked = bool(self._dirty) and not self._is_glance_due
+            if not is_marked:
+                self._look()  # not under the lock: targets have locks of their own
+            with self._condition:
                 if self._dirty:
+                    # What is over in a moment is shown once, as it ended.
+                    self._condition.wait_for(self._is_awaited, GATHER_S)
+                if self._dirty or self._is_awaited():
                     targets, self._dirty = list(self._dirty.values()), {}
-                    self._is_publishing = True
+                    self._begun += 1
                     return targets
-            self._look()  # not under the lock: targets have locks of their own
 
     def _look(self) -> None:
         """Mark what has news."""

@@ -300,6 +300,19 @@ def test_a_library_type_in_the_text_is_made(notebook: Notebook) -> None:
     assert notebook.ask("[run['four'], run['six']]") == [4, 6]
 
 
+def test_the_last_cells_edit_is_stored_by_nbclient() -> None:
+    """Nothing is read after a notebook's last cell is over."""
+    cells = run_headless(
+        [
+            "%%flow flights",
+            "%%node a(n: int = 1)\na = n",
+            "import flowbook as fb\nfb.flow('flights').set('a', n=5)",
+        ]
+    )
+    card = cells[0].bundles(CANVAS_MIME)[0]["nodes"][0]
+    assert (card["settings"][0]["value"], card["stamp"]) == (5, "stale")
+
+
 def test_the_same_cells_mean_the_same_by_nbclient() -> None:
     document = json.dumps({"nodes": [{"id": "late", "settings": {"above": 0}, "position": {"x": 300, "y": 20}}]})
     cells = run_headless(
