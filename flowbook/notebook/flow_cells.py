@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowbook.core.document import canonical_text, from_document, parse, to_document
 from flowbook.errors import DocumentError
+from flowbook.notebook.cell_book import is_upper_half
 from flowbook.notebook.flow_merge import differing, document_of, facts_of, merge
 from flowbook.session import flow as named_flow
 
@@ -63,6 +64,8 @@ class FlowCells:
         self._seen[name] = _Seen(said, _facts(flow.data), seen.holders)
         cell = self._presenter.cell
         if cell is not None and cell.cell_id is not None:
+            for cell_id in [each for each, other in seen.holders.items() if is_upper_half(cell.text, other.text)]:
+                del seen.holders[cell_id]
             seen.holders[cell.cell_id] = cell
         self._presenter.current_flow = name
         self._presenter.show_flow(flow, lambda: self._note(flow))
