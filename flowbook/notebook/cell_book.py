@@ -50,7 +50,7 @@ class CellBook:
         other = self.by_node.get(node_id)
         if other is None or other.cell_id is None or cell.cell_id is None or other.cell_id == cell.cell_id:
             return
-        if _is_upper_half(cell.text, other.text):
+        if is_upper_half(cell.text, other.text):
             return
         raise CellError(
             f"two cells define {node_id!r}: {other.label} and {cell.label}",
@@ -90,7 +90,7 @@ class CellBook:
         self.by_node.pop(node_id, None)
 
 
-def _is_upper_half(part: str, whole: str) -> bool:
+def is_upper_half(part: str, whole: str) -> bool:
     """Tell whether a cell was split: JupyterLab gives the upper half, with the magic line, a new id."""
     part, whole = part.rstrip(), whole.rstrip()
     return len(part) < len(whole) and whole.startswith(part) and whole[len(part)] == "\n"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowbook.core.document import canonical_text, from_document, parse, to_document
 from flowbook.errors import DocumentError
+from flowbook.notebook.cell_book import is_upper_half
 from flowbook.notebook.flow_merge import differing, document_of, facts_of, merge
 from flowbook.session import flow as named_flow
 
@@ -87,6 +88,8 @@ class FlowCells:
             cell_id = cell.cell_id if cell is not None else None
             self._note_seen(flow, _Seen(said, _facts(flow.data), text.rstrip(), cell_id, seen.edit_count, seen.holders))
             if cell is not None and cell_id is not None:
+                for each in [each for each, other in seen.holders.items() if is_upper_half(cell.text, other.text)]:
+                    del seen.holders[each]
                 seen.holders[cell_id] = cell
         self._presenter.current_flow = name
         self._presenter.show_flow(flow, lambda: self._note(flow))

@@ -136,6 +136,9 @@ class NotebookPresenter:
         self.current_flow = flow.name
         if self.cell is None:
             return
+        if getattr(flow.data.type_of(node_id).function, "__module__", None) != "__main__":
+            self.book(flow).forget(node_id)  # a module's, which the cell imports: no cell takes it out again
+            return
         self._defined_now.append((flow, node_id, is_new))
         self.book(flow).enter(node_id, self.cell)
         if self.cell.cell_id is not None:

@@ -263,6 +263,12 @@ def test_two_cells_that_hold_one_flow_are_told(notebook: Notebook) -> None:
     assert "Several cells" not in second.text
 
 
+def test_after_a_split_the_half_with_the_magic_holds_the_flow(notebook: Notebook) -> None:
+    flow_cell(notebook, LATE)
+    upper = flow_cell(notebook)
+    assert "Several cells" not in upper.text
+
+
 def test_settings_the_code_does_not_have_are_kept_and_found(notebook: Notebook) -> None:
     flow_cell(notebook, {"nodes": [{"id": "src", "settings": {"no_longer": 1}}]})
     functions(notebook)

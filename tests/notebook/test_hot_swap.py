@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.notebook.kernel_driver import Cell, Notebook
 
 
@@ -259,6 +261,20 @@ def test_without_cell_ids_the_same_name_is_a_hot_swap(notebook: Notebook) -> Non
     assert notebook.ask(f"sorted(__import__('flowbook').flow({notebook.flow!r}))") == ["a", "b", "c"], (
         "no rename either"
     )
+
+
+def test_functions_of_an_imported_module_belong_to_no_cell(notebook: Notebook, tmp_path: Path) -> None:
+    """The second import runs nothing: that must not count as taking the functions out."""
+    name = f"nodes_of_{notebook.flow}"
+    text = f"import flowbook as fb\n@fb.flow({notebook.flow!r}).node\ndef shared(n: int = 1) -> int:\n    return n\n"
+    (tmp_path / f"{name}.py").write_text(text)
+    cell = notebook.cell(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport {name}")
+    assert cell.outputs == []
+    notebook.again(cell)
+    assert status(notebook, "shared") == "idle"
+    (tmp_path / f"{name}.py").write_text(text.replace("return n", "return n + 100"))
+    notebook.cell(f"import importlib\nimportlib.invalidate_caches()\nimportlib.reload({name})")
+    assert shown_value(notebook.cell("%%node reads\nreads = shared")) == "101"
 
 
 # -- which flow

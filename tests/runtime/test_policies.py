@@ -1,4 +1,4 @@
-"""Policies: kinds of nodes, when they fire, what is skipped, what is tried again, and where failures go."""
+"""Policies: kinds of nodes, when they fire, what is skipped, what is tried again, how many at once."""
 
 from __future__ import annotations
 
@@ -10,22 +10,13 @@ import pytest
 import flowbook as fb
 from flowbook.core.events import NodeStarted
 from flowbook.core.policies import FlowPolicy
-
-#: Counts calls by name; looked up by text, so that it is no part of any key.
-_calls: dict[str, int] = {}
-
-
-def count(name: str) -> int:
-    """Count a call; says the how many-eth it is."""
-    calls: dict[str, int] = globals()["_calls"]
-    calls[name] = calls.get(name, 0) + 1
-    return calls[name]
+from tests.runtime.call_counts import calls, count
 
 
 @pytest.fixture(autouse=True)
 def no_calls() -> None:
     """Start counting anew."""
-    _calls.clear()
+    calls.clear()
 
 
 def chain(**policy: Any) -> fb.Flow:
@@ -233,7 +224,7 @@ def test_after_its_last_attempt_a_node_has_failed_once(alarms: FakeAlarms) -> No
 
     run = flow.run_sync(raise_errors=False)
     (error,) = run.errors
-    assert (error.attempt, error.recoverable, _calls["middle"]) == (2, True, 2)
+    assert (error.attempt, error.recoverable, calls["middle"]) == (2, True, 2)
     assert run.explain("last") == "last was skipped: middle failed"
 
 
@@ -247,7 +238,7 @@ def test_a_policy_of_the_node_overrules_that_of_its_type(alarms: FakeAlarms) -> 
 
     flow.set_policy("failing", retry=4)
     run = flow.run_sync(raise_errors=False)
-    assert (_calls["failing"], run.errors[0].recoverable) == (4, True)
+    assert (calls["failing"], run.errors[0].recoverable) == (4, True)
 
 
 def test_async_nodes_are_tried_again_too(alarms: FakeAlarms) -> None:
@@ -279,131 +270,6 @@ def test_a_node_that_waits_for_its_next_attempt_holds_no_worker() -> None:
         globals()["_other_ran"].set()
 
     assert flow.run_sync()["flaky"] is True
-
-
-# -- where failures go
-
-
-def failing_flow(**policy: Any) -> fb.Flow:
-    """Two branches: ``bad -> below`` and ``slow -> after``; bad fails before slow begins to end."""
-    flow = fb.Flow("failing", policy=FlowPolicy(**policy))
-
-    @flow.node(priority=1)
-    def bad(fails: bool = True) -> int:
-        count("bad")
-        if fails:
-            message = "broken"
-            raise ValueError(message)
-        return 1
-
-    @flow.node
-    def below(bad: int) -> int:
-        return bad
-
-    @flow.node
-    def aside(n: int = 2) -> int:
-        return n
-
-    return flow
-
-
-def test_by_default_everything_that_does_not_depend_on_a_failure_is_finished() -> None:
-    run = failing_flow().run_sync(raise_errors=False)
-    assert (run["aside"], run.explain("below")) == (2, "below was skipped: bad failed")
-    assert run.explain("bad") == "bad failed: first run (ValueError: broken)"
-
-
-def test_on_error_stop_starts_nothing_more() -> None:
-    flow = failing_flow(on_error="stop", max_concurrency=1)
-
-    @flow.node
-    def aside_too(aside: int) -> int:
-        return aside
-
-    run = flow.run_sync(raise_errors=False)
-    assert run.status == "failed"
-    assert run.recomputed == ["bad"]
-    assert run.explain("aside_too") == "aside_too was skipped: bad failed"
-
-
-def test_on_error_retry_flow_gives_failures_and_what_depends_on_them_another_turn() -> None:
-    flow = fb.Flow("again", policy=FlowPolicy(on_error="retry_flow", flow_attempts=3))
-
-    @flow.node
-    def good() -> int:
-        return count("good")
-
-    @flow.node
-    def flaky(good: int) -> int:
-        if count("flaky") < 3:
-            raise OSError
-        return 5
-
-    @flow.node
-    def below(flaky: int) -> int:
-        return flaky
-
-    run = flow.run_sync()
-    assert (run["below"], run.status, run.errors) == (5, "ok", [])
-    assert run.recomputed == ["good", "flaky", "below"]
-    assert _calls == {"good": 1, "flaky": 3}
-    _calls.clear()
-    flow = failing_flow(on_error="retry_flow", flow_attempts=4)
-    run = flow.run_sync(raise_errors=False)
-    assert (len(run.errors), _calls["bad"], run["aside"]) == (1, 4, 2)
-
-
-def handled() -> fb.Flow:
-    """``bad`` with a handler on its error port."""
-    flow = failing_flow()
-
-    @flow.node
-    def handler(error: fb.ErrorPacket) -> str:
-        count("handler")
-        return f"{error.node_id}: {error.message}"
-
-    flow.connect("bad.error", "handler.error")
-    return flow
-
-
-def test_a_failure_goes_to_the_node_on_the_error_port() -> None:
-    flow = handled()
-    run = flow.run_sync(raise_errors=False)
-    assert run["handler"] == "bad: ValueError: broken"
-    assert [error.node_id for error in run.errors] == ["bad"]
-    assert flow["handler"].stamp == "live"
-
-
-def test_a_handler_is_skipped_when_nothing_failed() -> None:
-    flow = handled()
-    flow["bad"].settings["fails"] = False
-    run = flow.run_sync()
-    assert run.explain("handler") == "handler was skipped: bad did not fail"
-    assert run["below"] == 1
-
-
-def test_each_failure_is_handled_anew() -> None:
-    flow = handled()
-    flow.run_sync(raise_errors=False)
-    run = flow.run_sync(raise_errors=False)
-    assert (_calls["handler"], run.explain("bad")) == (2, "bad failed: failed last time (ValueError: broken)")
-
-
-def test_a_missing_input_is_handled_like_any_failure() -> None:
-    flow = handled()
-
-    @flow.node
-    def bad(missing: int) -> int:
-        return missing
-
-    run = flow.run_sync(raise_errors=False)
-    assert "needs 'missing'" in run["handler"]
-
-
-def test_an_error_port_feeds_no_ordinary_input() -> None:
-    flow = failing_flow()
-    with pytest.raises(fb.WiringError, match="a packet is not a scalar"):
-        flow.connect("bad.error", "aside.n")
 
 
 # -- how many at once
