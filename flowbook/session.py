@@ -192,7 +192,7 @@ def node(
 
     def declare(function: FunctionT) -> FunctionT:
         node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
-        setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
+        _remember(function, node_type)
         old = session.registry.find(node_type.type_id)
         session.registry.register(node_type)
         if old is not None:
@@ -201,6 +201,12 @@ def node(
         return function
 
     return declare if function is None else declare(function)
+
+
+def _remember(function: Callable[..., Any], node_type: NodeType) -> None:
+    """Let ``flow.add(function)`` find its declaration; a bound method bears no attributes and is declared anew."""
+    with contextlib.suppress(AttributeError):
+        setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
 
 
 def headless_defaults(*, to: Sequence[str] = ()) -> None:
@@ -373,7 +379,7 @@ class Flow:
 
         def declare(function: FunctionT) -> FunctionT:
             node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
-            setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
+            _remember(function, node_type)
             self.define(node_type)
             return function
 
@@ -810,7 +816,7 @@ class Flow:
             plan = self.plan
             request = make_request(self._data, plan, wish)
             if not request.is_private:
-                self._results.given.update(request.inputs)
+                self._results.remember(request.inputs)
             return self._submit(plan, request, supersedes=supersedes)
 
     def _submit(self, plan: Plan, request: Request, *, supersedes: str | None = None, is_shown: bool = True) -> Run:
@@ -827,7 +833,7 @@ class Flow:
 
         history = EventHistory()
         execution = Execution(plan, request, self._results, engine, sink)
-        trace = Trace(self.name, execution.trace_id, engine.payloads.table)
+        trace = Trace(self.name, execution.trace_id, engine.payloads.table, asked_at=engine.clock.time())
         run = Run(execution, trace, history, settle=_settle)
         holder.append(run)
         self._last_run = run
@@ -929,10 +935,11 @@ class Node:
             )
         if slot.primary is None:
             return {
-                port.name: self._flow.engine.value_for_user(state.result, index)
+                port.name: self._flow.engine.value_for_user(state.result, index, port.form)
                 for index, port in enumerate(slot.node_type.outputs)
             }
-        return self._flow.engine.value_for_user(state.result, slot.primary)
+        form = slot.node_type.outputs[slot.primary].form
+        return self._flow.engine.value_for_user(state.result, slot.primary, form)
 
     @property
     def status(self) -> Status:
