@@ -100,7 +100,8 @@ def test_markup_in_a_name_stays_text(lab: LabPage) -> None:
     assert lab.page.evaluate("window.pwned") is None
 
 
-def test_a_thousand_nodes_are_painted_within_a_second(lab: LabPage) -> None:
+def _paint_a_thousand_nodes(lab: LabPage) -> tuple[int, float]:
+    """Return how many cards are drawn, and how long it took, milliseconds."""
     lab.open([cell("flow", canvas_bundle(samples.random_flow(1000)))], starts_kernel=False)
     lab.page.wait_for_selector(CARDS)
     lab.close_all()
@@ -115,8 +116,17 @@ def test_a_thousand_nodes_are_painted_within_a_second(lab: LabPage) -> None:
         }""",
         canvas_bundle(samples.random_flow(1000)),
     )
-    shown = lab.page.locator(CARDS).count()
-    assert 0 < shown < 200, "what is not seen is not drawn"
+    return lab.page.locator(CARDS).count(), float(took_ms)
+
+
+def test_of_a_thousand_nodes_only_those_in_view_are_drawn(lab: LabPage) -> None:
+    shown, _ = _paint_a_thousand_nodes(lab)
+    assert 0 < shown < 200
+
+
+@pytest.mark.soak  # a time, which a busy machine can spoil
+def test_a_thousand_nodes_are_painted_within_a_second(lab: LabPage) -> None:
+    shown, took_ms = _paint_a_thousand_nodes(lab)
     assert took_ms < 1000, f"{shown} cards painted"
 
 
