@@ -2,12 +2,12 @@
 
     FlowbookError                 code FBnnn, what, where, hint, fields
     ├── DefinitionError   FB1xx   a node type's declaration cannot be read
-    │   └── NodeFolderError   FB230 to FB239, a folder with schema.json and logic.py is no node type
     ├── WiringError       FB2xx   the flow does not fit together
     │   ├── UnknownIdError        (also a KeyError)
     │   ├── DuplicateIdError
     │   ├── CycleError
     │   └── AmbiguousNameError
+    ├── NodeFolderError   FB23x   a folder with schema.json and logic.py is no node type
     ├── DocumentError     FB3xx   a document cannot be read or written
     ├── RunError          FB4xx   a run, or a node in it, did not end well
     │   ├── FlowFailedError       .run holds the Run
@@ -87,7 +87,7 @@ class DefinitionError(FlowbookError):
     default_code = "FB100"
 
 
-class NodeFolderError(DefinitionError):
+class NodeFolderError(FlowbookError):
     """A folder with ``schema.json`` and ``logic.py`` cannot be used as a node type; the others can.
 
     ``fields["file"]`` and ``fields["field"]`` say where, as far as known.

@@ -226,6 +226,8 @@ class FlowData:
     def rename_with_type(self, old: str, new: str) -> None:
         """Rename a node together with the code that defines it under its own name."""
         node = self.node(old)
+        if old == new:
+            return
         own_type = self.types.get(old) if node.is_own_type else None
         self.rename_node(old, new)
         if own_type is not None:
