@@ -156,7 +156,7 @@ def node(
 
     def declare(function: FunctionT) -> FunctionT:
         node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
-        setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
+        _remember(function, node_type)
         old = session.registry.find(node_type.type_id)
         session.registry.register(node_type)
         if old is not None:
@@ -165,6 +165,12 @@ def node(
         return function
 
     return declare if function is None else declare(function)
+
+
+def _remember(function: Callable[..., Any], node_type: NodeType) -> None:
+    """Let ``flow.add(function)`` find its declaration; a bound method bears no attributes and is declared anew."""
+    with contextlib.suppress(AttributeError):
+        setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
 
 
 def headless_defaults(*, to: Sequence[str] = ()) -> None:
@@ -307,7 +313,7 @@ class Flow:
 
         def declare(function: FunctionT) -> FunctionT:
             node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
-            setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
+            _remember(function, node_type)
             self.define(node_type)
             return function
 
@@ -579,8 +585,11 @@ class Flow:
         }
         for type_id in sorted(used):
             node_type = self._data.types.get(type_id)
-            if node_type is not None and node_type.source and node_type.origin in ("code", "cell"):
-                described[type_id] = describe_type(node_type, self._environment_of(type_id))
+            if node_type is None or (node_type.origin == "document" and type_id in described):
+                continue
+            entry = describe_type(node_type, self._environment_of(type_id))
+            if entry["source"]:  # of other code the file keeps what the node is called and set to
+                described[type_id] = entry
         return [described[type_id] for type_id in sorted(described) if type_id in used]
 
     def _environment_of(self, type_id: str) -> Callable[[str], tuple[bool, Any]]:
@@ -723,7 +732,7 @@ class Flow:
             plan = self.plan
             request = make_request(self._data, plan, wish)
             if not request.is_private:
-                self._results.given.update(request.inputs)
+                self._results.remember(request.inputs)
             return self._submit(plan, request, supersedes=supersedes)
 
     def _submit(self, plan: Plan, request: Request, *, supersedes: str | None = None, is_shown: bool = True) -> Run:
@@ -739,7 +748,7 @@ class Flow:
 
         history = EventHistory()
         execution = Execution(plan, request, self._results, engine, sink)
-        trace = Trace(self.name, execution.trace_id, engine.payloads.table)
+        trace = Trace(self.name, execution.trace_id, engine.payloads.table, asked_at=engine.clock.time())
         run = Run(execution, trace, history, settle=_settle)
         holder.append(run)
         self._last_run = run
@@ -799,6 +808,11 @@ class Node:
         self.id = node_id
 
     @property
+    def flow(self) -> Flow:
+        """The flow it is in."""
+        return self._flow
+
+    @property
     def _state(self) -> NodeState:
         return self._flow.results.state(self.id)
 
@@ -820,10 +834,11 @@ class Node:
             )
         if slot.primary is None:
             return {
-                port.name: self._flow.engine.value_for_user(state.result, index)
+                port.name: self._flow.engine.value_for_user(state.result, index, port.form)
                 for index, port in enumerate(slot.node_type.outputs)
             }
-        return self._flow.engine.value_for_user(state.result, slot.primary)
+        form = slot.node_type.outputs[slot.primary].form
+        return self._flow.engine.value_for_user(state.result, slot.primary, form)
 
     @property
     def status(self) -> Status:
