@@ -23,7 +23,7 @@ from flowbook.core.annotations import read_annotation
 from flowbook.core.document import policy_json, read_policy
 from flowbook.core.node_types import RESULT, NodeType, node_type_of
 from flowbook.core.policies import POLICY_FIELDS, Policy
-from flowbook.errors import DocumentError
+from flowbook.errors import DefinitionError, DocumentError
 from flowbook.runtime.signature_texts import parameter_text, returns_text
 from flowbook.runtime.source_needs import SourceNeeds, surroundings, without_decorators
 
@@ -69,8 +69,22 @@ def _standing_alone(node_type: NodeType, lookup: Callable[[str], tuple[bool, Any
     own_name = _last_function(text)
     if not own_name or inspect.ismethod(node_type.function):
         return ""
-    needs.take_code(text, surroundings(function) if node_type.origin == "code" else lookup)
+    around = surroundings(function) if node_type.origin == "code" else lookup
+    needs.take_code(text, around)
+    needs.take_code(_annotations_of_choices(node_type, text), around)
     return _renamed(needs.preamble() + text, own_name, node_type.type_id)
+
+
+def _annotations_of_choices(node_type: NodeType, text: str) -> str:
+    """Return the annotations that name an Enum as code: its class is needed to make members of names."""
+    definition = ast.parse(text).body[-1]
+    assert isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 -- asked before
+    found = []
+    for argument in (*definition.args.args, *definition.args.kwonlyargs):
+        spec = node_type.setting(argument.arg)
+        if spec is not None and (spec.choices or (spec.items is not None and spec.items.choices)):
+            found.append(_annotation_text(argument.annotation))
+    return "\n".join(found)
 
 
 def _last_function(text: str) -> str:
@@ -218,16 +232,28 @@ class _Loader:
     def _find_choices(self, module: ModuleType) -> Iterator[tuple[str, type[enum.Enum]]]:
         arguments = self._definition.args
         for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-            found = read_annotation(_annotation_text(argument.annotation), vars(module))
-            if found.choices is not None:
-                yield argument.arg, found.choices
+            try:
+                found = read_annotation(_annotation_text(argument.annotation), vars(module))
+            except DefinitionError:  # it names what only the notebook knew; the signature has said it
+                continue
+            choices = found.choices or (found.items.choices if found.items is not None else None)
+            if choices is not None:
+                yield argument.arg, choices
 
     def _with_members(self, given: dict[str, Any]) -> dict[str, Any]:
         """Turn the names of Enum members, which is how the settings of an opened flow know them, into members."""
         for name, choices in self._choices.items():
-            if isinstance(given.get(name), str) and given[name] in choices.__members__:
-                given[name] = choices[given[name]]
+            if name in given:
+                given[name] = _as_members(given[name], choices.__members__)
         return given
+
+
+def _as_members(value: Any, members: Mapping[str, enum.Enum]) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_members(item, members) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return type(value)(_as_members(item, members) for item in value)
+    return members.get(value, value) if isinstance(value, str) else value
 
 
 def _definition(source: str, type_id: str) -> ast.FunctionDef | ast.AsyncFunctionDef:
@@ -260,7 +286,7 @@ def _signature_text(node_type: NodeType, entry: dict[str, Any]) -> str:
     """Write the signature so that it means the same without the code."""
     definition = _definition(entry["source"], node_type.type_id)
     arguments = copy.deepcopy(definition.args)
-    alone = node_type_of(_bare_function(definition), type_id=node_type.type_id, outputs=_output_names(entry))
+    alone = _read_alone(definition, entry)
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
         text = parameter_text(node_type, alone, argument.arg)
         if text:
@@ -280,15 +306,22 @@ def _signature_text(node_type: NodeType, entry: dict[str, Any]) -> str:
     return f"({ast.unparse(arguments)})" + (f" -> {returns}" if returns else "")
 
 
-def _bare_function(definition: ast.FunctionDef | ast.AsyncFunctionDef) -> Callable[..., Any]:
-    """Make a function that only has the parameters: what is read off them when nothing else is known."""
+def _read_alone(definition: ast.FunctionDef | ast.AsyncFunctionDef, entry: Mapping[str, Any]) -> NodeType:
+    """Read the parameters as somebody does who knows nothing but their text."""
 
     def nothing() -> None:
         return None
 
     described: Any = nothing
-    described.__signature__ = _signature(definition)
-    return nothing
+    signature = _signature(definition)
+    described.__signature__ = signature
+    try:
+        return node_type_of(nothing, type_id=entry["id"], outputs=_output_names(entry))
+    except DefinitionError:  # Setting(min=LOW): without LOW there is no saying what any of it means
+        empty = inspect.Parameter.empty
+        bare = [parameter.replace(annotation=empty) for parameter in signature.parameters.values()]
+        described.__signature__ = inspect.Signature(bare)
+        return node_type_of(nothing, type_id=entry["id"], outputs=_output_names(entry))
 
 
 def _default_text(written: ast.expr, defaults: Mapping[str, Any], name: str) -> ast.expr:
