@@ -676,8 +676,11 @@ class Flow:
         }
         for type_id in sorted(used):
             node_type = self._data.types.get(type_id)
-            if node_type is not None and node_type.source and node_type.origin in ("code", "cell"):
-                described[type_id] = describe_type(node_type, self._environment_of(type_id))
+            if node_type is None or (node_type.origin == "document" and type_id in described):
+                continue
+            entry = describe_type(node_type, self._environment_of(type_id))
+            if entry["source"]:  # of other code the file keeps what the node is called and set to
+                described[type_id] = entry
         return [described[type_id] for type_id in sorted(described) if type_id in used]
 
     def _environment_of(self, type_id: str) -> Callable[[str], tuple[bool, Any]]:
@@ -910,7 +913,7 @@ class Node:
 
     @property
     def flow(self) -> Flow:
-        """The flow it belongs to."""
+        """The flow it is in."""
         return self._flow
 
     @property

@@ -174,7 +174,7 @@ def error_packet(error: BaseException, *, slot: Slot, trace_id: str, attempt: in
         trace_id=trace_id,
         recoverable=isinstance(error, NodeTimeoutError | OSError) or (not is_ours and slot.policy.retry is not None),
         attempt=attempt,
-        hint=error.hint if isinstance(error, FlowbookError) else _hint(error),
+        hint=error.hint if isinstance(error, FlowbookError) else _hint(error, slot.node_type),
         line=failing_line(error, slot.node_type),
         cause=error,
     )
@@ -186,8 +186,10 @@ def _one_line(error: BaseException) -> str:
     return _cut(f"{type(error).__name__}: {first}" if first else type(error).__name__)
 
 
-def _hint(error: BaseException) -> str:
+def _hint(error: BaseException, node_type: NodeType) -> str:
     text = str(error)
+    if node_type.origin == "document" and isinstance(error, NameError):
+        return f"a saved flow holds code, no values: make {error.name!r} a node or an input, and save it again"
     if any(complaint in text for complaint in _MAIN_THREAD_COMPLAINTS):
         return 'this code needs the main thread: @flow.node(executor="main"), or %%node … --executor main'
     notes = getattr(error, "__notes__", [])
