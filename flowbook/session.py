@@ -780,8 +780,7 @@ class Flow:
                 moved |= {node_id for node_id in self._self_moved if node_id in self._data.nodes}
             plan = self.plan
             scope = frozenset(index for index in plan.downstream(sorted(moved)) if self._runs_by_itself(plan, index))
-            # A node above that stays stale keeps what is below it stale too.
-            scope = frozenset(index for index in scope if self._can_follow(plan, index, scope, moved))
+            scope = self._without_followers_of_stale(plan, scope, moved)
             if not scope or (plan.cycle and any(plan.slots[index].node_id in plan.looped for index in scope)):
                 return
             self._self_moved = moved
@@ -794,10 +793,15 @@ class Flow:
         return state.result is not None and is_quick and slot.policy.on_change == "auto"
 
     @staticmethod
-    def _can_follow(plan: Plan, index: int, scope: frozenset[int], moved: builtins.set[str]) -> bool:
+    def _without_followers_of_stale(plan: Plan, scope: frozenset[int], moved: builtins.set[str]) -> frozenset[int]:
+        """Leave out what reads, directly or not, a node that stays stale: its value would be of yesterday's input."""
         below = plan.downstream(sorted(moved))
-        slot = plan.slots[index]
-        return all(source in scope or source not in below for source in slot.predecessors) or slot.node_id in moved
+        kept: builtins.set[int] = builtins.set()
+        for index in sorted(scope):  # what a slot reads comes before it
+            slot = plan.slots[index]
+            if slot.node_id in moved or all(source in kept or source not in below for source in slot.predecessors):
+                kept.add(index)
+        return frozenset(kept)
 
 
 class Node:
