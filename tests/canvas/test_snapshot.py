@@ -581,11 +581,15 @@ def test_a_thousand_nodes_fit_into_a_bundle() -> None:
         """Keep the rows, whatever they are."""
         return table
 
-    for number in range(1_000):
-        flow.add(step if number % 10 else first, f"n{number}")
-    for number in range(1_000):
-        if number % 10:
-            flow.connect(f"n{number - 1}", f"n{number}.table")
+    for name, function in {"first": first, "step": step}.items():
+        flow.node(name=name)(function)
+    nodes = [{"id": f"n{number}", "typeId": "step" if number % 10 else "first"} for number in range(1_000)]
+    edges = [
+        {"source": f"n{number - 1}", "target": f"n{number}", "targetPort": "table"}
+        for number in range(1_000)
+        if number % 10
+    ]
+    flow.replace_document(json.dumps({"nodes": nodes, "edges": edges}))
     flow.run_sync()
     drawn = snapshot(flow)
     assert len(drawn["nodes"]) == 1_000
