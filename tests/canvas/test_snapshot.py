@@ -581,8 +581,8 @@ def test_a_thousand_nodes_fit_into_a_bundle() -> None:
         """Keep the rows, whatever they are."""
         return table
 
-    for name, function in {"first": first, "step": step}.items():
-        flow.node(name=name)(function)
+    flow.node(first)
+    flow.node(step)
     nodes = [{"id": f"n{number}", "typeId": "step" if number % 10 else "first"} for number in range(1_000)]
     edges = [
         {"source": f"n{number - 1}", "target": f"n{number}", "targetPort": "table"}
