@@ -145,8 +145,8 @@ def snapshot_of(flow: FlowView, look: Look, *, seq: int = 0) -> Canvas:
         "document": _without_positions(to_document(data)),
         "nodes": cards,
         "edges": edges,
-        "groups": [entry for entry in data.groups if isinstance(entry, dict)],
-        "notes": [entry for entry in data.notes if isinstance(entry, dict)],
+        "groups": [entry for entry in data.groups if _is_group(entry)],
+        "notes": [entry for entry in data.notes if _is_note(entry)],
         "run": _run_summary(run),
     }
     chosen = {node_id: node.position for node_id, node in data.nodes.items() if node.position is not None}
@@ -201,6 +201,21 @@ def _content(flow: FlowView, node_id: str, look: Look) -> dict[str, Any]:
         "pinned": slot.policy.pinned,
         "bypassed": slot.policy.bypassed,
     }
+
+
+def _is_group(entry: Any) -> bool:
+    """Whether an entry of a document, which may hold anything, can be drawn as a group."""
+    nodes = entry.get("nodes", []) if isinstance(entry, dict) else None
+    is_list = isinstance(nodes, list) and all(isinstance(node_id, str) for node_id in nodes)
+    return is_list and isinstance(entry.get("title", ""), str)
+
+
+def _is_note(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("text", ""), str)
+        and all(type(entry.get(name, 0)) in (int, float) for name in ("x", "y"))
+    )
 
 
 def _status(flow: FlowView, node_id: str, look: Look) -> str:
@@ -264,6 +279,7 @@ def edges_of(flow: FlowView) -> list[Edge]:
         source_type = flow.data.type_of(link.source)
         output = source_type.output(link.source_port) if link.source_port else None
         result = flow.results.state(link.source).result
+        made = flow.results.state(link.target).result
         label = _shape_text(flow, link.source, link.source_port, result)
         found.append(
             {
@@ -275,8 +291,8 @@ def edges_of(flow: FlowView) -> list[Edge]:
                 "type": _carried_type(flow, link.source, link.source_port, result)
                 or (output.type if output else "any"),
                 "label": label,
-                "copies": 0,
-                "carried": result is not None and flow.results.state(link.target).result is not None,
+                "copies": made.copies_by_input.get(link.target_port, 0) if made is not None else 0,
+                "carried": result is not None and made is not None,
             }
         )
     return found
@@ -316,16 +332,17 @@ def _is_environment(flow: FlowView, node_id: str, name: str) -> bool:
 
 
 def _open_sources(flow: FlowView) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Draw notebook values and given inputs as small sources, one per name."""
+    """Draw notebook values and given inputs as small sources, one per name that they were given by."""
     cards: dict[str, dict[str, Any]] = {}
     edges = []
     for node_id, binding in _open_bindings(flow):
-        found, value, stamp = _open_value(flow, node_id, binding)
-        if not found or _is_environment(flow, node_id, binding.name):
+        name, value, stamp = _open_value(flow, node_id, binding)
+        if not name or _is_environment(flow, node_id, binding.name):
             continue
-        source_id = SOURCE_PREFIX + binding.name
+        source_id = SOURCE_PREFIX + name
         shape = flow.engine.payloads.shape(value)
-        cards.setdefault(source_id, _source_card(source_id, binding.name, shape.kind, shape.text, stamp, value))
+        made = flow.results.state(node_id).result
+        cards.setdefault(source_id, _source_card(source_id, name, shape.kind, shape.text, stamp, value))
         edges.append(
             {
                 "source": source_id,
@@ -335,22 +352,23 @@ def _open_sources(flow: FlowView) -> tuple[list[dict[str, Any]], list[dict[str, 
                 "implicit": True,
                 "type": shape.kind,
                 "label": None,
-                "copies": 0,
-                "carried": flow.results.state(node_id).result is not None,
+                "copies": made.copies_by_input.get(binding.name, 0) if made is not None else 0,
+                "carried": made is not None,
             }
         )
     return list(cards.values()), edges
 
 
-def _open_value(flow: FlowView, node_id: str, binding: Binding) -> tuple[bool, Any, str]:
+def _open_value(flow: FlowView, node_id: str, binding: Binding) -> tuple[str, Any, str]:
+    """Find what an input takes from outside, and by which name; an empty name when there is nothing."""
     given = flow.results.given
     for key in (f"{node_id}.{binding.name}", binding.name):
         if key in given:
-            return True, given[key], "given"
+            return key, given[key], "given"
     if binding.port is not None and binding.port.is_ambient:
         found, value = flow.engine.namespace.lookup(binding.name)
-        return found, value, "from notebook"
-    return False, None, ""
+        return binding.name if found else "", value, "from notebook"
+    return "", None, ""
 
 
 def _source_card(source_id: str, name: str, kind: str, text: str, stamp: str, value: Any) -> dict[str, Any]:

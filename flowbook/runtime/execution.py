@@ -473,7 +473,8 @@ class Execution:
         nonce = "" if slot.policy.kind == "pure" else self.trace_id
         effective = effective_key(active.key, own_files, nonce)
         result = self.make_result(slot, outputs, active.key, effective, is_own=True)
-        result.files, result.effects, result.copies = files, active.effects, tuple(active.inputs.copies)
+        result.files, result.effects = files, active.effects
+        result.copies, result.copies_by_input = tuple(active.inputs.copies), active.inputs.copies_by_input
         result.attempt = active.attempt
         self._collect_if_shown(slot, result)
         result.took_s = self.engine.clock.monotonic() - active.began

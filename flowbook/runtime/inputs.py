@@ -84,6 +84,7 @@ class SlotInputs:
         self.view = view
         self.slot = slot
         self.copies: list[PayloadCopy] = []
+        self.copies_by_input: dict[str, int] = {}
         self._open: dict[str, Any] = {}
         self._settings = dict(slot.settings)
         #: Constants of the document, or of this run alone.
@@ -246,7 +247,7 @@ class SlotInputs:
                 wants_packet=binding.name in self.slot.node_type.packet_names,
                 origin=f"{source.node_id}.{source.node_type.outputs[output].name}",
             )
-        self.copies.extend(copies)
+        self._count(binding, copies)
         return self._checked(binding, value)
 
     def _checked(self, binding: Binding, value: Any) -> Any:
@@ -259,8 +260,13 @@ class SlotInputs:
         handed = self.view.engine.payloads.hand_out(
             value, binding.port.form if binding.port is not None else "", is_own=False
         )
-        self.copies.extend(handed.copies)
+        self._count(binding, handed.copies)
         return handed.value
+
+    def _count(self, binding: Binding, copies: tuple[PayloadCopy, ...]) -> None:
+        self.copies.extend(copies)
+        if copies:
+            self.copies_by_input[binding.name] = len(copies)
 
 
 def _source_key(node_type: NodeType) -> CodeKey:

@@ -55,6 +55,7 @@ class NodeResult:
         attempt: attempts it took.
         shape: of the primary output.
         copies: copies of payload bytes that its inputs needed.
+        copies_by_input: how many of them, by input; inputs that needed none are left out.
         effects: what it printed and displayed.
         size_bytes: estimated memory of its outputs, and of what was made of them for consumers.
         is_own: a node made it (False: it was handed in with ``overrides=``).
@@ -74,6 +75,7 @@ class NodeResult:
     attempt: int = 1
     shape: ValueShape | None = None
     copies: tuple[PayloadCopy, ...] = ()
+    copies_by_input: dict[str, int] = field(default_factory=dict)
     effects: Effects | None = None
     size_bytes: int = 0
     is_own: bool = True
