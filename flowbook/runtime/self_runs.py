@@ -1,9 +1,10 @@
 """Runs that nobody asks for: what a moved setting changes is computed again by itself.
 
-A person who drags a slider moves it many times; those moves become few runs. A first move waits ``LEAD_S`` for others
-that come with it; runs begin at least ``COALESCE_S`` apart; the latest value wins, so a run that is still under way
-when the next one begins is cancelled, and the next one does its work as well. While a run that somebody asked for goes
-on, moves wait for its end: it is not disturbed, and afterwards what it computed with older settings is computed again.
+A move by itself, a step of a slider, is run almost at once. Moves that come thick and fast, a slider that is dragged,
+become few runs: one when there was no move for ``COALESCE_S``, and one every ``LONGEST_S`` while they go on. The latest
+value wins, so a run that is still under way when the next one begins is cancelled, and the next one does its work as
+well. While a run that somebody asked for goes on, moves wait for its end: it is not disturbed, and afterwards what it
+computed with older settings is computed again.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
     from flowbook.core.interfaces import Clock
 
-#: How long a first move waits for others that belong to it, seconds.
+#: How long a move by itself waits for others, seconds.
 LEAD_S = 0.02
-#: Least time between two beginnings, seconds.
+#: Moves that are less than this apart are not by themselves, seconds.
+APART_S = 0.05
+#: How long one of many moves waits for others, seconds.
 COALESCE_S = 0.15
+#: The longest that the first of many moves waits, seconds.
+LONGEST_S = 0.3
 
 
 class SelfRun(Protocol):
@@ -60,7 +65,7 @@ class SelfRuns:
         self._lock = threading.Lock()
         self._moved: set[str] = set()
         self._first_at: float | None = None
-        self._began_at = float("-inf")
+        self._last_at = float("-inf")
         self._disarm: Callable[[], None] | None = None
         self._is_waiting = False
         self._current: SelfRun | None = None
@@ -73,9 +78,11 @@ class SelfRuns:
             if self._is_waiting:
                 return
             now = self._clock.monotonic()
-            if self._first_at is None:
-                self._first_at = now
-            due_at = max(min(now + LEAD_S, self._first_at + COALESCE_S), self._began_at + COALESCE_S)
+            is_running = self._current is not None and self._current.status == "running"
+            is_alone = self._first_at is None and not is_running and now - self._last_at >= APART_S
+            self._first_at = now if self._first_at is None else self._first_at
+            self._last_at = now
+            due_at = now + LEAD_S if is_alone else min(now + COALESCE_S, self._first_at + LONGEST_S)
             if self._disarm is not None:
                 self._disarm()
             self._disarm = self._call_later(due_at - now, self._fire)
@@ -116,7 +123,6 @@ class SelfRuns:
             else:
                 earlier = None
             self._current_moved = moved
-            self._began_at = self._clock.monotonic()
         if earlier is not None:
             earlier.cancel()
         begun = self._begin(moved)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flowbook.runtime.self_runs import COALESCE_S, LEAD_S, SelfRuns
+from flowbook.runtime.self_runs import APART_S, COALESCE_S, LEAD_S, LONGEST_S, SelfRuns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Set
@@ -91,22 +91,46 @@ def test_one_move_runs_almost_at_once(setup: Setup) -> None:
     assert LEAD_S <= 0.025, "a person sees what a slider does within a tenth of a second"
 
 
+def test_steps_that_follow_what_they_did_each_run_at_once(setup: Setup) -> None:
+    """Somebody moves on as soon as the picture has changed, as with the arrow keys."""
+    for step in range(1, 6):
+        setup.runs.moved("a")
+        setup.timers.advance(LEAD_S)
+        assert len(setup.begun) == step
+        setup.begun[-1].status = "ok"
+        setup.timers.advance(APART_S)
+
+
 def test_moves_that_come_together_become_one_run(setup: Setup) -> None:
     for name in ("a", "b", "a", "c"):
         setup.runs.moved(name)
         setup.timers.advance(LEAD_S / 4)
     setup.timers.advance(1)
     assert [run.moved for run in setup.begun] == [{"a", "b", "c"}]
+    assert setup.begun[0].at <= LEAD_S + COALESCE_S
 
 
 def test_a_slider_that_is_dragged_runs_every_now_and_then(setup: Setup) -> None:
-    for _ in range(200):  # two seconds, a move every ten milliseconds
+    for _ in range(300):  # three seconds, a move every ten milliseconds
         setup.runs.moved("a")
         setup.timers.advance(0.01)
+        if setup.begun:
+            setup.begun[-1].status = "ok"
     setup.timers.advance(1)
     starts = [run.at for run in setup.begun]
-    assert 2 / COALESCE_S - 3 <= len(starts) <= 2 / COALESCE_S + 1
-    assert all(later - earlier >= COALESCE_S - 1e-9 for earlier, later in itertools.pairwise(starts))
+    assert 3 / LONGEST_S - 2 <= len(starts) <= 3 / LONGEST_S + 1
+    assert all(later - earlier >= COALESCE_S for earlier, later in itertools.pairwise(starts))
+
+
+def test_while_a_run_goes_on_moves_gather(setup: Setup) -> None:
+    setup.runs.moved("a")
+    setup.timers.advance(LEAD_S)
+    for _ in range(3):
+        setup.timers.advance(APART_S + 0.01)
+        setup.runs.moved("a")
+    assert len(setup.begun) == 1
+    setup.timers.advance(COALESCE_S)
+    assert len(setup.begun) == 2
 
 
 def test_a_run_that_the_next_one_overtakes_is_cancelled_and_its_work_is_done_too(setup: Setup) -> None:
