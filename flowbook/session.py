@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
+    from flowbook.canvas.widget import FlowCanvas
     from flowbook.core.events import Event, Stamp, Status
     from flowbook.runtime.plan import Slot
 
@@ -618,6 +619,21 @@ class Flow:
         """
         with self._edit():
             self._data.set_policy(node_id, policy)
+
+    # -- showing
+
+    def canvas(self, height: int = 480) -> FlowCanvas:
+        """Make the flow's canvas as a widget: it fits into a ``VBox``, can be linked, and closed.
+
+        Args:
+            height: pixels, >= 120.
+
+        Raises:
+            CanvasError: FB805, flowbook was installed without its browser part.
+        """
+        from flowbook.canvas.widget import FlowCanvas  # noqa: PLC0415 -- loads ipywidgets
+
+        return FlowCanvas(self, session.hub, height=height)
 
     # -- looking
 

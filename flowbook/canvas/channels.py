@@ -35,7 +35,7 @@ class Channel:
         flows: flows it is subscribed to, by the name it said.
         awaited: names it asked for that no flow bears yet, with the runs it asked for.
         answers_pings: it said so.
-        is_dead: it could not be told something.
+        is_dead: it could not be told something, or has long been silent.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class Channel:
             self.is_dead = True
 
     def heard(self) -> None:
-        """It has said something."""
-        self._silent_since, self._is_pinged = None, False
+        """It has said something, so somebody is there (again)."""
+        self._silent_since, self._is_pinged, self.is_dead = None, False, False
 
     def still_listens(self, now: float) -> bool:
         """Tell whether it is worth telling it something; pings a browser that has said nothing for long.

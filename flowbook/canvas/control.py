@@ -110,6 +110,10 @@ class Hub:
                 self._thread.start()
         return Channel(send, self._enqueue, hang_up=hang_up, flow=flow, can_write=can_write)
 
+    def finds(self, flow: Any) -> bool:
+        """Whether browsers can ask for this flow by its name: another one may bear it."""
+        return self._flows.find_flow(flow.name) is flow
+
     def event(self, flow: Any, run: Run, event: Event, *, is_private: bool) -> None:
         """Something happened in a run; called on engine threads.
 

@@ -1,0 +1,141 @@
+"""A flow's canvas as a widget, for every front end that shows ipywidgets; the only file that sees them.
+
+The widget's traits are few and small: which flow, how high, which node is selected, and a picture of the flow as it was
+when the widget was made, so that there is something to see at once. Everything that changes comes as messages of
+``canvas.messages``, on the same hub as JupyterLab's comm; what a person does goes back the same way. The program that
+draws is a module of its own in ipyreact, read from a file; no trait of a canvas holds any of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import ipyreact
+import traitlets
+
+from flowbook.canvas.drawing import canvas_svg
+from flowbook.canvas.pages import canvas_html
+from flowbook.canvas.plain_text import canvas_text
+from flowbook.canvas.protocol import CANVAS_MIME, fit_canvas
+from flowbook.canvas.sequence import next_seq
+from flowbook.canvas.snapshot import snapshot
+from flowbook.errors import CanvasError
+
+if TYPE_CHECKING:
+    from flowbook.canvas.channels import Channel
+    from flowbook.canvas.control import Hub
+    from flowbook.canvas.live_view import LiveFlow
+    from flowbook.canvas.messages import Message
+    from flowbook.canvas.protocol import Canvas
+
+#: Name under which the drawing module is known to the browser.
+MODULE = "flowbook-canvas"
+#: Built from js/ when the package is built.
+MODULE_FILE = Path(__file__).with_name("static") / "canvas.js"
+LEAST_HEIGHT_PX = 120
+#: Of a traits' snapshot; a larger one is shrunk.
+MAX_SNAPSHOT_BYTES = 128 * 1024
+
+
+class FlowCanvas(ipyreact.Widget):
+    """The canvas of one flow. Made by ``flow.canvas()``; fits into any box, can be linked and closed.
+
+    Args:
+        flow: what it shows.
+        hub: tells it what changes.
+        height: pixels, >= 120.
+
+    Attributes:
+        flow_name: name of the flow.
+        height: of the canvas, pixels.
+        selected: id of the node that is selected, or None; follows the mouse, and moves the selection when it is set.
+        snapshot: the flow when the widget was made, or last displayed.
+
+    Raises:
+        CanvasError: FB805, the package was built without the browser part.
+    """
+
+    _module = traitlets.Unicode(MODULE).tag(sync=True)
+    flow_name = traitlets.Unicode(read_only=True).tag(sync=True)
+    height = traitlets.Int(480, min=LEAST_HEIGHT_PX).tag(sync=True)
+    selected = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+    snapshot = traitlets.Dict().tag(sync=True)
+
+    #: Its line to the hub; a widget that could not be made, and is closed all the same, has none.
+    _channel: Channel | None = None
+
+    def __init__(self, flow: LiveFlow, hub: Hub, *, height: int = 480) -> None:
+        _define_module()
+        self._flow = flow
+        super().__init__(height=height, snapshot=_stored(flow))
+        self.set_trait("flow_name", flow.name)
+        self._is_named = hub.finds(flow)
+        self._channel = hub.connect(self._tell, flow=flow)
+
+    @traitlets.default("props")
+    def _bridge(self) -> dict[str, Any]:
+        """Give the component the way to its widget, which ipyreact does not: the view of a widget among its props."""
+        return {"bridge": self.layout}
+
+    def _tell(self, message: Message) -> None:
+        self.send({"flowbook": message})
+
+    def event_canvas(self, data: Any, buffers: Any = None) -> None:  # noqa: ARG002 -- ipyreact's signature
+        """Take a message from the browser."""
+        if self._channel is not None:
+            self._channel.receive(data)
+
+    def close(self) -> None:
+        """Take the canvas off the screen and leave nothing of it behind; the flow stays."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+            self.layout.close()
+        super().close()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Show the widget, and beside it the canvas as it stands now for those who have no widgets."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        self.snapshot = _stored(self._flow)
+        drawn = _drawn(self._flow)
+        data, *metadata = bundle if isinstance(bundle, tuple) else (bundle,)
+        shown = {
+            **data,
+            "text/html": canvas_html(drawn),
+            "image/svg+xml": canvas_svg(drawn),
+            "text/plain": canvas_text(drawn),
+        }
+        if self._is_named:  # JupyterLab's own canvas, which it prefers, finds a flow by its name
+            shown[CANVAS_MIME] = drawn
+        return (shown, *metadata) if metadata else shown
+
+
+def _drawn(flow: LiveFlow) -> Canvas:
+    with flow.steady():
+        drawn = snapshot(flow, seq=next_seq())
+    return fit_canvas(drawn)
+
+
+def _stored(flow: LiveFlow) -> dict[str, Any]:
+    return cast("dict[str, Any]", fit_canvas(_drawn(flow), max_bytes=MAX_SNAPSHOT_BYTES))
+
+
+def _define_module() -> None:
+    """Make the drawing module known to the browser, once a kernel.
+
+    Raises:
+        CanvasError: FB805, it was not built.
+    """
+    known = ipyreact.module._module_widgets.get(MODULE)  # noqa: SLF001 -- ipyreact tells in no other way
+    if known is not None and known.comm is not None:
+        return
+    if not MODULE_FILE.is_file():
+        raise CanvasError(
+            "the browser part of flowbook is not built",
+            code="FB805",
+            hint="in the source tree: cd js && npm ci && npm run build; or install a wheel, which has it",
+        )
+    ipyreact.define_module(MODULE, MODULE_FILE)
