@@ -70,7 +70,7 @@ def test_cells_bear_the_state_of_their_nodes_and_their_neighbours(
 ) -> None:
     badge(live, TOTAL).locator(".fb-pill").wait_for()
     assert badge(live, TOTAL).locator(".fb-badge-chain").inner_text() == "count → total → twice"
-    assert badge(live, TOTAL).locator(".fb-pill").inner_text().startswith("live")
+    assert badge(live, TWICE).locator(".fb-pill").inner_text().startswith("live")
     assert badge(live, COUNT).locator(".fb-badge-chain").inner_text() == "count → total"
     assert badge(live, FLOW).count() == 0
     screenshot("badges")
@@ -117,15 +117,15 @@ def test_the_canvas_opens_beside_the_notebook_and_shows_the_same(
     docked.wait_for()
     assert docked.locator(".fb-card").count() == 3
     screenshot("docked")
-    before = place_of(live.cell(FLOW), "twice")
-    drag(live, FLOW, "twice", 30, 70)
+    before = place_of(live.cell(FLOW), "count")
+    drag(live, FLOW, "count", 30, 70)
     live.page.wait_for_function(
-        "before => document.querySelector(\".fb-docked [data-id='twice']\").style.transform !== before", arg=before
+        "before => document.querySelector(\".fb-docked [data-id='count']\").style.transform !== before", arg=before
     )
-    assert place_of(live.page.locator(".fb-docked"), "twice") == place_of(live.cell(FLOW), "twice")
+    assert place_of(live.page.locator(".fb-docked"), "count") == place_of(live.cell(FLOW), "count")
     live.cell(FLOW).locator(".fb-canvas").press("Control+z")
     live.page.wait_for_function(
-        "before => document.querySelector(\".fb-docked [data-id='twice']\").style.transform === before", arg=before
+        "before => document.querySelector(\".fb-docked [data-id='count']\").style.transform === before", arg=before
     )
     badge(live, TOTAL).locator("button").click()
     live.page.locator(".fb-docked .react-flow__node.selected[data-id=total]").wait_for()
@@ -167,11 +167,8 @@ def test_in_a_notebook_without_flows_nothing_is_offered(lab: LabPage) -> None:
 def test_badges_and_ways_are_there_without_a_kernel(lab: LabPage) -> None:
     flights = samples.flights()
     late = next(each for each in flights["nodes"] if each["id"] == "late_flights")
-    cells: list[Any] = [
-        cell("%%flow flights\n", canvas_bundle(flights)),
-        cell("%%node late_flights\n...", node_bundle(late)),
-    ]
-    notebook = lab.open(cells, starts_kernel=False)
+    flow = cell("%%flow flights\n", canvas_bundle(flights))
+    notebook = lab.open([flow, cell("%%node late_flights\n...", node_bundle(late))], starts_kernel=False)
     pill = badge(notebook, 1).locator(".fb-pill")
     pill.wait_for()
     assert not pill.inner_text().startswith("live")
