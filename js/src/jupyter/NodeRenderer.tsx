@@ -30,6 +30,7 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
   readonly #shown: { effects: Shown | null; value: Shown | null } = { effects: null, value: null };
   #model: IRenderMime.IMimeModel | null = null;
   #bundle: NodeBundle | null = null;
+  #drawing: Promise<void> = Promise.resolve();
 
   constructor(registry: IRenderMimeRegistry, controls: Controls, resolver: IRenderMime.IResolver | null) {
     super();
@@ -49,6 +50,13 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
     }
     this.#output.bind(bundle.flow);
     this.#update();
+    // One after another: models that come while a value is drawn would find it missing and draw it beside itself.
+    this.#drawing = this.#drawing.catch(() => undefined).then(() => this.#drawValue(model, bundle));
+    await this.#drawing;
+  }
+
+  async #drawValue(model: IRenderMime.IMimeModel, bundle: NodeBundle): Promise<void> {
+    if (this.isDisposed || this.#model !== model) return; // a newer one is waiting
     const { effects, value } = bundle.card ? NO_VALUE : valueParts(model.data);
     const trusted = model.trusted;
     this.#shown.effects = await this.#show(
