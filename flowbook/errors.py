@@ -2,6 +2,7 @@
 
     FlowbookError                 code FBnnn, what, where, hint, fields
     ├── DefinitionError   FB1xx   a node type's declaration cannot be read
+    │   └── NodeFolderError   FB230 to FB239, a folder with schema.json and logic.py is no node type
     ├── WiringError       FB2xx   the flow does not fit together
     │   ├── UnknownIdError        (also a KeyError)
     │   ├── DuplicateIdError
@@ -17,7 +18,8 @@
     │   └── EngineDeadlockError
     ├── CellError         FB5xx   a cell magic was used wrongly
     ├── DataError         FB6xx   a payload is not what the port says
-    └── HeadlessError     FB7xx   the command line cannot go on
+    ├── HeadlessError     FB7xx   the command line cannot go on
+    └── CanvasError       FB8xx   a live canvas cannot be shown, or asks for what cannot be
 
 An error says what is wrong, where, and what to type next; the same facts are its fields, so that nobody has to
 parse its text. It never records a user, a host, an address or a working directory.
@@ -83,6 +85,15 @@ class DefinitionError(FlowbookError):
     """A node type's declaration cannot be read."""
 
     default_code = "FB100"
+
+
+class NodeFolderError(DefinitionError):
+    """A folder with ``schema.json`` and ``logic.py`` cannot be used as a node type; the others can.
+
+    ``fields["file"]`` and ``fields["field"]`` say where, as far as known.
+    """
+
+    default_code = "FB230"
 
 
 class WiringError(FlowbookError):
@@ -185,6 +196,12 @@ class HeadlessError(FlowbookError):
 
     default_code = "FB700"
     exit_code: int = 2
+
+
+class CanvasError(FlowbookError):
+    """A live canvas cannot be shown, or asks for what cannot be; the flow is as it was."""
+
+    default_code = "FB800"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

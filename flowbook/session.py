@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import dataclasses
+import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Set
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import flowbook
+from flowbook import nodes
+from flowbook.canvas.control import Hub
 from flowbook.core.checks import Finding, check
 from flowbook.core.document import canonical_text, dump, from_document, load, parse, to_document
-from flowbook.core.flow_data import FlowData
-from flowbook.core.node_types import NodeType, node_type_of, stub_type
+from flowbook.core.edits import apply_operations, disconnect
+from flowbook.core.flow_data import FlowData, NodeInstance
+from flowbook.core.node_types import NodeType, default_node_id, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.wiring import Wiring, edge_between, resolve
 from flowbook.data.payloads import TablePayloads
-from flowbook.errors import DocumentError, RunError, UnknownIdError, WiringError, did_you_mean
+from flowbook.errors import DocumentError, RunError, UnknownIdError, did_you_mean
 from flowbook.observe.event_bus import EventBus, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.registry.registry import Registry
@@ -37,6 +40,7 @@ from flowbook.runtime.firing import spread_override
 from flowbook.runtime.plan import Plan, compile_plan
 from flowbook.runtime.results import FlowResults, NodeState
 from flowbook.runtime.run import Run, node_failed
+from flowbook.runtime.self_runs import SelfRuns
 from flowbook.runtime.source_types import describe_type, type_from_source
 from flowbook.runtime.staleness import stale_reasons
 
@@ -44,11 +48,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowbook.core.events import Event, Stamp, Status
+    from flowbook.runtime.plan import Slot
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 NODE_TYPE_ATTRIBUTE = "__flowbook_node_type__"
-#: Canvas and trait changes within this time become one run, seconds.
-COALESCE_S = 0.15
+#: Environment variable that names further folders of node types.
+NODE_FOLDERS_VARIABLE = "FLOWBOOK_NODES"
 #: A node whose last firing took longer does not re-run by itself, seconds.
 SELF_RUN_LIMIT_S = 2.0
 
@@ -90,16 +95,47 @@ class Presenter(Protocol):
 
 
 class Session:
-    """Everything one process shares: the engine, the registry, the named flows, the presenter."""
+    """Everything one process shares: the engine, the registry, the named flows, the presenter, the hub of live views.
+
+    For the hub it is where flows and node types are found (``canvas.control.Flows``).
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.registry = Registry()
+        named = os.environ.get(NODE_FOLDERS_VARIABLE, "").split(os.pathsep)
+        self.registry = Registry(
+            [Path(nodes.__file__).parent, *(Path(name) for name in named if name)], runtime=flowbook.__version__
+        )
         self.flows: dict[str, Flow] = {}
         self.presenter: Presenter | None = None
         #: ``to=`` of every run that names no scope itself; set by the command line.
         self.default_targets: tuple[str, ...] = ()
+        #: Tells live views what happens to flows.
+        self.hub = Hub(self)
         self._engine: Engine | None = None
+
+    def find_flow(self, name: str) -> Flow | None:
+        """Return the flow of that name, or None."""
+        return self.flows.get(name)
+
+    def flow_names(self) -> list[str]:
+        """Return the names of all flows that have one of their own."""
+        with self.lock:
+            return list(self.flows)
+
+    def type_list(self) -> list[dict[str, str]]:
+        """Return the node types that can be added to any flow, as a palette lists them."""
+        return [
+            {
+                "typeId": entry.node_type.type_id,
+                "label": entry.label,
+                "doc": entry.node_type.doc,
+                "category": entry.category,
+                "icon": entry.icon,
+                "color": entry.color,
+            }
+            for entry in self.registry.palette()
+        ]
 
     @property
     def engine(self) -> Engine:
@@ -189,10 +225,10 @@ class Flow:
         self._plan: Plan | None = None
         self._compiled_revision = -1
         self._last_run: Run | None = None
-        self._self_run: Run | None = None
-        self._moved: builtins.set[str] = builtins.set()
-        self._self_moved: builtins.set[str] = builtins.set()
-        self._disarm_self_run: Callable[[], None] | None = None
+        self._self_runs: SelfRuns | None = None
+        #: Ids of node types that code in this flow defines.
+        self._defined: builtins.set[str] = builtins.set()
+        self._edit_count = 0
         self._listeners: list[Callable[[], None]] = []
         #: Links of settings to traits, by node id; made when asked for.
         self.traits: dict[str, Any] = {}
@@ -223,6 +259,38 @@ class Flow:
     def engine(self) -> Engine:
         """What runs it."""
         return session.engine
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held during every edit; whoever holds it sees a flow that does not change."""
+        return self._lock
+
+    @property
+    def edit_count(self) -> int:
+        """How often somebody edited it; running a cell that defines nodes is no edit."""
+        return self._edit_count
+
+    @property
+    def coded(self) -> frozenset[str]:
+        """The nodes that code defines: they exist whether or not a document names them."""
+        return frozenset(
+            node.id
+            for node in self._data.nodes.values()
+            if node.is_own_type and node.id in self._defined and self._data.type_of(node.id).origin != "stub"
+        )
+
+    def ahead(self) -> builtins.set[str]:
+        """Name the nodes that runs under way, or queued, cover and have not come to."""
+        return {
+            node_id
+            for execution in self._executions()
+            if not execution.request.is_private
+            for node_id in execution.node_ids
+            if node_id not in execution.decisions
+        }
+
+    def _executions(self) -> list[Execution]:
+        return [execution for execution in self.engine.active() if execution.results is self._results]
 
     @property
     def wiring(self) -> Wiring:
@@ -312,20 +380,22 @@ class Flow:
         node_id = node_type.type_id
         if session.presenter is not None:
             session.presenter.defining(self, node_id)
-        with self._edit():
+        with self._edit(is_by_person=False):
             existing = self._data.nodes.get(node_id)
-            if existing is not None and existing.type_id != node_id:
+            if existing is not None and not existing.is_own_type:
                 # The id belongs to a node of a reusable type; the function or cell must find another name.
                 self._data._check_new_id(node_id)  # noqa: SLF001 -- raises the flow's own error
+            self._data.refuse_type_in_use(node_id)
             self._data.set_type(node_type)
             if existing is None:
                 self._data.add_node(node_id, node_type)
+            self._defined.add(node_id)
         if session.presenter is not None:
             session.presenter.defined(self, node_id, is_new=existing is None)
 
     def undefine(self, node_id: str) -> None:
         """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
-        with self._edit():
+        with self._edit(is_by_person=False):
             self._data.set_type(stub_type(self._data.node(node_id).type_id))
 
     def adopt(self, old: str, new: str) -> None:
@@ -337,15 +407,16 @@ class Flow:
             self._data.nodes[new].type_id = new
             self._data.types.pop(old, None)
             self._data.set_type(node_type)
-            self._results.rename(old, new)
-        self._follow_rename(old, new)
+            self._values_follow([(old, new)])
+        if session.presenter is not None:
+            session.presenter.renamed(self, old, new)
 
     def add(self, node_type: Callable[..., Any] | NodeType | str, node_id: str | None = None, /, **values: Any) -> Node:
         """Add a node.
 
         Args:
             node_type: a function declared with ``@fb.node`` (or any function), a node type, or the id of one.
-            node_id: the node's id; the type's when left out.
+            node_id: the node's id; the last part of the type's when left out.
             values: a setting's value, or an input port's constant (an edge overrules it).
 
         Raises:
@@ -353,7 +424,7 @@ class Flow:
         """
         found = self._find_type(node_type)
         with self._edit():
-            added = self._data.add_node(node_id or found.type_id.rpartition(".")[2], found, values)
+            added = self._data.add_node(node_id or default_node_id(found.type_id), found, values)
             self._data.types[found.type_id] = found
         return Node(self, added.id)
 
@@ -381,72 +452,104 @@ class Flow:
             WiringError: FB209, there is no such edge.
         """
         with self._edit():
-            source_id, _, _ = source.partition(".")
-            target_id, _, port = target.partition(".")
-            self._data.node(source_id)
-            self._data.node(target_id)
-            links = [
-                link
-                for link in self.wiring.links.values()
-                if link.source == source_id and link.target == target_id and port in ("", link.target_port)
-            ]
-            if not links:
-                feeding = [f"{link.source} → {link.target}.{link.target_port}" for link in self.wiring.links.values()]
-                raise WiringError(
-                    f"no edge goes from {source!r} to {target!r}",
-                    code="FB209",
-                    where=self._data.where,
-                    hint=did_you_mean(f"{source_id} → {target}", feeding) or "the flow has no edges",
-                )
-            for link in links:
-                explicit = [
-                    edge
-                    for edge in self._data.edges
-                    if (edge.target, edge.target_port) == (target_id, link.target_port)
-                ]
-                for edge in explicit:
-                    self._data.remove_edge(edge)
-                if not explicit or self._follows_from_names(link.source, link.target, link.target_port):
-                    self._data.add_cut(link.source, link.target, link.target_port)
-
-    def _follows_from_names(self, source: str, target: str, port: str) -> bool:
-        link = resolve(self._data).links.get((target, port))
-        return link is not None and link.is_implicit and link.source == source
+            disconnect(self._data, source, target)
 
     def remove(self, node_id: str) -> None:
         """Remove a node with its explicit edges and its value."""
         with self._edit():
             self._data.remove_node(node_id)
-            self._results.forget(node_id)
+            self._values_follow([(node_id, None)])
 
     def rename(self, old: str, new: str) -> None:
         """Give a node another id; edges, settings, position and value follow."""
         with self._edit():
-            node = self._data.node(old)
-            own_type = self._data.types.get(old) if node.type_id == old else None
-            self._data.rename_node(old, new)
-            if own_type is not None:
-                # The node's own code follows it; its cell is told apart by name when it is run again.
-                self._data.set_type(dataclasses.replace(own_type, type_id=new))
-                self._data.nodes[new].type_id = new
-                del self._data.types[old]
-            self._results.rename(old, new)
-        self._follow_rename(old, new)
-
-    def _follow_rename(self, old: str, new: str) -> None:
-        link = self.traits.pop(old, None)
-        if link is not None:
-            link.node_id = new
-            self.traits[new] = link
+            self._data.rename_with_type(old, new)
+            self._values_follow([(old, new)])
         if session.presenter is not None:
             session.presenter.renamed(self, old, new)
 
+    def move(self, node_id: str, x: int, y: int) -> None:
+        """Place a node on the canvas, its left top corner, pixels; without it the layout decides."""
+        self.apply([{"op": "move", "node": node_id, "x": x, "y": y}])
+
+    def apply(self, operations: Sequence[Mapping[str, Any]]) -> None:
+        """Apply operations as a canvas sends them (``core.edits``): all of them, or none.
+
+        A setting that was moved this way is a person's: what is below it re-runs by itself if it is quick.
+
+        Raises:
+            FlowbookError: one of them cannot be carried out; nothing has changed.
+        """
+        with self._edit():
+            applied = apply_operations(self._data, operations, self)
+            self._data = applied.data
+            self._values_follow(applied.became)
+            for node_id in dict.fromkeys(applied.moved):
+                self._rerun_soon(node_id)
+        for old, new in applied.became:
+            if new is not None and session.presenter is not None:
+                session.presenter.renamed(self, old, new)
+
+    def _values_follow(self, became: Iterable[tuple[str, str | None]]) -> None:
+        """Let what is known of nodes follow them: ``(old id, new id)``, or None for a node that is gone."""
+        for old, new in became:
+            if new is None:
+                self._results.forget(old)
+                continue
+            self._results.rename(old, new)
+            if old in self._defined:
+                self._defined.remove(old)
+                self._defined.add(new)
+            if self._self_runs is not None:
+                self._self_runs.renamed(old, new)
+            link = self.traits.pop(old, None)
+            if link is not None:
+                link.node_id = new
+                self.traits[new] = link
+
+    def find_type(self, type_id: str) -> NodeType:
+        """Return a node type that every flow may use.
+
+        Raises:
+            UnknownIdError: FB212.
+        """
+        return session.registry.get(type_id)
+
+    def read_document(self, text: str, current: FlowData) -> FlowData:
+        """Return the flow that a text describes, with the code that is known here; nodes that code defines stay.
+
+        Args:
+            text: a document; empty text says nothing of any node.
+            current: the flow as it is.
+
+        Raises:
+            DocumentError: the text is no document.
+        """
+        incoming = self._read(text, current)
+        incoming.id = current.id  # under which views and cells know it
+        for node_id in current.nodes:
+            if node_id in self.coded and node_id not in incoming.nodes:
+                incoming.nodes[node_id] = NodeInstance(id=node_id, type_id=node_id)
+        return incoming
+
+    @staticmethod
+    def _read(text: str, current: FlowData) -> FlowData:
+        incoming = load(text, name=current.id) if not text.strip() else from_document(parse(text), name=current.id)
+        incoming.types = dict(current.types)
+        for node in incoming.nodes.values():
+            found = session.registry.type_for(node)
+            if found is not None:
+                incoming.types.setdefault(node.type_id, found)
+        _compile_lazily(incoming)
+        return incoming
+
     @contextlib.contextmanager
-    def _edit(self) -> Iterator[None]:
+    def _edit(self, *, is_by_person: bool = True) -> Iterator[None]:
         with self._lock:
             before = self._data.revision
             yield
             changed = self._data.revision != before
+            self._edit_count += changed and is_by_person
         if changed:
             self._changed()
 
@@ -457,6 +560,7 @@ class Flow:
     def _changed(self) -> None:
         for callback in list(self._listeners):
             callback()
+        session.hub.flow_changed(self)
         if session.presenter is not None:
             session.presenter.changed(self)
 
@@ -558,23 +662,19 @@ class Flow:
         opened.replace_document(text)
         return opened
 
-    def replace_document(self, text: str) -> None:
+    def replace_document(self, text: str, *, is_by_person: bool = True) -> None:
         """Put a document in place of the flow's own; node types that are known keep their code.
+
+        Args:
+            text: the document.
+            is_by_person: somebody edits the flow; False: its own text is read again.
 
         Raises:
             DocumentError: the flow stays as it was.
         """
-        incoming = load(text, name=self.name) if not text.strip() else from_document(parse(text), name=self.name)
-        with self._edit():
-            incoming.types = {**self._data.types}
-            for node in incoming.nodes.values():
-                found = session.registry.find(node.type_id)
-                if found is not None and node.type_id not in incoming.types:
-                    incoming.types[node.type_id] = found
-            _compile_lazily(incoming)
-            for node_id in list(self._data.nodes):
-                if node_id not in incoming.nodes:
-                    self._results.forget(node_id)
+        with self._edit(is_by_person=is_by_person):
+            incoming = self._read(text, self._data)
+            self._values_follow((node_id, None) for node_id in self._data.nodes if node_id not in incoming.nodes)
             incoming.revision = self._data.revision + 1
             self._data = incoming
 
@@ -682,6 +782,7 @@ class Flow:
             trace.take(event)
             self._bus.publish(event)
             own_events.publish(event)
+            session.hub.event(self, holder[0], event, is_private=request.is_private)
             if session.presenter is not None:
                 session.presenter.event(self, holder[0], event, is_private=request.is_private)
 
@@ -765,41 +866,57 @@ class Flow:
         """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
             changed = self._data.set_value(node_id, name, value)
-            if not changed:
-                return
-            self._moved.add(node_id)
-            if self._disarm_self_run is not None:
-                self._disarm_self_run()
-            self._disarm_self_run = self.engine.timers.call_later(
-                COALESCE_S, lambda: self.engine.pool.submit(self._run_moved)
-            )
+            if changed:
+                self._rerun_soon(node_id)
 
-    def _run_moved(self) -> None:
+    def _rerun_soon(self, node_id: str) -> None:
         with self._lock:
-            moved, self._moved = {node_id for node_id in self._moved if node_id in self._data.nodes}, builtins.set()
-            if self._self_run is not None and self._self_run.status == "running":
-                self._self_run.cancel()  # the latest setting wins; what it has not come to is still to be done
-                moved |= {node_id for node_id in self._self_moved if node_id in self._data.nodes}
-            plan = self.plan
-            scope = frozenset(index for index in plan.downstream(sorted(moved)) if self._runs_by_itself(plan, index))
-            # A node above that stays stale keeps what is below it stale too.
-            scope = frozenset(index for index in scope if self._can_follow(plan, index, scope, moved))
-            if not scope or (plan.cycle and any(plan.slots[index].node_id in plan.looped for index in scope)):
-                return
-            self._self_moved = moved
-            self._self_run = self._submit(plan, Request(scope=scope, is_explicit=False), is_shown=False)
+            if self._self_runs is None:
+                self._self_runs = SelfRuns(
+                    clock=self.engine.clock,
+                    call_later=self._call_later,
+                    begin=self._run_moved,
+                    wait_for_others=self._wait_for_others,
+                )
+        self._self_runs.moved(node_id)
 
-    def _runs_by_itself(self, plan: Plan, index: int) -> bool:
-        slot = plan.slots[index]
+    def _call_later(self, delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
+        return self.engine.timers.call_later(delay_s, lambda: self.engine.pool.submit(job))
+
+    def _wait_for_others(self, job: Callable[[], None]) -> bool:
+        """Call the job when a run that somebody asked for is over; False when none goes on."""
+        other = next((execution for execution in self._executions() if execution.request.is_explicit), None)
+        if other is None:
+            return False
+        other.on_done(lambda: self.engine.pool.submit(job))
+        return True
+
+    def cancel(self) -> None:
+        """Cancel every run of this flow, queued ones too, and forget what would have run by itself."""
+        if self._self_runs is not None:
+            self._self_runs.forget()
+        for execution in reversed(self._executions()):  # the queued ones first: the end of one starts the next
+            execution.cancel()
+
+    def _run_moved(self, moved: Set[str]) -> Run | None:
+        with self._lock:
+            plan = self.plan
+            still = {node_id for node_id in moved if node_id in self._data.nodes}
+            below = plan.downstream(sorted(still))
+            scope: builtins.set[int] = builtins.set()
+            for slot in plan.slots:  # in topological order
+                # A node above that stays stale keeps what is below it stale too.
+                is_fed = all(source in scope or source not in below for source in slot.predecessors)
+                if slot.index in below and self._runs_by_itself(slot) and (is_fed or slot.node_id in still):
+                    scope.add(slot.index)
+            if not scope or (plan.cycle and any(plan.slots[index].node_id in plan.looped for index in scope)):
+                return None
+            return self._submit(plan, Request(scope=frozenset(scope), is_explicit=False), is_shown=False)
+
+    def _runs_by_itself(self, slot: Slot) -> bool:
         state = self._results.state(slot.node_id)
         is_quick = state.cost_s is None or state.cost_s <= SELF_RUN_LIMIT_S
         return state.result is not None and is_quick and slot.policy.on_change == "auto"
-
-    @staticmethod
-    def _can_follow(plan: Plan, index: int, scope: frozenset[int], moved: builtins.set[str]) -> bool:
-        below = plan.downstream(sorted(moved))
-        slot = plan.slots[index]
-        return all(source in scope or source not in below for source in slot.predecessors) or slot.node_id in moved
 
 
 class Node:

@@ -333,14 +333,16 @@ def stored_stamp(stamp: str | None) -> str | None:
     return "recorded" if stamp == "live" else stamp
 
 
-def fit_canvas(snapshot: Canvas, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Canvas:
+def fit_canvas(snapshot: Canvas, *, max_bytes: int = MAX_BUNDLE_BYTES, is_live: bool = False) -> Canvas:
     """Make a snapshot fit to be stored: nothing says *live*, and it takes at most ``max_bytes``.
+
+    With ``is_live`` it is fit to be sent to a subscribed view instead, which may say *live*.
 
     What is left out, only as far as needed and in this order: pictures, previews, the ends of long texts, settings,
     the document, keys at their default, ports, and at last whole nodes (those in trouble stay longest), which
     ``summarised`` tells. The given snapshot is not changed.
     """
-    fitted = _with_cards(snapshot, lambda card: {**card, "stamp": stored_stamp(card.get("stamp"))})
+    fitted = snapshot if is_live else _with_cards(snapshot, _as_stored)
     for shrink in (
         _without_pictures, _without_previews, _with_short_texts, _without_settings, _without_document, _lean_canvas,
         _without_ports,
@@ -349,6 +351,10 @@ def fit_canvas(snapshot: Canvas, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Canvas
             return fitted
         fitted = shrink(fitted)
     return _most_that_fits(lambda count: _with_fewer_nodes(fitted, count), len(fitted["nodes"]), max_bytes)
+
+
+def _as_stored(card: Card) -> Mapping[str, Json]:
+    return {**card, "stamp": stored_stamp(card.get("stamp"))}
 
 
 def fit_trace(trace: Trace, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Trace:

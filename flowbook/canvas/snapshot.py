@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flowbook.canvas.cards import card_size
@@ -11,7 +12,9 @@ from flowbook.canvas.placement import placed
 from flowbook.core.document import json_names, to_document
 
 if TYPE_CHECKING:
-    from flowbook.canvas.protocol import Canvas, Card
+    from collections.abc import Container, Mapping, Set
+
+    from flowbook.canvas.protocol import Canvas, Card, Edge
     from flowbook.core.flow_data import FlowData
     from flowbook.core.node_types import NodeType
     from flowbook.core.packets import ErrorPacket
@@ -69,6 +72,41 @@ class FlowView(Protocol):
         """Reasons by node."""
         ...
 
+    def ahead(self) -> set[str]:
+        """Nodes that runs under way have not come to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the cards of one look at a flow share, so that a thousand cards do not ask for it a thousand times.
+
+    Attributes:
+        is_live: for a view that hears of every change; what is stored never calls a value live.
+        stale: reasons by node.
+        ahead: nodes that runs under way have not come to.
+        read_ports: output ports that something reads, by node.
+    """
+
+    is_live: bool
+    stale: Mapping[str, str]
+    ahead: Set[str]
+    read_ports: Mapping[str, Set[str | None]]
+
+
+def look_at(flow: FlowView, *, is_live: bool = False, stale: Mapping[str, str] | None = None) -> Look:
+    """Gather what cards share.
+
+    Args:
+        flow: what to look at.
+        is_live: see ``Look``.
+        stale: what is known of it already; asking anew digests the code of every node.
+    """
+    read_ports: dict[str, set[str | None]] = {}
+    for link in flow.wiring.links.values():
+        read_ports.setdefault(link.source, set()).add(link.source_port)
+    return Look(is_live, flow.stale() if stale is None else stale, flow.ahead(), read_ports)
+
 
 def snapshot(flow: FlowView, *, seq: int = 0, is_live: bool = False) -> Canvas:
     """Describe a flow for the canvas: what is stored in a notebook, and what is drawn.
@@ -80,9 +118,14 @@ def snapshot(flow: FlowView, *, seq: int = 0, is_live: bool = False) -> Canvas:
         seq: grows with every bundle; a view drops what is older than what it shows.
         is_live: for a view that hears of every change; what is stored never calls a value live.
     """
-    data, stale = flow.data, flow.stale()
-    cards: list[Any] = [card(flow, node_id, stale=stale, is_live=is_live) for node_id in data.nodes]
-    edges = _edges(flow)
+    return snapshot_of(flow, look_at(flow, is_live=is_live), seq=seq)
+
+
+def snapshot_of(flow: FlowView, look: Look, *, seq: int = 0) -> Canvas:
+    """Describe a flow as ``snapshot`` does, as it was looked at."""
+    data = flow.data
+    cards: list[Any] = [_content(flow, node_id, look) for node_id in data.nodes]
+    edges: list[Any] = edges_of(flow)
     sources, source_edges = _open_sources(flow)
     cards += sources
     edges += source_edges
@@ -110,25 +153,33 @@ def snapshot(flow: FlowView, *, seq: int = 0, is_live: bool = False) -> Canvas:
     return placed(cast("Canvas", drawn), chosen)
 
 
-def card(flow: FlowView, node_id: str, *, stale: dict[str, str] | None = None, is_live: bool = False) -> Card:
-    """Describe one node: one element of the canvas bundle's ``nodes``."""
-    stale = flow.stale() if stale is None else stale
+def card(flow: FlowView, node_id: str, look: Look | None = None) -> Card:
+    """Describe one node: one element of the canvas bundle's ``nodes``, at no place yet."""
+    entry = _content(flow, node_id, look or look_at(flow))
+    entry["w"], entry["h"] = card_size(cast("Card", entry))
+    return cast("Card", entry)
+
+
+def _content(flow: FlowView, node_id: str, look: Look) -> dict[str, Any]:
+    """What stands on a card; it has no place and no size yet."""
     data, node_type = flow.data, flow.data.type_of(node_id)
     node, state = data.nodes[node_id], flow.results.state(node_id)
     slot = flow.plan.slots[flow.plan.index[node_id]]
     is_waiting = node_type.function is None
     result = state.result
-    stamp = state.stamp if is_live else _stored(state.stamp)
-    entry: dict[str, Any] = {
+    stamp = state.stamp if look.is_live else _stored(state.stamp)
+    return {
         "id": node_id,
         "typeId": node.type_id,
         "kind": "waiting" if is_waiting else "node",
         "doc": node_type.doc,
         "x": 0,
         "y": 0,
-        "status": "waiting" if is_waiting else "muted" if slot.policy.muted else state.status,
-        "stamp": None if result is None else "stale" if node_id in stale else stamp,
-        "reason": stale.get(node_id, state.reason) or ("its cell has not run" if is_waiting else ""),
+        "w": 0,
+        "h": 0,
+        "status": "waiting" if is_waiting else "muted" if slot.policy.muted else _status(flow, node_id, look),
+        "stamp": None if result is None else "stale" if node_id in look.stale else stamp,
+        "reason": look.stale.get(node_id, state.reason) or ("its cell has not run" if is_waiting else ""),
         "tookS": result.took_s if result is not None else None,
         "inputs": [
             {
@@ -141,7 +192,7 @@ def card(flow: FlowView, node_id: str, *, stale: dict[str, str] | None = None, i
             for port in node_type.inputs
             if not _is_environment(flow, node_id, port.name)
         ],
-        "outputs": _outputs(flow, node_id, node_type, result),
+        "outputs": _outputs(flow, node_type, result, look.read_ports.get(node_id, ())),
         "settings": [_setting(flow, node_id, spec) for spec in node_type.settings],
         "preview": _preview(flow, result, slot.primary),
         "copies": len(result.copies) if result is not None else 0,
@@ -150,12 +201,17 @@ def card(flow: FlowView, node_id: str, *, stale: dict[str, str] | None = None, i
         "pinned": slot.policy.pinned,
         "bypassed": slot.policy.bypassed,
     }
-    entry["w"], entry["h"] = card_size(cast("Card", entry))
-    return cast("Card", entry)
 
 
-def _outputs(flow: FlowView, node_id: str, node_type: NodeType, result: NodeResult | None) -> list[dict[str, Any]]:
-    read = {link.source_port for link in flow.wiring.links.values() if link.source == node_id}
+def _status(flow: FlowView, node_id: str, look: Look) -> str:
+    """What the node is doing: a run under way that has not come to it yet has it queued."""
+    status = flow.results.state(node_id).status
+    return "queued" if node_id in look.ahead and status != "running" else status
+
+
+def _outputs(
+    flow: FlowView, node_type: NodeType, result: NodeResult | None, read: Container[str | None]
+) -> list[dict[str, Any]]:
     found = []
     for index, port in enumerate(node_type.outputs):
         shape = None
@@ -201,8 +257,9 @@ def _error(error: ErrorPacket | None) -> dict[str, Any] | None:
     return {"code": error.code, "message": error.message, "hint": error.hint, "line": error.line}
 
 
-def _edges(flow: FlowView) -> list[dict[str, Any]]:
-    found = []
+def edges_of(flow: FlowView) -> list[Edge]:
+    """Describe the edges between nodes; ``edges`` of the canvas bundle, without those from notebook values."""
+    found: list[Edge] = []
     for link in sorted(flow.wiring.links.values(), key=lambda link: (link.target, link.target_port)):
         source_type = flow.data.type_of(link.source)
         output = source_type.output(link.source_port) if link.source_port else None

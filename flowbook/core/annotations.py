@@ -196,8 +196,8 @@ def _from_object(annotation: object) -> Meaning:
     origin = typing.get_origin(annotation)
     if annotation is None:
         return Meaning(value_type="none", is_optional=True)
-    if isinstance(annotation, str):
-        return read_annotation(annotation, {})
+    if isinstance(annotation, str | typing.ForwardRef):
+        return read_annotation(annotation if isinstance(annotation, str) else annotation.__forward_arg__, {})
     if origin is Annotated:
         inner, *extras = typing.get_args(annotation)
         setting = next((extra for extra in extras if isinstance(extra, Setting)), None)

@@ -119,10 +119,21 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
             severity="note",
             message=f"{node_id!r} waits for the code of {node_type.type_id!r}",
             node_id=node_id,
-            hint="run the cell that defines it",
+            hint="its node type is not installed here" if node.version else "run the cell that defines it",
         )
         return
+    yield from _versions(node, node_type)
     yield from _values(node, node_type)
+    for spec in node_type.settings:
+        if spec.is_required and node.settings.get(spec.name) is None and (node_id, spec.name) not in wiring.links:
+            yield Finding(
+                code="FB403",
+                severity="error",
+                message=f"{node_id!r} needs its setting {spec.name!r}, and nobody has set it",
+                node_id=node_id,
+                port=spec.name,
+                hint=f'flow.set("{node_id}", {spec.name}=…)',
+            )
     for name in node_type.parameter_names:
         link = wiring.links.get((node_id, name))
         problem = type_problem(flow.type_of(link.source), link.source_port, node_type, name) if link else ""
@@ -155,6 +166,19 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
                 port=port.name,
                 hint=f'connect it, or give it to a run: inputs={{"{port.name}": …}}',
             )
+
+
+def _versions(node: NodeInstance, node_type: NodeType) -> Iterator[Finding]:
+    """Another major version may mean something else by the same settings."""
+    wanted, found = node.version.partition(".")[0], node_type.version.partition(".")[0]
+    if wanted and found and wanted != found:
+        yield Finding(
+            code="FB213",
+            severity="note",
+            message=f"{node.id!r} was made with {node.type_id} {node.version}, here it is {node_type.version}",
+            node_id=node.id,
+            hint="look at its settings, then add it anew",
+        )
 
 
 def _values(node: NodeInstance, node_type: NodeType) -> Iterator[Finding]:

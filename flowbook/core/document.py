@@ -371,22 +371,12 @@ def _flow_policy(policy: FlowPolicy) -> dict[str, Any]:
 def _read_flow_policy(entry: dict[str, Any]) -> FlowPolicy:
     names = {json_name: name for name, json_name in _FLOW_POLICY_KEYS.items()}
     values = {names[key]: value for key, value in entry.items() if key in names}
-    problem = _flow_policy_problem(values)
-    if problem:
-        raise DocumentError(problem, code="FB303", where="policy")
-    return FlowPolicy(**values)
-
-
-def _flow_policy_problem(values: dict[str, Any]) -> str:
-    for name in ("max_concurrency", "flow_attempts"):
-        number = values.get(name, 1)
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-            return f"{_FLOW_POLICY_KEYS[name]} must be a whole number >= 1"
-    if values.get("on_error", "continue") not in ("continue", "stop", "retry_flow"):
-        return "onError must be continue, stop or retry_flow"
-    if not isinstance(values.get("state_storage", ""), str):
-        return "stateStorage must be a string"
-    return ""
+    try:
+        return FlowPolicy(**values)
+    except DefinitionError as error:
+        name = _FLOW_POLICY_KEYS[error.fields["policy"]]
+        value = json.dumps(values[error.fields["policy"]])[:60]
+        raise DocumentError(f'"{name}" is {value}', code="FB303", where="policy", hint=error.hint) from error
 
 
 def policy_with_overrides(base: Policy, overrides: dict[str, Any]) -> Policy:

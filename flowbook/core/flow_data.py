@@ -45,6 +45,11 @@ class NodeInstance:
     retry_extra: dict[str, Any] = field(default_factory=dict)
     position_extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_own_type(self) -> bool:
+        """Whether code of the notebook defines it under its own name: ``value`` may be a cell, or an installed type."""
+        return self.type_id == self.id and not self.version
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
@@ -144,6 +149,22 @@ class FlowData:
         node = self.node(node_id)
         return self.types.get(node.type_id) or stub_type(node.type_id)
 
+    def copy(self) -> FlowData:
+        """Return an independent flow of the same content; node types are shared, they never change."""
+        return replace(
+            self,
+            nodes={
+                key: replace(node, settings=dict(node.settings), policy=dict(node.policy), extra=dict(node.extra))
+                for key, node in self.nodes.items()
+            },
+            edges=list(self.edges),
+            cuts=set(self.cuts),
+            types=dict(self.types),
+            metadata=dict(self.metadata),
+            notes=list(self.notes),
+            groups=list(self.groups),
+        )
+
     # -- edits
 
     def set_type(self, node_type: NodeType) -> None:
@@ -163,7 +184,7 @@ class FlowData:
             DefinitionError: FB103, FB104, a value that does not fit.
         """
         self._check_new_id(node_id)
-        node = NodeInstance(id=node_id, type_id=node_type.type_id, **fields)
+        node = NodeInstance(id=node_id, type_id=node_type.type_id, **{"version": node_type.version, **fields})
         for name, value in (settings or {}).items():
             plain = self._checked_value(node_id, node_type, name, value)
             if not _is_default(node_type, name, plain):
@@ -201,6 +222,17 @@ class FlowData:
         ]
         self.cuts = {(new if a == old else a, new if b == old else b, port) for a, b, port in self.cuts}
         self.revision += 1
+
+    def rename_with_type(self, old: str, new: str) -> None:
+        """Rename a node together with the code that defines it under its own name."""
+        node = self.node(old)
+        own_type = self.types.get(old) if node.is_own_type else None
+        self.rename_node(old, new)
+        if own_type is not None:
+            # The node's own code follows it; its cell is told apart by name when it is run again.
+            self.set_type(replace(own_type, type_id=new))
+            self.nodes[new].type_id = new
+            del self.types[old]
 
     def add_edge(self, edge: Edge) -> None:
         """Add an explicit edge; an edge into the same input gives way to it.
@@ -256,20 +288,46 @@ class FlowData:
             self.revision += 1
 
     def set_policy(self, node_id: str, policy: Mapping[str, Any]) -> None:
-        """Override policy fields of one node.
+        """Override policy fields of one node; what its type says anyway is not stored.
 
         Raises:
             DefinitionError: FB101.
         """
-        self.node(node_id).policy.update(checked_policy(policy))
-        self.revision += 1
+        node, node_type = self.node(node_id), self.type_of(node_id)
+        checked = checked_policy(policy)
+        said = {} if node_type.origin == "stub" else {name: getattr(node_type.policy, name) for name in checked}
+        kept = {
+            name: value
+            for name, value in {**node.policy, **checked}.items()
+            if not (name in checked and name in said and said[name] == value)
+        }
+        if kept != node.policy:
+            node.policy = kept
+            self.revision += 1
 
     def set_position(self, node_id: str, position: tuple[int, int] | None) -> None:
         """Place a node on the canvas, in pixels; None leaves it to the layout."""
-        self.node(node_id).position = position
-        self.revision += 1
+        node = self.node(node_id)
+        if node.position != position:
+            node.position = position
+            self.revision += 1
 
     # -- checks
+
+    def refuse_type_in_use(self, type_id: str) -> None:
+        """Refuse to let the notebook's own code take the place of an installed type that nodes are made from.
+
+        Raises:
+            DuplicateIdError: FB202.
+        """
+        users = [node.id for node in self.nodes.values() if node.type_id == type_id and node.version]
+        if users:
+            raise DuplicateIdError(
+                f"{type_id!r} is the type of the node {users[0]!r}",
+                where=self.where,
+                hint="give the function or cell another name",
+                node=users[0],
+            )
 
     def _check_new_id(self, node_id: str) -> None:
         if not NODE_ID.fullmatch(node_id) or keyword.iskeyword(node_id):

@@ -122,6 +122,12 @@ class Effects:
     progress: float | None = None
     dropped_count: int = 0
 
+    @property
+    def extent(self) -> int:
+        """How much there is: grows with every piece, lines that are still open included."""
+        last = len(self.entries[-1][1]) if self.entries else 0
+        return len(self.entries) * 10_000 + len(self.displays) + last + self.dropped_count
+
 
 class Capture(Protocol):
     """Collects the effects of node code wherever it runs."""

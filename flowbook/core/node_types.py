@@ -71,10 +71,12 @@ class NodeType:
         context_name: parameter that receives an ``fb.Context``, or None.
         packet_names: input ports that want the packet, not its payload.
         is_tuple_result: the function returns its outputs as a tuple in port order (False: as one value, or by
-        attribute). origin: ``"code"`` (decorator), ``"cell"`` (``%%node``), ``"document"`` (``types`` of a document)
-        or ``"stub"``. source: source text, or empty.
+        attribute). origin: ``"code"`` (decorator), ``"cell"`` (``%%node``), ``"document"`` (``types`` of a document),
+        ``"folder"`` (``schema.json`` and ``logic.py``) or ``"stub"``. source: source text, or empty.
         filename: where the function is defined, as tracebacks show it.
         first_line: of the function in that file, >= 1.
+        version: of a type that is installed, or empty: what the notebook itself defines has none.
+        load: gives the function proper where ``function`` only stands for it until it is first called, or None.
     """
 
     type_id: str
@@ -92,6 +94,8 @@ class NodeType:
     source: str = ""
     filename: str = ""
     first_line: int = 1
+    version: str = ""
+    load: Callable[[], Callable[..., Any]] | None = None
 
     def input(self, name: str) -> Port | None:
         """Return the input port of that name, or None."""
@@ -118,6 +122,11 @@ class NodeType:
         if node_id in names:
             return node_id
         return names[0] if len(names) == 1 else None
+
+
+def default_node_id(type_id: str) -> str:
+    """Name a node after its type: ``filter`` for ``table.filter``, ``http_request`` for ``http-request``."""
+    return type_id.rpartition(".")[2].replace("-", "_")
 
 
 def stub_type(type_id: str) -> NodeType:
@@ -285,7 +294,11 @@ def _spec(name: str, meaning: Meaning, doc: str = "") -> SettingSpec:
         name=name,
         value_type=meaning.value_type,
         default=None,
-        control=_control(meaning.value_type, hints, has_options=bool(options)),
+        control=control_for(
+            meaning.value_type,
+            has_options=bool(options),
+            is_bounded=hints.min is not None and hints.max is not None,
+        ),
         min=hints.min,
         max=hints.max,
         step=hints.step,
@@ -304,11 +317,12 @@ def _members(choices: Any) -> tuple[Any, ...]:
     return tuple(choices) if choices is not None else ()
 
 
-def _control(value_type: str, hints: Setting, *, has_options: bool) -> str:
+def control_for(value_type: str, *, has_options: bool, is_bounded: bool) -> str:
+    """Name the control that fits values of a type; numbers with both bounds get a slider."""
     if has_options:
         return "select"
     if value_type in ("int", "float", "number"):
-        return "slider" if hints.min is not None and hints.max is not None else "number"
+        return "slider" if is_bounded else "number"
     return {"bool": "switch", "str": "text", "path": "path", "date": "date", "datetime": "date", "time": "text"}.get(
         value_type, "json"
     )
@@ -379,12 +393,16 @@ _ARGS_ENTRY = re.compile(r"^\s{2,}\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.+)$")
 def _parameter_docs(doc: str) -> dict[str, str]:
     """Read the ``Args:`` section of a Google docstring; other styles give nothing."""
     found: dict[str, str] = {}
-    inside = False
+    inside, name, depth = False, "", 0
     for line in inspect.cleandoc(doc).splitlines():
+        indent = len(line) - len(line.lstrip())
         if re.fullmatch(r"(Args|Arguments|Parameters):\s*", line):
             inside = True
-        elif inside and line and not line.startswith(" "):
+        elif inside and line and not indent:
             break
+        elif inside and name and indent > depth:
+            found[name] += f" {line.strip()}"
         elif inside and (entry := _ARGS_ENTRY.match(line)):
-            found[entry[1]] = entry[2].strip()
+            name, depth = entry[1], indent
+            found[name] = entry[2].strip()
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from flowbook.errors import DefinitionError, did_you_mean
 
@@ -15,6 +16,7 @@ CacheMode = Literal["memory", "off"]
 OnChange = Literal["auto", "manual", "once"]
 ExecutorName = Literal["thread", "main"]
 OnError = Literal["continue", "stop", "retry_flow"]
+ON_ERROR: tuple[str, ...] = get_args(OnError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +39,21 @@ class Retry:
 
     def __post_init__(self) -> None:
         """Refuse values that would never or always retry."""
-        if self.max_attempts < 1 or self.delay_s < 0 or self.multiplier < 1 or self.cap_s < 0:
-            message = f"Retry({self.max_attempts=}, {self.delay_s=}, {self.multiplier=}, {self.cap_s=}) is out of range"
+        given: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        is_good = (
+            isinstance(given["jitter"], bool)
+            and _is_count(given["max_attempts"])
+            and all(_is_number(given[name]) for name in ("delay_s", "multiplier", "cap_s"))
+            and self.delay_s >= 0
+            and self.multiplier >= 1
+            and self.cap_s >= 0
+        )
+        if not is_good:
             raise DefinitionError(
-                message.replace("self.", ""),
+                f"{self!r} is out of range",
                 code="FB101",
-                hint="max_attempts >= 1, delay_s >= 0, multiplier >= 1, cap_s >= 0",
+                hint="max_attempts: whole number >= 1; delay_s, cap_s >= 0; multiplier >= 1; jitter: True or False",
+                policy="retry",
             )
 
 
@@ -120,22 +131,27 @@ def _checked_field(name: str, value: Any) -> Any:
         raise DefinitionError(f"{name}={value!r} is not a policy", code="FB101", hint="use True or False", policy=name)
     if name == "priority" and (isinstance(value, bool) or not isinstance(value, int)):
         raise DefinitionError(f"priority={value!r} is not a whole number", code="FB101", policy=name)
-    if name == "timeout_s" and value is not None and not _is_positive(value):
+    if name == "timeout_s" and value is not None and not (_is_number(value) and value > 0):
         raise DefinitionError(f"timeout_s={value!r} is not a time", code="FB101", hint="seconds, > 0", policy=name)
     if name == "retry":
         return _checked_retry(value)
     return value
 
 
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _checked_retry(value: Any) -> Retry | None:
     if value is None or isinstance(value, Retry):
         return value
     try:
-        return Retry(max_attempts=value) if isinstance(value, int) else Retry(**value)
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return Retry(max_attempts=value) if is_number else Retry(**value)
     except TypeError as error:
         raise DefinitionError(
             f"retry={value!r} is not a retry policy",
@@ -161,3 +177,23 @@ class FlowPolicy:
     on_error: OnError = "continue"
     flow_attempts: int = 1
     state_storage: str = "memory"
+
+    def __post_init__(self) -> None:
+        """Refuse values that no flow can be run by."""
+        for name in ("max_concurrency", "flow_attempts"):
+            number: Any = getattr(self, name)
+            if not _is_count(number) and not (number is None and name == "max_concurrency"):
+                raise DefinitionError(
+                    f"{name}={number!r} is not a policy", code="FB101", hint="a whole number, >= 1", policy=name
+                )
+        if self.on_error not in ON_ERROR:
+            allowed = ", ".join(repr(choice) for choice in ON_ERROR)
+            raise DefinitionError(
+                f"on_error={self.on_error!r} is not a policy",
+                code="FB101",
+                hint=f"use one of {allowed}",
+                policy="on_error",
+            )
+        storage: Any = self.state_storage
+        if not isinstance(storage, str):
+            raise DefinitionError(f"state_storage={storage!r} is no name", code="FB101", policy="state_storage")

@@ -45,6 +45,7 @@ class SettingSpec:
         unit: what stands after the value.
         help: one sentence, or empty.
         is_optional: None is allowed.
+        is_required: there is no default; None means that nobody has set it yet, and the node cannot fire.
     """
 
     name: str
@@ -62,6 +63,7 @@ class SettingSpec:
     unit: str = ""
     help: str = ""
     is_optional: bool = False
+    is_required: bool = False
 
     def checked(self, value: Any) -> Any:
         """Return ``value`` in the JSON form in which documents keep it.

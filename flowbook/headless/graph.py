@@ -112,6 +112,10 @@ class _FileView:
         """Nothing has a value that could be stale."""
         return {}
 
+    def ahead(self) -> set[str]:
+        """No run goes on."""
+        return set()
+
     def lookup(self, name: str) -> tuple[bool, object]:
         """No notebook runs, so that no name is bound."""
         del name

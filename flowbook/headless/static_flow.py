@@ -19,6 +19,7 @@ from flowbook.core.node_types import NodeType, Port, node_type_of
 from flowbook.errors import DefinitionError, FlowbookError
 from flowbook.headless.scan import FlowCell, NodeCell, NotebookScan, Place, parse_cell
 from flowbook.runtime.source_types import type_from_source
+from flowbook.session import session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,8 @@ def flows_of_notebook(scan: NotebookScan) -> list[StaticFlow]:
     for name, node_type in read_types(scan)[0].items():
         for flow in flows.values():
             flow.data.types.setdefault(name, node_type)
+    for flow in flows.values():
+        _add_installed_types(flow)
     return sorted(flows.values(), key=_first_position)
 
 
@@ -81,6 +84,7 @@ def flow_of_document(text: str, name: str) -> StaticFlow:
                 flow.problems.append(error)
             else:
                 flow.data.types[node_type.type_id] = node_type
+    _add_installed_types(flow)
     return flow
 
 
@@ -96,6 +100,14 @@ def read_types(scan: NotebookScan) -> tuple[dict[str, NodeType], list[FlowbookEr
                 error.where = str(cell.place)
                 problems.append(error)
     return types, problems
+
+
+def _add_installed_types(flow: StaticFlow) -> None:
+    """Give nodes of the standard library, and of folders that the user named, their types."""
+    for node in flow.data.nodes.values():
+        found = session.registry.type_for(node)
+        if found is not None:
+            flow.data.types.setdefault(node.type_id, found)
 
 
 def _first_position(flow: StaticFlow) -> tuple[int, int]:

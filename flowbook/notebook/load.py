@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowbook.errors import FlowbookError
+from flowbook.notebook import comms
 from flowbook.notebook.cell_book import Cell
 from flowbook.notebook.ipython_capture import NotebookCapture
+from flowbook.notebook.live_host import LiveHost
 from flowbook.notebook.magics import Magics
 from flowbook.notebook.namespace import NotebookNamespace
 from flowbook.notebook.presenter import NotebookPresenter
@@ -30,7 +32,10 @@ def load(shell: InteractiveShell) -> None:
     engine.namespace = NotebookNamespace(shell)
     _serve_main_thread(shell)
     session.presenter = presenter
-    Magics(shell, presenter).register()
+    magics = Magics(shell, presenter)
+    magics.register()
+    session.hub.host = LiveHost(presenter, magics.flow_cells)
+    comms.register(shell, session.hub)
     _let_cells_be_empty(shell)
     _follow_cells(shell, presenter)
     _register_formatters(shell, presenter)

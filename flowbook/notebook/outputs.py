@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import secrets
+import threading
 from typing import TYPE_CHECKING, Any
 
 from flowbook.canvas.drawing import canvas_svg
+from flowbook.canvas.live_view import said_by
 from flowbook.canvas.pages import canvas_html, card_html, trace_html
 from flowbook.canvas.plain_text import canvas_text, card_text, trace_text
 from flowbook.canvas.protocol import CANVAS_MIME, NODE_MIME, TRACE_MIME, fit_canvas, fit_trace
+from flowbook.canvas.sequence import next_seq
 from flowbook.canvas.snapshot import card, snapshot
 from flowbook.canvas.trace_drawing import trace_svg
 from flowbook.notebook.effect_pages import effects_html, effects_text, value_bundle
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from flowbook.runtime.run import Run
     from flowbook.session import Flow
 
-_sequence = itertools.count(1)
 #: Under which a value's HTML is kept beside its mime types; no mime type itself.
 _OWN_HTML = ""
 _WAITS = "waits for the run before it to end; Interrupt stops waiting"
@@ -58,11 +59,15 @@ class RunOutput:
         return self._extent != self._said()
 
     def _said(self) -> int:
-        return sum(_extent(span.effects) for span in self.run.trace.spans)
+        return said_by(self.run)
 
     def render(self) -> dict[str, Any]:
-        """Make the trace bundle."""
+        """Make the trace bundle, and remember that it is shown."""
         self._extent = self._said()
+        return self.live_bundle()
+
+    def live_bundle(self) -> dict[str, Any]:
+        """Make the same bundle for a view that is told of it in another way."""
         trace = fit_trace(self.run.trace.to_json())
         return {
             TRACE_MIME: trace,
@@ -92,7 +97,7 @@ class CanvasOutput:
 
 def canvas_bundle(flow: Flow, note: str = "") -> dict[str, Any]:
     """Make the mime bundle of a flow's picture."""
-    drawn = fit_canvas(snapshot(flow, seq=next(_sequence)))
+    drawn = fit_canvas(snapshot(flow, seq=next_seq()))
     html, text = canvas_html(drawn), canvas_text(drawn)
     if note:
         html += text_html(note)
@@ -123,6 +128,9 @@ class NodeOutput:
         self.effects: Effects | None = None
         self._shown: tuple[Any, ...] = ()
         self._said: tuple[Any, ...] = ()
+        self._version = next_seq()
+        self._versioned: tuple[Any, ...] = ()
+        self._lock = threading.Lock()
 
     @property
     def is_news(self) -> bool:
@@ -140,10 +148,19 @@ class NodeOutput:
         """Whether the node is being fired, so that there may be news that no event tells."""
         return self.flow.results.state(self.node_id).status == "running"
 
+    @property
+    def version(self) -> int:
+        """Another number whenever there is more to tell than another stamp; for views that hear of it themselves."""
+        facts = self._facts()
+        with self._lock:
+            if not _are_same(self._versioned, facts):
+                self._version, self._versioned = next_seq(), facts
+            return self._version
+
     def _facts(self) -> tuple[Any, ...]:
         state = self.flow.results.state(self.node_id)
         effects = self._effects()
-        said = (effects, _extent(effects))
+        said = (effects, effects.extent if effects is not None else 0)
         return (self.node_id, self.is_queued, state.status, state.result, state.error, *said, _collected(state.result))
 
     def _effects(self) -> Effects | None:
@@ -154,11 +171,18 @@ class NodeOutput:
         return self.effects if state.status in ("running", "failed", "unresponsive") else None
 
     def render(self) -> dict[str, Any] | None:
-        """Make the node bundle, with the value's own bundle beside it."""
+        """Make the node bundle, with the value's own bundle beside it, and remember that it is shown."""
         if self.node_id not in self.flow.data.nodes:
             return None
         state = self.flow.results.state(self.node_id)
         self._shown, self._said = self._facts(), (state.stamp, state.reason)
+        return self.live_bundle()
+
+    def live_bundle(self) -> dict[str, Any] | None:
+        """Make the same bundle for a view that is told of it in another way; None: the node is gone."""
+        if self.node_id not in self.flow.data.nodes:
+            return None
+        state = self.flow.results.state(self.node_id)
         result = state.result
         drawn: Any = card(self.flow, self.node_id)
         if self.is_queued:
@@ -169,7 +193,7 @@ class NodeOutput:
             "flow": self.flow.name,
             "node": self.node_id,
             "runId": result.run_id if result is not None else state.run_id,
-            "seq": next(_sequence),
+            "seq": next_seq(),
             "status": drawn["status"],
             "stamp": drawn["stamp"],
             "reason": drawn["reason"],
@@ -192,6 +216,10 @@ class NodeOutput:
         """Format the value once, and again when a lazy one was collected."""
         if result is None:
             return {}
+        with self._lock:
+            return dict(self._format(result))
+
+    def _format(self, result: NodeResult) -> dict[str, Any]:
         known, collected, data = self._formatted
         if known is not result or collected != _collected(result):
             plan = self.flow.plan
@@ -200,7 +228,7 @@ class NodeOutput:
             data = value_bundle(self._shell, self.flow.engine.capture, shown)
             data = {**data, _OWN_HTML: bundle_html(data)}
             self._formatted = (result, _collected(result), data)
-        return dict(data)
+        return data
 
 
 def _are_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
@@ -208,14 +236,6 @@ def _are_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     return len(one) == len(other) and all(
         a == b if isinstance(a, str | int) else a is b for a, b in zip(one, other, strict=True)
     )
-
-
-def _extent(effects: Effects | None) -> int:
-    """Count what was printed and displayed; grows with every piece, lines that are still open included."""
-    if effects is None:
-        return 0
-    last = len(effects.entries[-1][1]) if effects.entries else 0
-    return len(effects.entries) * 10_000 + len(effects.displays) + last + effects.dropped_count
 
 
 def _collected(result: NodeResult | None) -> int:

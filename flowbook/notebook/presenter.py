@@ -10,6 +10,7 @@ from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStar
 from flowbook.notebook.cell_book import Cell, CellBook
 from flowbook.notebook.outputs import CanvasOutput, NodeOutput, RunOutput
 from flowbook.notebook.publisher import Publisher
+from flowbook.session import session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,6 +72,7 @@ class NotebookPresenter:
     def cell_ended(self, *, has_succeeded: bool) -> None:
         """A cell is over: what it no longer defines was renamed or taken out; one that failed did not come to it."""
         cell, self.cell = self.cell, None
+        session.hub.cell_ended()
         defined, self._defined_now = self._defined_now, []
         if cell is None or not has_succeeded:
             return
@@ -199,6 +201,27 @@ class NotebookPresenter:
         shown.append((self.cell.cell_id if self.cell is not None else None, output))
         del shown[:-_KEPT_CANVASES]
         self._display(output)
+
+    # -- what is shown, for views that lost their display ids
+
+    def node_output(self, flow: Flow, node_id: str) -> NodeOutput | None:
+        """Return what a node's cell shows, or None."""
+        return self._nodes.get((id(flow), node_id))
+
+    def canvas_bundle(self, flow: Flow) -> dict[str, Any] | None:
+        """Draw the flow's canvas as its cell shows it; None: no cell does."""
+        shown = self._canvases.get(id(flow))
+        return shown[-1][1].render() if shown else None
+
+    def trace_bundle(self, run_id: str) -> dict[str, Any] | None:
+        """Draw the trace of a run as its cell shows it; None: no cell does, or nobody remembers it."""
+        output = self._runs.get(run_id)
+        return output.live_bundle() if output is not None else None
+
+    def shown_run(self, run_id: str) -> Run | None:
+        """Return a run that a cell shows."""
+        output = self._runs.get(run_id)
+        return output.run if output is not None else None
 
     def quiet(self) -> _Quiet:
         """Show neither cards nor traces of their own accord until the block ends."""

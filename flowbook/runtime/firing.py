@@ -78,6 +78,17 @@ def missing_input(flow: str, slot: Slot, name: str) -> MissingInputError:
     )
 
 
+def missing_setting(flow: str, slot: Slot, name: str) -> MissingInputError:
+    """Make the error of a setting that has no default and was not set."""
+    return MissingInputError(
+        f"{slot.node_id!r} needs its setting {name!r}, and nobody has set it",
+        where=f"flow {flow!r}, node {slot.node_id!r}",
+        hint=f'flow.set("{slot.node_id}", {name}=…)',
+        node=slot.node_id,
+        port=name,
+    )
+
+
 def split_outputs(node_type: NodeType, node_id: str, returned: Any) -> tuple[Any, ...]:
     """Spread what a function returned over its output ports.
 

@@ -104,7 +104,10 @@ class SlotInputs:
         for name, plain in self._settings.items():
             if name not in fed:
                 maker.add_setting(name, plain)
-                self._add_files(maker, slot.node_type.setting(name), plain)
+                spec = slot.node_type.setting(name)
+                if spec is not None and spec.is_required and plain is None:
+                    raise firings.missing_setting(self.view.plan.flow, slot, name)
+                self._add_files(maker, spec, plain)
         for binding in slot.bindings:
             self._add(maker, binding, environment)
         function = slot.node_type.function
@@ -112,8 +115,12 @@ class SlotInputs:
         skip = [port.name for port in slot.node_type.inputs] + list(slot.settings)
         if slot.node_type.origin == "document":
             return maker.finish(_source_key(slot.node_type), engine.versions)
+        if slot.node_type.version:
+            maker.add_version(slot.node_type.version)
         # A cell's function is a shell around its compiled body; the body is what counts.
         body = inspect.unwrap(function) if slot.node_type.origin == "cell" else function
+        if slot.node_type.load is not None:
+            body = slot.node_type.load()
         code = engine.code_keys.key(body, extra=environment, skip=skip)
         maker.add_files(code.paths)
         return maker.finish(code, engine.versions)

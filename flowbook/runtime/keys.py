@@ -43,6 +43,10 @@ class KeyMaker:
         self.parts[f"setting {name}"] = text = json.dumps(plain, sort_keys=True, ensure_ascii=False)
         self.shown[f"setting {name}"] = _short(text)
 
+    def add_version(self, version: str) -> None:
+        """Add the version of an installed node type."""
+        self.parts["version"] = self.shown["version"] = version
+
     def add_edge(self, name: str, source: str, key: str) -> None:
         """Add what an input reads: the source's effective key."""
         self.parts[f"input {name}"] = key

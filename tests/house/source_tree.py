@@ -26,9 +26,19 @@ def module_name(path: Path, root: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def is_node_folder(folder: Path) -> bool:
+    """Tell whether a folder holds one node type, which is introduced by its ``schema.json`` and is no package."""
+    return (folder / "schema.json").is_file()
+
+
 def rooms(package: Path) -> Iterator[Path]:
-    """Yield the folders of ``package`` that hold Python, ``package`` itself included."""
-    yield from sorted({path.parent for path in modules(package)})
+    """Yield the folders of ``package`` that hold Python, ``package`` itself included, node types left out."""
+    yield from sorted({path.parent for path in modules(package) if not is_node_folder(path.parent)})
+
+
+def node_logic(package: Path) -> list[Path]:
+    """List the ``logic.py`` of every node type in ``package``."""
+    return sorted(path for path in modules(package) if is_node_folder(path.parent))
 
 
 def project() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.house.source_tree import PACKAGE, ROOT, distribution, distributions, modules, project
+from tests.house.source_tree import PACKAGE, ROOT, distribution, distributions, modules, node_logic, project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HEAVY = {"IPython", "ipywidgets", "nbclient", "numpy", "polars", "traitlets"}
 ENGINE_ROOMS = {"core", "registry", "runtime", "observe"}
 CORE_MAY_IMPORT = ("flowbook.core", "flowbook.errors")
+NODES_MAY_IMPORT = ("flowbook.errors", "flowbook.core", "flowbook.data", "numpy", "polars")
 
 
 def foreign_imports(path: Path, *allowed: str) -> list[str]:
@@ -108,6 +109,13 @@ def test_an_import_that_core_may_not_have_is_found(tmp_path: Path, code: str, fo
     assert foreign_imports(path, *CORE_MAY_IMPORT) == found
 
 
+def test_the_standard_library_of_nodes_imports_what_nodes_are_made_of() -> None:
+    """``logic.py`` lies in no package, where import-linter does not look; it keeps the rule of its room here."""
+    found = {str(path): names for path in node_logic(PACKAGE) if (names := foreign_imports(path, *NODES_MAY_IMPORT))}
+    assert found == {}
+    assert len(node_logic(PACKAGE)) >= 3
+
+
 def undeclared(imported: set[str], declared: set[str]) -> set[str]:
     """Name the imports that no declared package brings."""
     homes = metadata.packages_distributions()
@@ -129,6 +137,12 @@ def test_an_import_that_nobody_declared_is_found() -> None:
 def test_importing_flowbook_loads_neither_jupyter_nor_tables() -> None:
     """A notebook that only makes a flow waits for nothing."""
     assert heavy_modules_after("import flowbook") == set()
+
+
+def test_looking_node_types_up_loads_neither_jupyter_nor_tables() -> None:
+    """The palette is filled by reading JSON; polars comes when a node fires."""
+    looked_up = "from flowbook.session import session\nassert session.registry.get('table.filter').function"
+    assert heavy_modules_after(looked_up) == set()
 
 
 def test_a_heavy_import_is_seen() -> None:
@@ -167,6 +181,7 @@ def test_every_room_of_the_engine_is_under_contract() -> None:
             {"flowbook.headless.planted": "", "flowbook.notebook.planted": "import flowbook.headless.planted"},
             "Rooms stack",
         ),
+        ({"flowbook.nodes.planted": "import flowbook.runtime.plan"}, "Rooms stack"),
         ({"flowbook.toolbox.planted": ""}, "Rooms stack"),
         ({"flowbook.core.planted": "import numpy"}, "The engine needs no Jupyter"),
         (
@@ -178,7 +193,16 @@ def test_every_room_of_the_engine_is_under_contract() -> None:
         ),
         ({"flowbook.runtime.planted": "def f(): import IPython.display"}, "The engine needs no Jupyter"),
     ],
-    ids=["upwards", "upwards-late", "sideways", "undeclared-room", "numpy-in-core", "tables-through-data", "jupyter"],
+    ids=[
+        "upwards",
+        "upwards-late",
+        "sideways",
+        "nodes-sideways",
+        "undeclared-room",
+        "numpy-in-core",
+        "tables-through-data",
+        "jupyter",
+    ],
 )
 def test_a_planted_import_breaks_its_contract(copied_tree: Path, planted: dict[str, str], complaint: str) -> None:
     """The contracts are able to fail."""

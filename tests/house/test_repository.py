@@ -141,6 +141,7 @@ def test_the_wheel_carries_types_declarations_and_the_extension_and_nothing_else
     names = zipfile.ZipFile(wheel).namelist()
     extension = f"flowbook-{declared_version()}.data/data/share/jupyter/labextensions/flowbook"
     assert {"flowbook/py.typed", "flowbook/errors.py", "flowbook/planted/schema.json"} <= set(names)
+    assert {f"flowbook/nodes/table/filter/{name}" for name in ("schema.json", "logic.py")} <= set(names)
     assert {name for name in names if ".data/" in name} == {f"{extension}/package.json", f"{extension}/install.json"}
     tops = {f"flowbook-{declared_version()}.{part}" for part in ("dist-info", "data")}
     assert {name.split("/")[0] for name in names} == {"flowbook", *tops}

@@ -1,0 +1,374 @@
+"""The live side of the canvas: what browsers ask for, and what they are told, over any carrier.
+
+A browser opens a channel, subscribes to flows and sends small commands. A *hub* answers on a thread of its own and
+tells every subscribed channel what changed, in numbered batches, at most ``BATCHES_PER_S`` a second; whatever changed
+in between is told once. Receiving only enqueues: it may happen on the main thread, on a subshell, while a cell runs.
+Commands carry an id and are answered: ``ack`` with the flow's new revision, or ``reject`` with why. A browser that
+misses a number asks for everything again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from flowbook.canvas.channels import CLOSED, Channel
+from flowbook.canvas.live_view import NoHost
+from flowbook.canvas.messages import PROTOCOL, read_message
+from flowbook.canvas.watching import NEVER, RETRY_S, Marks, WatchedFlow
+from flowbook.errors import CanvasError, FlowbookError
+from flowbook.runtime.engine import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowbook.canvas.live_view import Host
+    from flowbook.canvas.messages import Message
+    from flowbook.core.events import Event
+    from flowbook.core.interfaces import Clock
+    from flowbook.runtime.run import Run
+
+BATCHES_PER_S: Final = 30
+#: So many messages are answered before those that listen are told something again.
+MESSAGES_A_TURN: Final = 256
+
+logger = logging.getLogger(__name__)
+
+
+class Flows(Protocol):
+    """Where a hub finds flows; filled by the session."""
+
+    def find_flow(self, name: str) -> Any:
+        """Return the flow of that name, or None."""
+        ...
+
+    def flow_names(self) -> list[str]:
+        """Return the names of all flows."""
+        ...
+
+    def type_list(self) -> list[dict[str, str]]:
+        """Return the node types that can be added."""
+        ...
+
+
+class Hub:
+    """See the module's docstring.
+
+    Args:
+        flows: where the flows are.
+        clock: tells when.
+        is_threaded: serve on a thread that starts with the first channel; False: whoever made it calls ``turn``.
+    """
+
+    def __init__(self, flows: Flows, *, clock: Clock | None = None, is_threaded: bool = True) -> None:
+        #: The notebook around the kernel; set by whoever knows it.
+        self.host: Host = NoHost()
+        self._flows = flows
+        self._clock: Clock = clock or SystemClock()
+        self._is_threaded = is_threaded
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+        # Guarded by the condition, as are the marks of watched flows: what other threads bring.
+        self._inbox: deque[tuple[Channel, Any]] = deque()
+        self._is_marked = False
+        self._appeared: set[str] = set()
+        # Changed by the hub's thread alone.
+        self._channels: dict[Channel, None] = {}
+        self._watched: dict[Any, WatchedFlow] = {}
+        self._awaited: set[str] = set()
+        self._next_tick_at = 0.0
+        self._answers: dict[str, Callable[[Channel, Message], None]] = {
+            "hello": self._greet,
+            "pong": lambda _channel, _message: None,
+            "subscribe": self._subscribe,
+            "resync": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "run": lambda channel, message: self._command(self._run, channel, message),
+            "cancel": lambda channel, message: self._command(self._cancel, channel, message),
+            "set": lambda channel, message: self._command(self._set, channel, message),
+            "edit": lambda channel, message: self._command(self._edit, channel, message),
+            "wrote": self._wrote,
+            "lease": self._settle_lease,
+        }
+
+    # -- from anywhere
+
+    def connect(
+        self,
+        send: Callable[[Message], None],
+        *,
+        hang_up: Callable[[], None] | None = None,
+        flow: Any = None,
+        can_write: bool = False,
+    ) -> Channel:
+        """Open a channel; see ``Channel`` for the arguments."""
+        with self._condition:
+            if self._thread is None and self._is_threaded:
+                self._thread = threading.Thread(target=self._serve, name="flowbook-control", daemon=True)
+                self._thread.start()
+        return Channel(send, self._enqueue, hang_up=hang_up, flow=flow, can_write=can_write)
+
+    def event(self, flow: Any, run: Run, event: Event, *, is_private: bool) -> None:
+        """Something happened in a run; called on engine threads.
+
+        Args:
+            flow: whose run it is.
+            run: the run.
+            event: what happened.
+            is_private: the run differs from the document, and changes no node's value.
+        """
+        watched = self._watched.get(flow)
+        if watched is not None:
+            with self._condition:
+                watched.marks.enter(run, event, is_private=is_private)
+                self._wake()
+
+    def flow_changed(self, flow: Any) -> None:
+        """Nodes, edges, settings, code or what a cell holds changed, or may have."""
+        if flow.name in self._awaited:
+            with self._condition:
+                self._appeared.add(flow.name)
+                self._condition.notify()
+        watched = self._watched.get(flow)
+        if watched is not None:
+            with self._condition:
+                watched.marks.all = True
+                self._wake()
+
+    def cell_ended(self) -> None:
+        """A cell was run: variables, functions or files may have changed, and with them what is stale."""
+        for flow in list(self._watched):
+            self.flow_changed(flow)
+
+    def _enqueue(self, channel: Channel, message: Any) -> None:
+        with self._condition:
+            self._inbox.append((channel, message))
+            self._condition.notify()
+
+    def _wake(self) -> None:
+        """Have the marks looked at; a hub that knows of some already will come by itself."""
+        if not self._is_marked:
+            self._is_marked = True
+            self._condition.notify()
+
+    @property
+    def channel_count(self) -> int:
+        """How many browsers are connected."""
+        return len(self._channels)
+
+    @property
+    def watched_count(self) -> int:
+        """How many flows are looked at."""
+        return len(self._watched)
+
+    # -- the hub's thread
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                self.turn()
+            except Exception:
+                logger.exception("flowbook's live views stumbled")
+                self._next_tick_at = self._clock.monotonic() + RETRY_S
+            self._wait()
+
+    def _wait(self) -> None:
+        with self._condition:
+            pause_s, known = self._pause_s(), self._is_marked
+            self._condition.wait_for(
+                lambda: self._inbox or self._appeared or (self._is_marked and not known),
+                pause_s,
+            )
+
+    def turn(self) -> float | None:
+        """Answer what came, and tell what is due.
+
+        Returns:
+            Seconds until there may be something to do again; None: when something comes.
+        """
+        self._answer_all()
+        now = self._clock.monotonic()
+        if now >= self._next_tick_at and self._due_at() <= now:
+            self._next_tick_at = now + 1 / BATCHES_PER_S
+            for watched in list(self._watched.values()):
+                with self._condition:
+                    self._is_marked = False
+                    marks, watched.marks = watched.marks, Marks()
+                later = watched.turn(marks)
+                with self._condition:
+                    watched.marks.add(later)
+        for channel in [channel for channel in self._channels if channel.is_dead]:
+            self._drop(channel)
+        return self._pause_s()
+
+    def _pause_s(self) -> float | None:
+        if self._inbox or self._appeared:
+            return 0.0
+        due_at = self._due_at()
+        return None if due_at == NEVER else max(0.0, max(due_at, self._next_tick_at) - self._clock.monotonic())
+
+    def _due_at(self) -> float:
+        return min((watched.due_at() for watched in self._watched.values()), default=NEVER)
+
+    def _answer_all(self) -> None:
+        with self._condition:
+            appeared, self._appeared = self._appeared, set()
+            messages = [self._inbox.popleft() for _ in range(min(len(self._inbox), MESSAGES_A_TURN))]
+        for name in appeared:
+            self._let_in(name)
+        for channel, message in messages:
+            if message is CLOSED:
+                self._drop(channel)
+            else:
+                self._answer(channel, message)
+
+    # -- answering
+
+    def _answer(self, channel: Channel, message: Any) -> None:
+        channel.heard()
+        try:
+            read = read_message(message)
+            self._answers[read["kind"]](channel, read)
+        except FlowbookError as error:
+            self._reject(channel, message, error)
+        except Exception:
+            logger.exception("flowbook could not carry out what a browser asked for")
+            self._reject(channel, message, CanvasError("this went wrong inside flowbook; the kernel's log has more"))
+
+    def _find(self, channel: Channel, name: str) -> Any:
+        if channel.flow is not None:
+            return channel.flow if channel.flow.name == name else None
+        return self._flows.find_flow(name)
+
+    def _need(self, channel: Channel, name: str) -> Any:
+        flow = self._find(channel, name)
+        if flow is None:
+            raise CanvasError(
+                f"there is no flow {name!r} in this kernel", code="FB802", hint="run the cells that make it"
+            )
+        return flow
+
+    def _greet(self, channel: Channel, message: Message) -> None:
+        channel.answers_pings = bool(message.get("pong"))
+        self._channels.setdefault(channel)
+        names = self._flows.flow_names() if channel.flow is None else [channel.flow.name]
+        current = self.host.current() if channel.flow is None else channel.flow.name
+        types = self._flows.type_list()
+        channel.tell({"kind": "hello", "protocol": PROTOCOL, "flows": names, "current": current, "types": types})
+
+    def _subscribe(self, channel: Channel, message: Message) -> None:
+        self._let_watch(channel, message["flow"], tuple(message.get("runs") or ()))
+
+    def _let_watch(self, channel: Channel, name: str, runs: tuple[str, ...]) -> None:
+        self._channels.setdefault(channel)
+        self._awaited.add(name)  # before looking for it: it may come at any moment
+        flow = self._find(channel, name)
+        if flow is None:
+            channel.awaited[name] = runs
+            channel.tell({"kind": "absent", "flow": name})
+            return
+        channel.awaited.pop(name, None)
+        self._forget_awaited(name)
+        channel.flows[name] = flow
+        watched = self._watched.get(flow)
+        if watched is None:
+            watched = self._watched[flow] = WatchedFlow(flow, self.host, self._clock)
+        watched.subscribe(channel, runs)
+
+    def _let_in(self, name: str) -> None:
+        """A flow has come that channels asked for before."""
+        for channel in [channel for channel in self._channels if name in channel.awaited]:
+            if self._find(channel, name) is not None:
+                self._let_watch(channel, name, channel.awaited[name])
+
+    def _forget_awaited(self, name: str) -> None:
+        if not any(name in channel.awaited for channel in self._channels):
+            self._awaited.discard(name)
+
+    def _unsubscribe(self, channel: Channel, message: Message) -> None:
+        if channel.flow is None:  # a widget's line is shared by all views of the widget
+            self._leave(channel, message["flow"])
+
+    def _leave(self, channel: Channel, name: str) -> None:
+        channel.awaited.pop(name, None)
+        self._forget_awaited(name)
+        flow = channel.flows.pop(name, None)
+        watched = self._watched.get(flow) if flow is not None else None
+        if watched is None:
+            return
+        watched.leave(channel)
+        if not watched.is_watched:
+            del self._watched[flow]
+
+    def _drop(self, channel: Channel) -> None:
+        """Forget a channel."""
+        self._channels.pop(channel, None)
+        for name in [*channel.flows, *channel.awaited]:
+            self._leave(channel, name)
+
+    def _command(self, perform: Callable[[Channel, Any, Message], Message], channel: Channel, message: Message) -> None:
+        name, cid = message["flow"], message["cid"]
+        flow = self._need(channel, name)
+        answer = perform(channel, flow, message)
+        channel.tell({"kind": "ack", "cid": cid, "flow": name, "rev": flow.data.revision, **answer})
+
+    def _reject(self, channel: Channel, message: Any, error: FlowbookError) -> None:
+        fields = message if isinstance(message, dict) else {}
+        name, cid = (value if isinstance(value, str) else "" for value in (fields.get("flow"), fields.get("cid")))
+        flow = self._find(channel, name)
+        rev = flow.data.revision if flow is not None else 0
+        answer = {"kind": "reject", "cid": cid, "flow": name, "code": error.code, "message": error.what}
+        channel.tell({**answer, "hint": error.hint, "rev": rev})
+
+    # -- commands
+
+    @staticmethod
+    def _run(_channel: Channel, flow: Any, message: Message) -> Message:
+        scope = {word: message[word] for word in ("to", "after", "only") if message.get(word)}
+        if message.get("stale"):
+            if scope:
+                raise CanvasError("stale and another scope cannot be used together", code="FB803")
+            scope = {"to": sorted(flow.stale())}
+            if not scope["to"]:
+                return {}
+        run = flow.start(force=bool(message.get("force")), **scope)
+        return {"runId": run.id}
+
+    @staticmethod
+    def _cancel(_channel: Channel, flow: Any, _message: Message) -> Message:
+        flow.cancel()
+        return {}
+
+    def _set(self, channel: Channel, flow: Any, message: Message) -> Message:
+        flow.setting_moved(message["node"], message["name"], message["value"])
+        self._edited_by(channel, flow)
+        return {}
+
+    def _edit(self, channel: Channel, flow: Any, message: Message) -> Message:
+        operations = message["ops"]
+        flow.apply(operations)
+        documents = [operation for operation in operations if operation["op"] == "document"]
+        # A browser that writes cells sends the text of the cell: after an undo there, or to have it win.
+        if documents and documents[-1].get("fromCell", channel.can_write):
+            self.host.wrote(flow, documents[-1]["text"], None)
+            self.flow_changed(flow)
+        self._edited_by(channel, flow)
+        return {}
+
+    def _edited_by(self, channel: Channel, flow: Any) -> None:
+        watched = self._watched.get(flow)
+        if watched is not None:
+            watched.edited_by(channel)
+
+    def _wrote(self, channel: Channel, message: Message) -> None:
+        flow = self._need(channel, message["flow"])
+        self.host.wrote(flow, message["text"], message.get("cellId"))
+        self._edited_by(channel, flow)
+        self.flow_changed(flow)
+
+    def _settle_lease(self, channel: Channel, message: Message) -> None:
+        watched = self._watched.get(self._need(channel, message["flow"]))
+        if watched is not None:
+            watched.settle_lease(channel, wants=message["held"])

@@ -1,0 +1,253 @@
+"""Edits of a flow as small operations, the form in which a canvas or another program sends them.
+
+A list of operations is applied to a copy: either all of them hold and the copy is handed back, or the first that does
+not hold raises and nothing has changed. What follows for values (a renamed node keeps its own, a removed one loses it)
+is told in ``Applied`` and left to the caller, who knows of values.
+
+    {"op": "move", "node", "x", "y"}
+    {"op": "connect" | "disconnect", "source", "sourcePort"?, "target", "targetPort"}
+    {"op": "add", "typeId", "node", "x"?, "y"?, "settings"?}
+    {"op": "remove", "node"}
+    {"op": "rename", "node", "to"}
+    {"op": "set", "node", "name", "value"}
+    {"op": "policy", "node", "policy": {…}}        # fields as in documents: "timeoutS", "onChange", …
+    {"op": "document", "text"}                     # the whole flow; nodes that code defines stay
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from flowbook.core.document import policy_json, read_policy
+from flowbook.core.policies import Retry, checked_policy
+from flowbook.core.wiring import edge_between, resolve
+from flowbook.errors import FlowbookError, WiringError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flowbook.core.flow_data import FlowData
+    from flowbook.core.node_types import NodeType
+
+#: Farthest place from the canvas' origin, pixels: beyond it browsers stop drawing.
+FARTHEST_PX = 1_000_000
+
+Operation = Mapping[str, Any]
+FieldT = TypeVar("FieldT")
+
+
+class Surroundings(Protocol):
+    """What operations need to know beyond the flow itself."""
+
+    def find_type(self, type_id: str) -> NodeType:
+        """Return a node type.
+
+        Raises:
+            UnknownIdError: there is none of that id.
+        """
+        ...
+
+    def read_document(self, text: str, current: FlowData) -> FlowData:
+        """Return the flow that a text describes, with the code of the nodes that ``current`` has code for.
+
+        Raises:
+            DocumentError: the text is no document.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a list of operations did.
+
+    Attributes:
+        data: the edited copy.
+        became: ``(old id, new id)`` of renamed nodes and ``(id, None)`` of removed ones, in the order in which it
+            happened: values have to follow step by step.
+        moved: ids of nodes of which a setting was set.
+    """
+
+    data: FlowData
+    became: list[tuple[str, str | None]] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+
+
+def apply_operations(data: FlowData, operations: Sequence[Operation], around: Surroundings) -> Applied:
+    """Apply operations to a copy of ``data``.
+
+    Args:
+        data: stays as it is.
+        operations: JSON objects; see the module's docstring.
+        around: node types and documents.
+
+    Raises:
+        FlowbookError: an operation cannot be carried out, or is none (FB222); nothing has changed.
+    """
+    if not isinstance(operations, list | tuple):
+        raise WiringError("operations come as a list", code="FB222", where=data.where)
+    applied = Applied(data.copy())
+    for place, operation in enumerate(operations):
+        name = operation.get("op") if isinstance(operation, Mapping) else None
+        perform = _OPERATIONS.get(name) if isinstance(name, str) else None
+        if perform is None:
+            raise WiringError(
+                f"there is no operation {str(name)[:40]!r}",
+                code="FB222",
+                where=data.where,
+                hint=did_you_mean(str(name)[:40], _OPERATIONS),
+                place=place,
+            )
+        try:
+            perform(applied, operation, around)
+        except FlowbookError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise WiringError(
+                f"the operation {name!r} cannot be read: {error}", code="FB222", where=data.where, place=place
+            ) from None
+    return applied
+
+
+def _take(operation: Operation, key: str, kind: type[FieldT]) -> FieldT:
+    """Return a field of an operation, which must be there and of that type."""
+    value = operation.get(key)
+    if not isinstance(value, kind) or (kind is str and not value):
+        message = f"{key!r} is {'missing' if value is None else 'of the wrong type'}"
+        raise TypeError(message)
+    return value
+
+
+def disconnect(data: FlowData, source: str, target: str) -> None:
+    """Take an edge away; for one that follows from names a cut is stored, so that it stays away.
+
+    Args:
+        data: changed in place.
+        source: ``"node"`` or ``"node.port"``.
+        target: ``"node.port"``, or ``"node"`` for every edge between the two.
+
+    Raises:
+        WiringError: FB209, there is no such edge.
+    """
+    source_id, _, _ = source.partition(".")
+    target_id, _, port = target.partition(".")
+    data.node(source_id)
+    data.node(target_id)
+    links = [
+        link
+        for link in resolve(data).links.values()
+        if link.source == source_id and link.target == target_id and port in ("", link.target_port)
+    ]
+    if not links:
+        feeding = [f"{link.source} → {link.target}.{link.target_port}" for link in resolve(data).links.values()]
+        raise WiringError(
+            f"no edge goes from {source!r} to {target!r}",
+            code="FB209",
+            where=data.where,
+            hint=did_you_mean(f"{source_id} → {target}", feeding) or "the flow has no edges",
+        )
+    for link in links:
+        explicit = [edge for edge in data.edges if (edge.target, edge.target_port) == (target_id, link.target_port)]
+        for edge in explicit:
+            data.remove_edge(edge)
+        follows = resolve(data).links.get((link.target, link.target_port))
+        if follows is not None and follows.is_implicit and follows.source == link.source:
+            data.add_cut(link.source, link.target, link.target_port)
+
+
+def _move(applied: Applied, operation: Operation, _around: Surroundings) -> None:
+    applied.data.set_position(_take(operation, "node", str), _place(operation))
+
+
+def _place(operation: Operation) -> tuple[int, int]:
+    x, y = operation.get("x"), operation.get("y")
+    if not (_is_pixels(x) and _is_pixels(y)):
+        message = "x and y are numbers of pixels"
+        raise ValueError(message)
+    return round(x), round(y)  # type: ignore[arg-type]
+
+
+def _is_pixels(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and abs(value) <= FARTHEST_PX
+
+
+def _connect(applied: Applied, operation: Operation, _around: Surroundings) -> None:
+    source, target = _ends(operation)
+    applied.data.add_edge(edge_between(applied.data, source, target))
+
+
+def _disconnect(applied: Applied, operation: Operation, _around: Surroundings) -> None:
+    disconnect(applied.data, *_ends(operation))
+
+
+def _ends(operation: Operation) -> tuple[str, str]:
+    source, port = _take(operation, "source", str), operation.get("sourcePort") or ""
+    target = f"{_take(operation, 'target', str)}.{_take(operation, 'targetPort', str)}"
+    return f"{source}.{_take(operation, 'sourcePort', str)}" if port else source, target
+
+
+def _add(applied: Applied, operation: Operation, around: Surroundings) -> None:
+    type_id, node_id = _take(operation, "typeId", str), _take(operation, "node", str)
+    node_type = applied.data.types.get(type_id) or around.find_type(type_id)
+    settings = _take(operation, "settings", dict) if operation.get("settings") is not None else {}
+    applied.data.add_node(node_id, node_type, settings)
+    if operation.get("x") is not None or operation.get("y") is not None:
+        applied.data.set_position(node_id, _place(operation))
+
+
+def _remove(applied: Applied, operation: Operation, _around: Surroundings) -> None:
+    node_id = _take(operation, "node", str)
+    applied.data.remove_node(node_id)
+    applied.became.append((node_id, None))
+
+
+def _rename(applied: Applied, operation: Operation, _around: Surroundings) -> None:
+    old, new = _take(operation, "node", str), _take(operation, "to", str)
+    applied.data.rename_with_type(old, new)
+    if old != new:
+        applied.became.append((old, new))
+        applied.moved = [new if node_id == old else node_id for node_id in applied.moved]
+
+
+def _set(applied: Applied, operation: Operation, _around: Surroundings) -> None:
+    node_id, name = _take(operation, "node", str), _take(operation, "name", str)
+    if applied.data.set_value(node_id, name, operation["value"]):
+        applied.moved.append(node_id)
+
+
+def _policy(applied: Applied, operation: Operation, _around: Surroundings) -> None:
+    node_id, policy = _take(operation, "node", str), _take(operation, "policy", dict)
+    retry = policy.get("retry")
+    # A document keeps fields that it does not know; an edit that sets them is a mistake.
+    unknown = set(retry if isinstance(retry, dict) else ()) - set(policy_json({"retry": Retry()})["retry"])
+    if unknown:
+        message = f"retry has no field {min(unknown)!r}"
+        raise ValueError(message)
+    applied.data.set_policy(node_id, checked_policy(read_policy(policy, "")))
+
+
+def _document(applied: Applied, operation: Operation, around: Surroundings) -> None:
+    text = operation.get("text")
+    if not isinstance(text, str):
+        message = "'text' is missing"
+        raise TypeError(message)
+    before = applied.data
+    applied.data = around.read_document(text, before)
+    applied.data.revision = before.revision + 1
+    applied.became += [(node_id, None) for node_id in before.nodes if node_id not in applied.data.nodes]
+
+
+_OPERATIONS: dict[str, Callable[[Applied, Operation, Surroundings], None]] = {
+    "move": _move,
+    "connect": _connect,
+    "disconnect": _disconnect,
+    "add": _add,
+    "remove": _remove,
+    "rename": _rename,
+    "set": _set,
+    "policy": _policy,
+    "document": _document,
+}
