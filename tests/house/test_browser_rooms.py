@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not BIOME.exists(), reason="the browser side's t
 def lint(folder: Path) -> str:
     """Lint a folder with the rules of this repository; what Biome says."""
     shutil.copy(JS / "biome.json", folder)
-    command = [BIOME, "lint", "--error-on-warnings", "--colors=off", "."]
+    command = [str(BIOME), "lint", "--error-on-warnings", "--colors=off", "."]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
