@@ -20,7 +20,17 @@ import {
   useState,
 } from "react";
 import { edgeId } from "../model/flow";
-import { around, cardRect, cardSize, type Frame, firstView, fitAll, portPlace, portPlaces } from "../model/geometry";
+import {
+  around,
+  cardRect,
+  cardSize,
+  type Frame,
+  firstView,
+  fitAll,
+  portPlace,
+  portPlaces,
+  type Rect,
+} from "../model/geometry";
 import { Selection } from "../model/selection";
 import type { FlowState } from "../model/state";
 import type { FlowStore } from "../model/store";
@@ -73,7 +83,7 @@ export function FlowCanvas(props: FlowCanvasProps): ReactElement {
     >
       {size && (
         <ReactFlowProvider>
-          <Scene {...props} frame={{ ...size, top: TOOLBAR_PX }} />
+          <Scene {...props} frame={{ ...size, top: TOOLBAR_PX }} host={host} />
         </ReactFlowProvider>
       )}
       {isEmpty && <div className="fb-empty">Nothing here yet. Run a %%node cell.</div>}
@@ -82,7 +92,9 @@ export function FlowCanvas(props: FlowCanvasProps): ReactElement {
   );
 }
 
-function Scene(props: FlowCanvasProps & { readonly frame: Frame }): ReactElement {
+function Scene(
+  props: FlowCanvasProps & { readonly frame: Frame; readonly host: RefObject<HTMLElement | null> },
+): ReactElement {
   const { store, actions, frame } = props;
   const topology = useChanging(store.onTopology, () => store.topologyCount);
   const waysCount = useChanging(store.onWays, () => store.waysCount);
@@ -106,8 +118,16 @@ function Scene(props: FlowCanvasProps & { readonly frame: Frame }): ReactElement
     [edges, chosenEdges],
   );
   const parts = useMemo(() => ({ store, actions, ways }), [store, actions, ways]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only the first view of a flow is ours to choose
-  const first = useMemo(() => firstView(boundsOf(store.state), frame), [store]);
+  // Until a person has chosen what to see, the view follows the flow: it grows while its cells are run.
+  const isChosen = useRef(false);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the state is read whenever its topology changed
+  const first = useMemo(() => firstView(rectsOf(store.state), frame), [store, topology, frame.width, frame.height]);
+  useEffect(() => {
+    if (!isChosen.current) void flow.setViewport(first);
+  }, [flow, first]);
+  const tellZoom = ({ zoom }: { readonly zoom: number }): void => {
+    props.host.current?.style.setProperty("--fb-zoom", String(zoom));
+  };
 
   return (
     <CanvasProvider value={parts}>
@@ -133,6 +153,11 @@ function Scene(props: FlowCanvasProps & { readonly frame: Frame }): ReactElement
         panActivationKeyCode={null}
         zoomActivationKeyCode={null}
         proOptions={{ hideAttribution: true }}
+        onInit={() => tellZoom(first)}
+        onViewportChange={tellZoom}
+        onMoveStart={(event) => {
+          if (event) isChosen.current = true;
+        }}
         onNodesChange={(changes) => {
           const found = new Set(selection.nodes);
           for (const change of changes) {
@@ -157,7 +182,10 @@ function Scene(props: FlowCanvasProps & { readonly frame: Frame }): ReactElement
       <Toolbar
         store={store}
         actions={actions}
-        onFit={() => void flow.setViewport(fitAll(boundsOf(store.state), frame), { duration: motionMs() })}
+        onFit={() => {
+          isChosen.current = true;
+          void flow.setViewport(fitAll(boundsOf(store.state), frame), { duration: motionMs() });
+        }}
       />
     </CanvasProvider>
   );
@@ -166,13 +194,17 @@ function Scene(props: FlowCanvasProps & { readonly frame: Frame }): ReactElement
 /** How high a canvas wants to be to show a flow in a page of some width; pixels. */
 export function wantedHeight(state: FlowState, width: number): number {
   const bounds = boundsOf(state);
-  const { zoom } = firstView(bounds, { width, height: 1e5, top: TOOLBAR_PX });
+  const { zoom } = firstView(rectsOf(state), { width, height: 1e5, top: TOOLBAR_PX });
   return Math.round(Math.min(Math.max((bounds.bottom - bounds.top) * zoom + TOOLBAR_PX + 40, 200), 560));
 }
 
-function boundsOf(state: FlowState): NonNullable<ReturnType<typeof around>> {
+function rectsOf(state: FlowState): readonly Rect[] {
   const notes = state.notes.map(({ x, y }) => ({ left: x, top: y, right: x + 180, bottom: y + 46 }));
-  return around([...[...state.cards.values()].map(cardRect), ...notes]) ?? { left: 0, top: 0, right: 200, bottom: 80 };
+  return [...[...state.cards.values()].map(cardRect), ...notes];
+}
+
+function boundsOf(state: FlowState): Rect {
+  return around(rectsOf(state)) ?? { left: 0, top: 0, right: 200, bottom: 80 };
 }
 
 /** The cards as React Flow wants them: places, sizes and handles, so that nothing has to be measured before it paints. */
