@@ -6,7 +6,6 @@ import type { DocumentKeeper } from "../model/documentKeeper";
 import { Editor } from "../model/editor";
 import { FlowStore } from "../model/store";
 import { CANVAS_MIME } from "../protocol/bundles";
-import type { FlowLink } from "../protocol/ControlClient";
 import { readCanvas } from "../protocol/reading";
 import type { Controls } from "./Controls";
 import { isWorthKeeping } from "./keeping";
@@ -64,7 +63,7 @@ export class CanvasRenderer extends ReactWidget implements IRenderMime.IRenderer
     const told = link && link.store.state.cards.size > 0 ? link.editor : null;
     const editor = told ?? this.#recordedEditor;
     if (editor) this.draw(<CanvasOutput store={editor.store} editor={editor} {...this.#surroundings(editor)} />);
-    this.#keep(link);
+    queueMicrotask(() => this.#keep()); // an output that is being added cannot be changed yet
   }
 
   /** What the notebook around the canvas does for it. */
@@ -76,7 +75,9 @@ export class CanvasRenderer extends ReactWidget implements IRenderMime.IRenderer
   }
 
   /** Store what is shown, when it says something else than what is stored. */
-  #keep(link: FlowLink | null): void {
+  #keep(): void {
+    if (this.isDisposed) return;
+    const { link } = this.#output;
     const made = link?.store.isLive ? link.output(null) : undefined;
     const model = this.#model;
     if (!made || !model || !isWorthKeeping(model.data, made)) return;

@@ -81,11 +81,12 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
     this.#strip.draw(
       <LiveStrip bundle={bundle} store={store} onSet={(name, value) => this.#set(bundle.node, name, value)} />,
     );
-    this.#keep(bundle);
+    queueMicrotask(() => this.#keep(bundle)); // an output that is being added cannot be changed yet
   }
 
   /** Store the node's output as the kernel made it last, when it says something else than what is stored. */
   #keep(bundle: NodeBundle): void {
+    if (this.isDisposed || this.#bundle !== bundle) return;
     const { link } = this.#output;
     const news = link?.store.isLive ? link.node(bundle.node) : undefined;
     const model = this.#model;
