@@ -1,14 +1,10 @@
 import { type ReactElement, useEffect, useRef, useState } from "react";
-import type { FlowStore } from "../model/store";
-import type { CanvasActions } from "./actions";
 import { useChanging } from "./context";
-import { FlowCanvas, wantedHeight } from "./FlowCanvas";
+import { FlowCanvas, type FlowCanvasProps } from "./FlowCanvas";
+import { wantedHeight } from "./shapes";
 
 /** A canvas in the flow of a page: as high as its flow wants to be in the width there is. */
-export function CanvasOutput(props: {
-  readonly store: FlowStore;
-  readonly actions: CanvasActions | null;
-}): ReactElement {
+export function CanvasOutput(props: FlowCanvasProps): ReactElement {
   const { store } = props;
   const host = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);

@@ -110,8 +110,11 @@ function connected(state: FlowState, ends: Ends, implicit: boolean): FlowState {
   if (!source || !state.cards.has(ends.target)) return state;
   const type = source.outputs.find((port) => port.name === ends.sourcePort)?.type ?? "any";
   const edges = new Map(state.edges);
+  const replaced: string[] = [];
   for (const [id, edge] of edges) {
-    if (edge.target === ends.target && edge.targetPort === ends.targetPort) edges.delete(id); // an input has one edge
+    if (edge.target !== ends.target || edge.targetPort !== ends.targetPort) continue;
+    edges.delete(id); // an input has one edge
+    replaced.push(edge.source);
   }
   const { source: from, sourcePort, target, targetPort } = ends;
   const edge: Edge = {
@@ -125,7 +128,8 @@ function connected(state: FlowState, ends: Ends, implicit: boolean): FlowState {
     copies: 0,
     carried: false,
   };
-  return withPortMarks({ ...state, edges: edges.set(edgeId(edge), edge) }, [ends.source, ends.target]);
+  const touched = [ends.source, ends.target, ...replaced];
+  return withPortMarks({ ...state, edges: edges.set(edgeId(edge), edge) }, touched);
 }
 
 function disconnected(state: FlowState, ends: Ends): FlowState {
