@@ -123,7 +123,7 @@ def test_the_canvas_opens_beside_the_notebook_and_shows_the_same(
         "before => document.querySelector(\".fb-docked [data-id='count']\").style.transform !== before", arg=before
     )
     assert place_of(live.page.locator(".fb-docked"), "count") == place_of(live.cell(FLOW), "count")
-    live.cell(FLOW).locator(".fb-canvas").press("Control+z")
+    live.cell(FLOW).locator(".fb-surface").press("Control+z")
     live.page.wait_for_function(
         "before => document.querySelector(\".fb-docked [data-id='count']\").style.transform === before", arg=before
     )

@@ -132,7 +132,7 @@ def test_the_canvas_can_be_chosen_over_the_text_and_undo_gives_the_text_back(kep
     text = wait_for_text(kept, FLOW, lambda text: text != typed)
     assert position(document_in(text), "total") == (400, 40)
     assert position(document_in(text), "count")[1] > 40
-    kept.cell(FLOW).locator(".fb-canvas").press("Control+z")
+    kept.cell(FLOW).locator(".fb-surface").press("Control+z")
     wait_for_text(kept, FLOW, lambda text: text == typed)
     wait_for_document(kept, lambda flow: position(flow, "total") == (640, 40))
 
@@ -153,7 +153,7 @@ def test_undo_takes_one_operation_back_at_a_time_in_canvas_cell_and_kernel(kept:
     for step in range(3):
         drag(kept, FLOW, ("total", "count")[step % 2], 20, 60)
         texts.append(wait_for_text(kept, FLOW, lambda text: text != texts[-1]))
-    canvas = kept.cell(FLOW).locator(".fb-canvas")
+    canvas = kept.cell(FLOW).locator(".fb-surface")
     for text in reversed(texts[:-1]):
         canvas.press("Control+z")
         wait_for_text(kept, FLOW, lambda now, text=text: now == text)
