@@ -55,7 +55,7 @@ export class Linking {
     return this.whyNot(node, side, port) ? "closed" : "open";
   }
 
-  /** Every port the edge could end at, with why not; the open ones first. */
+  /** Every port the edge could end at, with why not; the open ones first, of these those of its type, and inputs before settings. */
   candidates(): readonly Candidate[] {
     const side = this.from.side === "out" ? "in" : "out";
     const found = [...this.#state.cards.values()].flatMap((card) =>
@@ -63,7 +63,11 @@ export class Linking {
         ? []
         : portsOf(card, side).map((end) => ({ ...end, why: this.whyNot(card.id, side, end.port) })),
     );
-    return [...found.filter(({ why }) => !why), ...found.filter(({ why }) => why)];
+    const isSetting = ({ node, port }: Candidate): boolean =>
+      side === "in" && !this.#state.cards.get(node)?.inputs.some(({ name }) => name === port);
+    const rank = (end: Candidate): number =>
+      end.why ? 4 : (end.type === this.from.type ? 0 : 2) + (isSetting(end) ? 1 : 0);
+    return found.sort((one, other) => rank(one) - rank(other));
   }
 
   /** The ports of one node that are open to the edge. */

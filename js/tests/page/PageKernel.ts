@@ -5,9 +5,10 @@
 
 import type { TypeEntry } from "../../src/model/catalogue";
 import type { Channel, Scope } from "../../src/model/editor";
-import type { Json, Snapshot } from "../../src/model/flow";
+import type { Card, Json, Snapshot } from "../../src/model/flow";
 import { edgeId } from "../../src/model/flow";
 import type { Point } from "../../src/model/geometry";
+import { likelyCard } from "../../src/model/gestures";
 import { applyChange, type Change, type EditOp } from "../../src/model/operations";
 import { emptyState, type FlowState, stateOf } from "../../src/model/state";
 import { FlowStore } from "../../src/model/store";
@@ -25,6 +26,8 @@ export class PageKernel implements Channel {
   #rev = 1;
   readonly #layout = new Map<string, Point>();
   readonly #positions = new Map<string, Point>();
+  /** What was removed, for the shape of its type. */
+  readonly #gone = new Map<string, Card>();
   readonly #cuts = new Map<string, Change & { readonly op: "disconnect" }>();
 
   constructor(snapshot: Snapshot, types: readonly TypeEntry[]) {
@@ -58,7 +61,25 @@ export class PageKernel implements Channel {
   }
 
   edit(cid: string, ops: readonly EditOp[]): void {
-    this.#answer({ kind: "edit", ops }, cid, ops);
+    this.#answer(
+      { kind: "edit", ops },
+      cid,
+      ops.map((op) => (op.op === "add" ? this.#described(op) : op)),
+    );
+  }
+
+  /** Give a new node the ports of its type, or of another node of it. */
+  #described(op: Extract<EditOp, { readonly op: "add" }>): EditOp {
+    const entry = this.types.find(({ typeId }) => typeId === op.typeId);
+    if (entry) return { ...op, like: { card: likelyCard(entry, op.node), edges: [] } };
+    const twin = [...this.#state.cards.values(), ...this.#gone.values()].find(({ typeId }) => typeId === op.typeId);
+    if (!twin) return op;
+    const settings = twin.settings.map((setting) => ({
+      ...setting,
+      connected: false,
+      value: op.settings?.[setting.name] ?? setting.default,
+    }));
+    return { ...op, like: { card: { ...twin, settings, status: "idle", stamp: null }, edges: [] } };
   }
 
   set(cid: string, node: string, name: string, value: Json): void {
@@ -112,6 +133,8 @@ export class PageKernel implements Channel {
     }
     if (op === "connect") this.#cuts.delete(`${change.source}→${change.target}.${change.targetPort}`);
     if (op === "remove") {
+      const card = this.#state.cards.get(change.node);
+      if (card) this.#gone.set(card.typeId, card);
       this.#positions.delete(change.node);
       for (const [key, cut] of this.#cuts) {
         if (cut.source === change.node || cut.target === change.node) this.#cuts.delete(key);

@@ -37,7 +37,24 @@ const edge = (source: string, target: string, implicit = true): unknown => {
   };
 };
 
-const canvas = (nodes: readonly unknown[], edges: readonly unknown[]): unknown => ({
+type Drawn = Record<string, string> & { readonly inputs: { name?: unknown }[]; readonly outputs: { name?: unknown }[] };
+
+/** Say of every port whether an edge reaches it, as the kernel does. */
+function connected(nodes: readonly unknown[], edges: readonly unknown[]): readonly unknown[] {
+  const reached = new Set(
+    (edges as Drawn[]).flatMap((each) => [
+      `${each["source"]}>${each["sourcePort"]}`,
+      `>${each["target"]}.${each["targetPort"]}`,
+    ]),
+  );
+  return (nodes as Drawn[]).map((each) => ({
+    ...each,
+    inputs: each.inputs.map((input) => ({ ...input, connected: reached.has(`>${each["id"]}.${input.name}`) })),
+    outputs: each.outputs.map((output) => ({ ...output, connected: reached.has(`${each["id"]}>${output.name}`) })),
+  }));
+}
+
+const canvas = (drawn: readonly unknown[], edges: readonly unknown[], nodes = connected(drawn, edges)): unknown => ({
   ...{ flowbook: "1", kind: "canvas", flow: "flights", seq: 1, runId: "9f3a6c0e5b7d4f1e8a2c9d0b1e3f5a7c" },
   ...{ at: "2026-11-20T12:00:00Z", layoutHash: "", document: null, nodes, edges, groups: [], notes: [], run: null },
 });
