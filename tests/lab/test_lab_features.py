@@ -26,7 +26,7 @@ CELLS = (
     "@flow.node\ndef count(most: int = 3) -> list:\n    return list(range(most))",
     "%%node total\ntotal = sum(count)",
     "%%node twice\ntwice = 2 * total",
-    *(f"# {line}" for line in range(30)),
+    *(f"# {line}" for line in range(30)),  # so that there is something to scroll
 )
 FLOW, COUNT, TOTAL, TWICE = 1, 2, 3, 4
 DOCKED = ".fb-docked .fb-canvas"
@@ -36,9 +36,10 @@ DOCKED = ".fb-docked .fb-canvas"
 def live(lab: LabPage) -> Iterator[OpenNotebook]:
     """A notebook that was run, with its canvas live."""
     notebook = lab.open([v4.new_code_cell(source) for source in CELLS])
-    notebook.run()
+    notebook.run(0, FLOW, COUNT, TOTAL, TWICE)
     canvas_of(notebook, FLOW)
     card(notebook, FLOW, "twice").wait_for()
+    notebook.evaluate("async (panel) => { await panel.content.scrollToItem(0, 'start'); }")
     yield notebook
     lab.page.evaluate(
         """for (const widget of [...window.jupyterapp.shell.widgets('main')]) {
@@ -86,8 +87,32 @@ def test_a_badge_follows_the_kernel(live: OpenNotebook) -> None:
     assert field.count() == 1
 
 
+def test_a_badge_covers_nothing_that_is_written_in_the_first_line(live: OpenNotebook) -> None:
+    signature = "%%node twice(total: int, unused: str = 'a signature that reaches far to the right in the cell')"
+    retyped = "async (panel, app, text) => panel.content.model.cells.get(4).sharedModel.setSource(text)"
+    live.evaluate(retyped, f"{signature}\ntwice = 2 * total")
+    run_command(live, "flowbook:open-canvas")
+    live.page.locator(f"{DOCKED} .fb-card").first.wait_for()
+    for index in (TOTAL, TWICE, COUNT):
+        live.evaluate("async (panel, app, index) => { panel.content.activeCellIndex = index; }", index)
+        live.page.wait_for_timeout(300)
+        assert all(not covers_first_line(live, cell) for cell in (COUNT, TOTAL, TWICE))
+
+
+def covers_first_line(notebook: OpenNotebook, index: int) -> bool:
+    covers: bool = notebook.cell(index).evaluate(
+        """cell => {
+          const range = document.createRange();
+          range.selectNodeContents(cell.querySelector('.cm-line'));
+          const [line, badge] = [range, cell.querySelector('.fb-badge')].map(each => each.getBoundingClientRect());
+          return badge.left < line.right && badge.top < line.bottom;
+        }"""
+    )
+    return covers
+
+
 def test_a_badge_is_the_way_to_its_node(live: OpenNotebook) -> None:
-    live.evaluate("async (panel) => { await panel.content.scrollToItem(20); }")
+    live.evaluate("async (panel) => { await panel.content.scrollToItem(30); }")
     badge(live, TOTAL).locator("button").evaluate("button => button.click()")
     chosen = live.cell(FLOW).locator(".react-flow__node.selected")
     chosen.wait_for()

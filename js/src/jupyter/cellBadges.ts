@@ -109,6 +109,9 @@ class CellBadge extends Widget {
   #stops: readonly (() => void)[] = [];
   #drawn = "";
   #frame = 0;
+  /** The cell got another width, or JupyterLab's tools, which stand in the same corner. */
+  readonly #room = new ResizeObserver(() => this.#fit());
+  readonly #company = new MutationObserver(() => this.#fit());
 
   constructor(cell: CellWidget, go: (panel: NotebookPanel, flow: string, node: string) => void) {
     super();
@@ -120,9 +123,12 @@ class CellBadge extends Widget {
     this.node.addEventListener("mousedown", (event) => event.stopPropagation()); // choosing the cell is not meant
     this.node.addEventListener("click", (event) => this.#clicked(event));
     void cell.ready.then(() => {
-      if (this.isDisposed || cell.isDisposed) return;
-      (cell.inputArea?.layout as PanelLayout | undefined)?.addWidget(this as Widget);
-      this.#fit();
+      const area = cell.inputArea;
+      if (this.isDisposed || cell.isDisposed || !area) return;
+      (area.layout as PanelLayout).addWidget(this as Widget);
+      this.#room.observe(area.node);
+      this.#company.observe(area.node, { childList: true });
+      this.#company.observe(cell.node, { attributeFilter: ["class"] });
     });
   }
 
@@ -142,6 +148,8 @@ class CellBadge extends Widget {
 
   override dispose(): void {
     this.#stop();
+    this.#room.disconnect();
+    this.#company.disconnect();
     cancelAnimationFrame(this.#frame);
     super.dispose();
   }
@@ -174,7 +182,7 @@ class CellBadge extends Widget {
     if (found) this.#go(found.panel, found.flow, found.node);
   }
 
-  /** Say less where the first line of the cell reaches as far, and sit on its edge where even that is too much. */
+  /** Say less where the first line of the cell reaches as far, and stand at the foot of the cell where even that is too much. */
   #fit(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = requestAnimationFrame(() => {
@@ -183,7 +191,7 @@ class CellBadge extends Widget {
       const range = document.createRange();
       range.selectNodeContents(line);
       const end = range.getBoundingClientRect().right + 12;
-      for (const fit of ["whole", "short", "edge"] as const) {
+      for (const fit of ["whole", "short", "low"] as const) {
         this.node.dataset["fbFit"] = fit;
         if (this.node.getBoundingClientRect().left >= end) break;
       }
