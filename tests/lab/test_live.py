@@ -81,6 +81,9 @@ def test_a_moved_slider_runs_what_is_below_and_updates_cells_further_up(live: Op
     live.page.keyboard.press("ArrowRight")
     live.cell(TOTAL).locator(".fb-value :text-is('55')").wait_for()
     assert card(live, "source").locator(".fb-setting-value").inner_text() == "11"
+    spans = live.cell(FLOW).locator(".fb-trace .fb-span")
+    spans.first.wait_for()
+    assert spans.count() == 3, "the run of no cell is shown below the canvas: what depends on the setting, and no more"
     live.page.wait_for_timeout(1000)
     outputs = live.save().cells[TOTAL].outputs
     assert outputs[0]["data"][NODE_MIME]["status"] == "ok"

@@ -12,6 +12,7 @@ import {
   shownSettings,
 } from "../model/geometry";
 import { mainLook } from "../model/looks";
+import { breakable, fittingPx } from "../model/lettering";
 import { cardWords, copiesMade, counted, duration, oneLine, outputWords, shownValue } from "../model/wording";
 import { useCanvas, useCard, useChanging, useIsLive } from "./context";
 import { FailureNote } from "./FailureNote";
@@ -27,11 +28,15 @@ export type CardNode = Node<Record<string, never>, "card">;
 /** How much of a card can be seen: everything, its name and state, or a block in the colour of its state. */
 export type Detail = "full" | "name" | "block";
 
-export function detailAt(zoom: number): Detail {
-  return zoom >= 0.6 ? "full" : zoom >= 0.3 ? "name" : "block";
+export function detailAt(zoom: number, cardCount: number): Detail {
+  if (zoom >= 0.6) return "full";
+  return zoom >= (cardCount > MANY_CARDS ? 0.3 : 0.12) ? "name" : "block";
 }
 
-const detailOf = (state: ReactFlowState): Detail => detailAt(state.transform[2]);
+/** Up to this many cards bear their names however small they are: there are not too many to draw, nor to read. */
+const MANY_CARDS = 60;
+
+const detailOf = (state: ReactFlowState): Detail => detailAt(state.transform[2], state.nodeLookup.size);
 
 /** One node of a flow. It reads its own card from the store, so a status draws this card anew and nothing else. */
 export const NodeCard = memo(function NodeCard({ id, isConnectable }: NodeProps<CardNode>): ReactElement | null {
@@ -70,13 +75,19 @@ function Header(props: {
 }): ReactElement {
   const { card } = props;
   const { view } = useCanvas();
+  const name = oneLine(cardName(card));
+  const isFull = props.detail === "full";
   const isRenamed = useChanging(view.renaming.onChange, () => view.renaming.now === card.id);
   const marks = [card.pinned ? "pinned" : "", card.bypassed ? "bypassed" : "", duration(card.tookS)].filter(Boolean);
   return (
-    <header className="fb-card-head" title={props.words}>
+    <header
+      className="fb-card-head"
+      title={props.words}
+      style={isFull ? undefined : { ["--fb-fit" as string]: `${fittingPx(name, cardSize(card))}px` }}
+    >
       <StateIcon look={mainLook(card)} />
-      {isRenamed ? <NameField card={card} /> : <span className="fb-card-name">{oneLine(cardName(card))}</span>}
-      {!isRenamed && props.detail === "full" && marks.length > 0 && (
+      {isRenamed ? <NameField card={card} /> : <span className="fb-card-name">{isFull ? name : breakable(name)}</span>}
+      {!isRenamed && isFull && marks.length > 0 && (
         <span className="fb-card-time">{marks.join(" · ")}</span>
       )}
     </header>

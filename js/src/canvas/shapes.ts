@@ -73,7 +73,7 @@ export function edgesOf(state: FlowState): readonly LineEdge[] {
 export function wantedHeight(state: FlowState, width: number): number {
   const bounds = boundsOf(rectsOf(state));
   const { zoom } = firstView(rectsOf(state), { width, height: 1e5, top: TOOLBAR_PX });
-  return Math.round(Math.min(Math.max((bounds.bottom - bounds.top) * zoom + TOOLBAR_PX + 40, 200), 560));
+  return Math.round(Math.min(Math.max((bounds.bottom - bounds.top) * zoom + TOOLBAR_PX + 40, 200), 640));
 }
 
 /** Everything that takes room on the ground. */

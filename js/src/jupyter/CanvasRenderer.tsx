@@ -7,6 +7,7 @@ import { Editor } from "../model/editor";
 import { FlowStore } from "../model/store";
 import { CANVAS_MIME } from "../protocol/bundles";
 import { readCanvas } from "../protocol/reading";
+import { LastRun } from "../trace/LastRun";
 import type { Controls } from "./Controls";
 import { isWorthKeeping } from "./keeping";
 import { OutputLink } from "./OutputLink";
@@ -62,7 +63,14 @@ export class CanvasRenderer extends ReactWidget implements IRenderMime.IRenderer
     const { link } = this.#output;
     const told = link && link.store.state.cards.size > 0 ? link.editor : null;
     const editor = told ?? this.#recordedEditor;
-    if (editor) this.draw(<CanvasOutput store={editor.store} editor={editor} {...this.#surroundings(editor)} />);
+    if (!editor) return;
+    // A run that was asked for here has no cell of its own that would show it.
+    const run = told && link?.isWorkedWith ? <LastRun store={told.store} /> : null;
+    this.draw(
+      <CanvasOutput store={editor.store} editor={editor} {...this.#surroundings(editor)}>
+        {run}
+      </CanvasOutput>,
+    );
     queueMicrotask(() => this.#keep()); // an output that is being added cannot be changed yet
   }
 

@@ -83,6 +83,15 @@ export function portPlaces(card: Card): readonly PortPlace[] {
   return places;
 }
 
+/** Where an edge could feed a setting that none feeds yet: only the settings a card shows. */
+export function freeSettingPlaces(card: Card): readonly PortPlace[] {
+  if (isCompact(card) || card.kind === "input") return [];
+  const top = HEADER_PX + portRows(card) * PORT_ROW_PX;
+  return shownSettings(card).flatMap(({ name, connected }, row) =>
+    connected ? [] : [{ name, side: "in" as const, y: top + row * SETTING_ROW_PX + SETTING_ROW_PX / 2 }],
+  );
+}
+
 /** The place an edge meets; one that names no port the card shows arrives at the first of that side. */
 export function portPlace(card: Card, side: "in" | "out", name: string): PortPlace {
   const places = portPlaces(card).filter((place) => place.side === side);

@@ -25,5 +25,11 @@ const editor = new Editor(store, isLive ? kernel : null);
 /** Keys that reached the page around the canvas. */
 const leaked: string[] = [];
 document.addEventListener("keydown", ({ key }) => leaked.push(key));
-Object.assign(window, { kernel, store, editor, leaked, currentCanvas });
+const openSecond = (): void => {
+  const second = document.createElement("div");
+  second.style.height = "400px";
+  host.before(second);
+  createRoot(second).render(<FlowCanvas store={store} editor={editor} wheelZooms />);
+};
+Object.assign(window, { kernel, store, editor, leaked, currentCanvas, openSecond });
 createRoot(host).render(<FlowCanvas store={store} editor={editor} wheelZooms />);
