@@ -11,7 +11,8 @@ UNFINISHED := .venv/.unfinished
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 NPM := $(BIN)/python js/hatch_build.py
 EXTENSION := .venv/.extension
-EXTENSION_SOURCES := js/package.json js/package-lock.json js/hatch_build.py $(wildcard js/tsconfig*.json) \
+EXTENSION_SOURCES := js/package.json js/package-lock.json js/hatch_build.py js/bundle-widget.mjs \
+  $(wildcard js/tsconfig*.json) \
   $(shell find js/src js/style -type f)
 
 .DEFAULT_GOAL := help

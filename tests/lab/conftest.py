@@ -72,6 +72,19 @@ def lab(shared_page: LabPage) -> Iterator[LabPage]:
 
 
 @pytest.fixture
+def own_page(lab_server: LabServer, browser: Browser) -> Iterator[LabPage]:
+    """A page of the test's own, on the same server: another tab, or one that may be loaded again."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    own = LabPage(context.new_page(), lab_server)
+    own.watch()
+    own.load()
+    yield own
+    own.close_all()
+    context.close()
+    assert own.foreign_requests == []
+
+
+@pytest.fixture
 def screenshot(lab: LabPage) -> Callable[..., Path | None]:
     """Keep a picture of the page, or of a part of it, where ``FLOWBOOK_SCREENSHOTS`` names a folder."""
 

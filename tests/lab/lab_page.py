@@ -155,7 +155,10 @@ class LabPage:
         self.page.evaluate(
             "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", THEMES[name]
         )
-        self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=THEMES[name])
+        self.page.wait_for_function(
+            "theme => document.body.dataset.jpThemeName === theme && !document.querySelector('#jupyterlab-splash')",
+            arg=THEMES[name],
+        )
 
     @property
     def own_complaints(self) -> list[str]:

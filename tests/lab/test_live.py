@@ -81,6 +81,9 @@ def test_a_moved_slider_runs_what_is_below_and_updates_cells_further_up(live: Op
     live.page.keyboard.press("ArrowRight")
     live.cell(TOTAL).locator(".fb-value :text-is('55')").wait_for()
     assert card(live, "source").locator(".fb-setting-value").inner_text() == "11"
+    spans = live.cell(FLOW).locator(".fb-trace .fb-span")
+    spans.first.wait_for()
+    assert spans.count() == 3, "the run of no cell is shown below the canvas: what depends on the setting, and no more"
     live.page.wait_for_timeout(1000)
     outputs = live.save().cells[TOTAL].outputs
     assert outputs[0]["data"][NODE_MIME]["status"] == "ok"
@@ -128,3 +131,48 @@ def test_a_kernel_that_dies_leaves_everything_painted_and_says_so(lab: LabPage) 
     notebook.run()
     notebook.cell(FLOW).locator('.fb-canvas[data-fb-connection="live"]').wait_for(timeout=20_000)
     card(notebook, "apart").locator(".fb-pill:text-is('live')").wait_for()
+
+
+def test_a_page_that_is_loaded_again_during_a_run_sees_its_end_and_stores_it(own_page: LabPage) -> None:
+    notebook = own_page.open(cells())
+    notebook.run(0, 1, 2)
+    notebook.evaluate(
+        """async (panel, app) => {
+          panel.content.model.cells.get(5).sharedModel.setSource("run = await flow.run(settings={'slow.delay_s': 5})");
+          panel.content.activeCellIndex = 5;
+          panel.content.deselectAll();
+          void app.commands.execute('notebook:run-cell');
+        }"""
+    )
+    notebook.cell(RUN).locator('.fb-span[data-fb-span="slow"] [data-fb-icon="arc"]').wait_for()
+    notebook.save()
+    own_page.load()
+    notebook = own_page.open_file(notebook.file)
+    row = notebook.cell(RUN).locator('.fb-span[data-fb-span="slow"]')
+    row.locator('[data-fb-icon="check"]').wait_for(timeout=20_000)
+    own_page.page.wait_for_timeout(1500)
+    (output,) = notebook.save().cells[RUN].outputs
+    assert output["data"][TRACE_MIME]["final"]
+    assert {span["status"] for span in output["data"][TRACE_MIME]["spans"]} == {"ok"}
+    notebook.close()
+    notebook = own_page.open_file(notebook.file, starts_kernel=False)
+    notebook.cell(RUN).locator('.fb-span[data-fb-span="slow"] [data-fb-icon="check"]').wait_for()
+
+
+def test_a_cell_that_was_moved_still_shows_the_newest_value(live: OpenNotebook) -> None:
+    live.evaluate(
+        """async (panel, app) => {
+          panel.content.activeCellIndex = 3;
+          panel.content.deselectAll();
+          await app.commands.execute('notebook:move-cell-down');
+        }"""
+    )
+    live.evaluate(
+        """async (panel) => {
+          const kernel = panel.sessionContext.session.kernel;
+          await kernel.requestExecute({code: "flow.set('source', count=4); await flow.run(); None"}).done;
+        }"""
+    )
+    live.cell(TOTAL + 1).locator(".fb-value :text-is('6')").wait_for()
+    live.page.wait_for_timeout(1000)
+    assert "6" in live.save().cells[TOTAL + 1].outputs[0]["data"]["text/plain"]

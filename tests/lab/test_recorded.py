@@ -8,6 +8,7 @@ import pytest
 from nbformat import v4
 
 from tests.canvas import samples
+from tests.house.source_tree import ROOT
 from tests.lab.outputs import canvas_bundle, cell, node_bundle, trace_bundle
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from tests.lab.lab_page import LabPage, OpenNotebook
 
+AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
 CARDS = ".fb-canvas .fb-card"
 
 
@@ -140,3 +142,34 @@ def test_keys_pressed_on_the_canvas_do_not_reach_the_notebook(lab: LabPage, reco
         lab.page.keyboard.press(key)
     assert recorded.evaluate("async (panel) => panel.content.widgets.length") == count
     assert recorded.evaluate("async (panel) => panel.content.mode") == "command"
+
+
+def test_keys_would_reach_the_notebook_if_the_canvas_let_them(lab: LabPage, recorded: OpenNotebook) -> None:
+    """The rule above is able to fail."""
+    count = recorded.evaluate("async (panel) => panel.content.widgets.length")
+    recorded.evaluate("async (panel) => { panel.content.activeCellIndex = 0; panel.content.activate(); }")
+    for key in ("d", "d"):
+        lab.page.keyboard.press(key)
+    assert recorded.evaluate("async (panel) => panel.content.widgets.length") == count - 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "contrast"])
+def test_every_text_on_the_canvas_is_readable(lab: LabPage, recorded: OpenNotebook, theme: str) -> None:
+    """WCAG 2.2 AA: a contrast of 4.5:1, measured by axe; and no other serious fault."""
+    if not AXE.exists():
+        pytest.skip("axe is not installed: make extension")
+    lab.page.wait_for_selector(".fb-strip")
+    lab.theme(theme)
+    try:
+        lab.page.wait_for_timeout(300)  # colours change slowly
+        lab.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = lab.page.evaluate("async () => (await axe.run('.jp-Notebook .fb-root')).violations")
+    finally:
+        lab.theme("light")
+    serious = [
+        f"{fault['id']}: {node['target']} {node['failureSummary']}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+    assert serious == []

@@ -1,14 +1,15 @@
-import { type ReactElement, useEffect, useRef, useState } from "react";
-import type { FlowStore } from "../model/store";
-import type { CanvasActions } from "./actions";
+import { type ReactElement, type ReactNode, useEffect, useRef, useState } from "react";
 import { useChanging } from "./context";
-import { FlowCanvas, wantedHeight } from "./FlowCanvas";
+import { FlowCanvas, type FlowCanvasProps } from "./FlowCanvas";
+import { wantedHeight } from "./shapes";
+
+export interface CanvasOutputProps extends FlowCanvasProps {
+  /** What stands below the canvas. */
+  readonly children?: ReactNode;
+}
 
 /** A canvas in the flow of a page: as high as its flow wants to be in the width there is. */
-export function CanvasOutput(props: {
-  readonly store: FlowStore;
-  readonly actions: CanvasActions | null;
-}): ReactElement {
+export function CanvasOutput({ children, ...props }: CanvasOutputProps): ReactElement {
   const { store } = props;
   const host = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
@@ -22,8 +23,11 @@ export function CanvasOutput(props: {
   useChanging(store.onTopology, () => store.topologyCount);
   // The store's identity is the flow: another one begins with a view of its own.
   return (
-    <div ref={host} style={{ height: wantedHeight(store.state, width || 900) }}>
-      {width > 0 && <FlowCanvas {...props} />}
-    </div>
+    <>
+      <div ref={host} style={{ height: wantedHeight(store.state, width || 900) }}>
+        {width > 0 && <FlowCanvas {...props} />}
+      </div>
+      {children}
+    </>
   );
 }

@@ -30,7 +30,9 @@ export const EdgeLine = memo(function EdgeLine(props: EdgeProps<LineEdge>): Reac
         data-fb-implicit={edge.implicit ? "" : undefined}
         data-fb-idle={edge.carried ? undefined : ""}
         data-fb-moving={isLive && isRunning && edge.carried ? "" : undefined}
-      >
+      />
+      {/* A line of two pixels is hard to meet. */}
+      <path className="react-flow__edge-interaction" d={path} fill="none" strokeOpacity={0} strokeWidth={16}>
         <title>{edgeWords(edge)}</title>
       </path>
       {isAtRest && way.label && (

@@ -1,220 +1,226 @@
-import {
-  Background,
-  BackgroundVariant,
-  type EdgeTypes,
-  type NodeTypes,
-  Position,
-  ReactFlow,
-  ReactFlowProvider,
-  useReactFlow,
-  ViewportPortal,
-} from "@xyflow/react";
+import { ReactFlowProvider, useStoreApi } from "@xyflow/react";
 import {
   type KeyboardEvent,
+  type MouseEvent,
   type PointerEvent,
   type ReactElement,
   type RefObject,
   useEffect,
+  useId,
   useMemo,
   useRef,
   useState,
 } from "react";
-import { edgeId } from "../model/flow";
-import { around, cardRect, cardSize, type Frame, firstView, fitAll, portPlace, portPlaces } from "../model/geometry";
-import { Selection } from "../model/selection";
-import type { FlowState } from "../model/state";
+import type { DocumentKeeper } from "../model/documentKeeper";
+import { Editor } from "../model/editor";
+import type { Frame } from "../model/geometry";
+import { KeyMap } from "../model/keys";
 import type { FlowStore } from "../model/store";
+import { CanvasView } from "../model/view";
 import { findWays } from "../model/ways";
 import { snapshotWords } from "../model/wording";
-import type { CanvasActions } from "./actions";
-import { CanvasProvider, useChanging } from "./context";
-import { EdgeLine, type LineEdge } from "./EdgeLine";
-import { Ground } from "./Ground";
-import { Minimap } from "./Minimap";
-import { type CardNode, NodeCard } from "./NodeCard";
+import { type Action, act, actionById, actionsOf, type CanvasContext, pasteText } from "./actions";
+import { CanvasProvider, useChanging, useIsLive } from "./context";
+import { focusCanvas, registerCanvas } from "./current";
+import { EmptyNote } from "./EmptyNote";
+import { FlowScene } from "./FlowScene";
+import { Inspector } from "./Inspector";
+import { KeeperBar } from "./KeeperBar";
 import { Notices } from "./Notices";
-import { HANDLE_PX, handleId } from "./PortHandle";
+import { Popups } from "./Popups";
+import { TOOLBAR_PX } from "./shapes";
+import { systemClipboard } from "./systemClipboard";
 import { Toolbar } from "./Toolbar";
-
-const NODE_TYPES: NodeTypes = { card: NodeCard };
-const EDGE_TYPES: EdgeTypes = { line: EdgeLine };
-const TOOLBAR_PX = 40;
-/** From this many cards on a map helps to find them. */
-const MAPPED_CARDS = 8;
+import { isTyping, ownsKey } from "./typing";
+import { useScreen } from "./useScreen";
 
 export interface FlowCanvasProps {
   readonly store: FlowStore;
-  /** Null where nobody would answer. */
-  readonly actions: CanvasActions | null;
+  /** Null where nobody would answer. One for all views of a flow, so that they share what can be undone. */
+  readonly editor: Editor | null;
+  /** Who keeps the document where people find it again. */
+  readonly keeper?: DocumentKeeper | null;
+  /** What the place where the canvas stands adds to what one can do. */
+  readonly hostActions?: readonly Action[];
   /** Whether the wheel zooms; in a notebook it scrolls the page, and zooms with Ctrl held. */
   readonly wheelZooms?: boolean;
+  /** Escape was pressed, and there is nothing left to give up but the focus. */
+  readonly onLeave?: () => void;
 }
 
 /** A flow as a canvas of cards. It fills its parent, whose height has to be given. */
 export function FlowCanvas(props: FlowCanvasProps): ReactElement {
-  const { store } = props;
-  const host = useRef<HTMLDivElement>(null);
-  const size = useSize(host);
-  const connection = useChanging(store.onConnection, () => store.connection);
-  const isEmpty = useChanging(store.onTopology, () => store.state.cards.size === 0);
   return (
-    <div
-      ref={host}
-      className="fb-root fb-canvas"
-      data-fb-connection={connection}
-      data-lm-suppress-shortcuts="true"
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: an application takes the keys, so it has to take the focus
-      tabIndex={0}
-      onKeyDown={keepKey}
-      onKeyUp={keepKey}
-      onPointerDown={takeFocus}
-      role="application"
-      aria-label={snapshotWords({ flow: store.flow, nodes: [...store.state.cards.values()], run: store.state.run })}
-    >
-      {size && (
-        <ReactFlowProvider>
-          <Scene {...props} frame={{ ...size, top: TOOLBAR_PX }} />
-        </ReactFlowProvider>
-      )}
-      {isEmpty && <div className="fb-empty">Nothing here yet. Run a %%node cell.</div>}
-      <Notices store={store} />
-    </div>
+    <ReactFlowProvider>
+      <Canvas {...props} />
+    </ReactFlowProvider>
   );
 }
 
-function Scene(props: FlowCanvasProps & { readonly frame: Frame }): ReactElement {
-  const { store, actions, frame } = props;
-  const topology = useChanging(store.onTopology, () => store.topologyCount);
+const NO_ACTIONS: readonly Action[] = [];
+
+function Canvas(props: FlowCanvasProps): ReactElement {
+  const { store, keeper = null, hostActions = NO_ACTIONS } = props;
+  const root = useRef<HTMLDivElement>(null);
+  const surface = useRef<HTMLDivElement>(null);
+  const isViewChosen = useRef(false);
+  const size = useSize(surface);
+  const frame: Frame | null = useMemo(() => size && { ...size, top: TOOLBAR_PX }, [size]);
+  const id = useId();
+  const [view] = useState(() => new CanvasView());
+  const editor = useMemo(() => props.editor ?? new Editor(store, null), [props.editor, store]);
+  const screen = useScreen({ store, surface, frame, isViewChosen, onLeave: props.onLeave });
+  const context = useMemo<CanvasContext>(
+    () => ({ store, editor, view, screen, clipboard: systemClipboard, keeper, hostActions }),
+    [store, editor, view, screen, keeper, hostActions],
+  );
   const waysCount = useChanging(store.onWays, () => store.waysCount);
-  const selection = useMemo(() => new Selection(), []);
-  const chosen = useChanging(selection.onChange, () => selection.nodes);
-  const chosenEdges = useChanging(selection.onChange, () => selection.edges);
-  const flow = useReactFlow();
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the state is read whenever its topology changed
-  const nodes = useMemo(() => nodesOf(store.state), [store, topology]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: as above
-  const edges = useMemo(() => edgesOf(store.state), [store, topology]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: as above, for the ways
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the state is read whenever the ways changed
   const ways = useMemo(() => findWays(store.state.cards, store.state.edges), [store, waysCount]);
-  const shownNodes = useMemo(
-    () => nodes.map((node) => (chosen.has(node.id) ? { ...node, selected: true } : node)),
-    [nodes, chosen],
+  const parts = useMemo(
+    () => ({ ...context, ways, elementId: (node: string) => `${id}${encodeURIComponent(node)}` }),
+    [context, ways, id],
   );
-  const shownEdges = useMemo(
-    () => edges.map((edge) => (chosenEdges.has(edge.id) ? { ...edge, selected: true } : edge)),
-    [edges, chosenEdges],
-  );
-  const parts = useMemo(() => ({ store, actions, ways }), [store, actions, ways]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only the first view of a flow is ours to choose
-  const first = useMemo(() => firstView(boundsOf(store.state), frame), [store]);
+  const connection = useChanging(store.onConnection, () => store.connection);
+  const canEdit = useIsLive(store) && !editor.whyNot;
+  const isEmpty = useChanging(store.onTopology, () => store.state.cards.size === 0);
+  const primary = useChanging(view.selection.onChange, () => view.selection.primary);
+  const isSeen = useChanging(store.onTopology, () => primary !== null && store.state.cards.has(primary));
 
+  useEffect(() => (root.current ? registerCanvas(root.current, context) : undefined), [context]);
+  useEdgeCancelling(view);
+  usePasting(root, context);
+  const onKeyDown = useKeys(surface, context);
+
+  const addHere = (event: MouseEvent): void => {
+    if (!(event.target as Element).classList.contains("react-flow__pane")) return;
+    const action = actionById("add", context);
+    const why = action?.whyNot(context) ?? "";
+    const place = { x: event.clientX, y: event.clientY };
+    if (why) view.tell(why);
+    else view.popup.set({ kind: "add", place, at: screen.flowPlace(place), from: null });
+  };
   return (
     <CanvasProvider value={parts}>
-      <ReactFlow
-        nodes={shownNodes}
-        edges={shownEdges}
-        nodeTypes={NODE_TYPES}
-        edgeTypes={EDGE_TYPES}
-        defaultViewport={first}
-        minZoom={0.05}
-        maxZoom={2}
-        width={frame.width}
-        height={frame.height}
-        onlyRenderVisibleElements
-        nodesDraggable={false}
-        nodesConnectable={false}
-        edgesFocusable={false}
-        elevateNodesOnSelect={false}
-        zoomOnScroll={props.wheelZooms ?? false}
-        preventScrolling={props.wheelZooms ?? false}
-        zoomOnDoubleClick={false}
-        deleteKeyCode={null}
-        panActivationKeyCode={null}
-        zoomActivationKeyCode={null}
-        proOptions={{ hideAttribution: true }}
-        onNodesChange={(changes) => {
-          const found = new Set(selection.nodes);
-          for (const change of changes) {
-            if (change.type === "select") found[change.selected ? "add" : "delete"](change.id);
-          }
-          if (changes.some((change) => change.type === "select")) selection.choose(found, selection.edges);
-        }}
-        onEdgesChange={(changes) => {
-          const found = new Set(selection.edges);
-          for (const change of changes) {
-            if (change.type === "select") found[change.selected ? "add" : "delete"](change.id);
-          }
-          if (changes.some((change) => change.type === "select")) selection.choose(selection.nodes, found);
-        }}
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: what is pressed in here is kept from the page around it */}
+      <div
+        ref={root}
+        className="fb-root fb-canvas"
+        data-fb-connection={connection}
+        data-fb-editable={canEdit ? "" : undefined}
+        data-lm-suppress-shortcuts="true"
+        onKeyDown={onKeyDown}
+        onKeyUp={keepKey}
+        onFocus={() => focusCanvas(context)}
+        onPointerDown={(event) => takeFocus(event, surface.current)}
       >
-        <Background variant={BackgroundVariant.Dots} gap={20} size={1.6} />
-        <ViewportPortal>
-          <Ground state={store.state} />
-        </ViewportPortal>
-        {nodes.length >= MAPPED_CARDS && <Minimap store={store} />}
-      </ReactFlow>
-      <Toolbar
-        store={store}
-        actions={actions}
-        onFit={() => void flow.setViewport(fitAll(boundsOf(store.state), frame), { duration: motionMs() })}
-      />
+        <Toolbar />
+        <div
+          ref={surface}
+          className="fb-surface"
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: an application takes the keys, so it has to take the focus
+          tabIndex={0}
+          role="application"
+          aria-label={snapshotWords({ flow: store.flow, nodes: [...store.state.cards.values()], run: store.state.run })}
+          aria-describedby={`${id}keys`}
+          aria-activedescendant={primary !== null && isSeen ? parts.elementId(primary) : undefined}
+          onDoubleClick={addHere}
+          onPointerMove={screen.onPointerMove}
+          onPointerLeave={screen.onPointerLeave}
+        >
+          {frame && (
+            <FlowScene
+              id={id}
+              frame={frame}
+              wheelZooms={props.wheelZooms ?? false}
+              isViewChosen={isViewChosen}
+              onZoom={(zoom) => root.current?.style.setProperty("--fb-zoom", String(zoom))}
+            />
+          )}
+        </div>
+        <p id={`${id}keys`} hidden>
+          Arrows go from node to node, Enter opens one, Tab adds one, C connects it, a question mark lists all keys,
+          Escape leaves.
+        </p>
+        {isEmpty && <EmptyNote />}
+        <Inspector />
+        <div className="fb-said">
+          {keeper && <KeeperBar keeper={keeper} />}
+          <Notices store={store} view={view} />
+        </div>
+        <Popups />
+      </div>
     </CanvasProvider>
   );
 }
 
-/** How high a canvas wants to be to show a flow in a page of some width; pixels. */
-export function wantedHeight(state: FlowState, width: number): number {
-  const bounds = boundsOf(state);
-  const { zoom } = firstView(bounds, { width, height: 1e5, top: TOOLBAR_PX });
-  return Math.round(Math.min(Math.max((bounds.bottom - bounds.top) * zoom + TOOLBAR_PX + 40, 200), 560));
+/** The keys of the canvas, by its table of actions. What is pressed here never reaches the page around it. */
+function useKeys(surface: RefObject<HTMLElement | null>, context: CanvasContext): (event: KeyboardEvent) => void {
+  const keyMap = useMemo(
+    () => new KeyMap(actionsOf(context).flatMap(({ id, keys }) => keys.map((key) => [key, id] as const))),
+    [context],
+  );
+  return (event) => {
+    keepKey(event);
+    const target = event.target as Element;
+    if (event.defaultPrevented || event.nativeEvent.isComposing || target.closest("[data-fb-popup]")) return;
+    const isGround = target === surface.current;
+    if (isGround ? event.key === "Tab" && hasModifier(event) : ownsKey(target, event.key)) return;
+    if (event.key === "Escape" && !isGround && !target.closest(".fb-inspector")) {
+      event.preventDefault();
+      surface.current?.focus({ preventScroll: true });
+      return;
+    }
+    const id = keyMap.find(event, event.timeStamp);
+    const action = id === null ? undefined : actionById(id, context);
+    if (!action || action.isPaste) return;
+    event.preventDefault();
+    act(action, context);
+  };
 }
 
-function boundsOf(state: FlowState): NonNullable<ReturnType<typeof around>> {
-  const notes = state.notes.map(({ x, y }) => ({ left: x, top: y, right: x + 180, bottom: y + 46 }));
-  return around([...[...state.cards.values()].map(cardRect), ...notes]) ?? { left: 0, top: 0, right: 200, bottom: 80 };
-}
+const hasModifier = (event: KeyboardEvent): boolean => event.shiftKey || event.ctrlKey || event.metaKey || event.altKey;
 
-/** The cards as React Flow wants them: places, sizes and handles, so that nothing has to be measured before it paints. */
-function nodesOf(state: FlowState): readonly CardNode[] {
-  return [...state.cards.values()].map((card) => {
-    const { width, height } = cardSize(card);
-    return {
-      id: card.id,
-      type: "card",
-      position: { x: card.x, y: card.y },
-      data: {},
-      width,
-      height,
-      handles: portPlaces(card).map((place) => ({
-        id: handleId(place),
-        type: place.side === "in" ? ("target" as const) : ("source" as const),
-        position: place.side === "in" ? Position.Left : Position.Right,
-        x: (place.side === "in" ? 0 : width) - HANDLE_PX / 2,
-        y: place.y - HANDLE_PX / 2,
-        width: HANDLE_PX,
-        height: HANDLE_PX,
-      })),
+/**
+ * What is pasted while the canvas has the focus. The event goes to wherever the page's text cursor is, so it is listened
+ * for on the document; only from such an event a page may read the clipboard without asking.
+ */
+function usePasting(root: RefObject<HTMLElement | null>, context: CanvasContext): void {
+  useEffect(() => {
+    let isWired = false;
+    const isOurs = (): boolean => {
+      const focused = document.activeElement;
+      return focused !== null && !isTyping(focused) && (root.current?.contains(focused) ?? false);
     };
-  });
+    const onPaste = (event: ClipboardEvent): void => {
+      if (!isOurs()) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const { view } = context;
+      view.tell(pasteText(context, event.clipboardData?.getData("text/plain") ?? null, isWired));
+    };
+    const onKey = (event: globalThis.KeyboardEvent): void => {
+      isWired = event.shiftKey;
+    };
+    document.addEventListener("paste", onPaste, true);
+    document.addEventListener("keydown", onKey, true);
+    return () => {
+      document.removeEventListener("paste", onPaste, true);
+      document.removeEventListener("keydown", onKey, true);
+    };
+  }, [root, context]);
 }
 
-function edgesOf(state: FlowState): readonly LineEdge[] {
-  const found: LineEdge[] = [];
-  for (const edge of state.edges.values()) {
-    const source = state.cards.get(edge.source);
-    const target = state.cards.get(edge.target);
-    if (!source || !target) continue;
-    found.push({
-      id: edgeId(edge),
-      type: "line",
-      source: edge.source,
-      target: edge.target,
-      sourceHandle: handleId(portPlace(source, "out", edge.sourcePort)),
-      targetHandle: handleId(portPlace(target, "in", edge.targetPort)),
-    });
-  }
-  return found;
+/** An edge that is no longer wanted is no longer drawn. */
+function useEdgeCancelling(view: CanvasView): void {
+  const flow = useStoreApi();
+  useEffect(
+    () =>
+      view.linking.onChange.add(() => {
+        if (!view.linking.now && flow.getState().connection.inProgress) flow.getState().cancelConnection();
+      }),
+    [view, flow],
+  );
 }
 
 /** The size of an element once it has one, and whenever it gets another. */
@@ -244,11 +250,8 @@ function keepKey(event: KeyboardEvent): void {
 }
 
 /** Take the focus with a press, and so the keys that follow. */
-function takeFocus(event: PointerEvent<HTMLElement>): void {
+function takeFocus(event: PointerEvent<HTMLElement>, surface: HTMLElement | null): void {
   const target = event.target as Element;
-  if (!target.closest("input, select, button, textarea")) event.currentTarget.focus({ preventScroll: true });
-}
-
-function motionMs(): number {
-  return window.matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 150;
+  if (target.closest("input, select, button, textarea, [data-fb-popup]")) return;
+  if (surface?.contains(target)) surface.focus({ preventScroll: true });
 }

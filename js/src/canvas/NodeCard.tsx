@@ -3,6 +3,7 @@ import { memo, type ReactElement } from "react";
 import { type Card, cardName, type InputPort } from "../model/flow";
 import {
   cardSize,
+  freeSettingPlaces,
   isCompact,
   MAX_PORT_ROWS,
   MAX_SETTINGS,
@@ -10,10 +11,12 @@ import {
   portRows,
   shownSettings,
 } from "../model/geometry";
-import { mainLook, portInk } from "../model/looks";
+import { mainLook } from "../model/looks";
+import { breakable, fittingPx } from "../model/lettering";
 import { cardWords, copiesMade, counted, duration, oneLine, outputWords, shownValue } from "../model/wording";
-import { useCanvas, useCard, useIsLive } from "./context";
+import { useCanvas, useCard, useChanging, useIsLive } from "./context";
 import { FailureNote } from "./FailureNote";
+import { NameField } from "./NameField";
 import { PortHandle } from "./PortHandle";
 import { Preview } from "./Preview";
 import { SettingRow } from "./SettingControl";
@@ -25,23 +28,30 @@ export type CardNode = Node<Record<string, never>, "card">;
 /** How much of a card can be seen: everything, its name and state, or a block in the colour of its state. */
 export type Detail = "full" | "name" | "block";
 
-export function detailAt(zoom: number): Detail {
-  return zoom >= 0.6 ? "full" : zoom >= 0.3 ? "name" : "block";
+export function detailAt(zoom: number, cardCount: number): Detail {
+  if (zoom >= 0.6) return "full";
+  return zoom >= (cardCount > MANY_CARDS ? 0.3 : 0.12) ? "name" : "block";
 }
 
-const detailOf = (state: ReactFlowState): Detail => detailAt(state.transform[2]);
+/** Up to this many cards bear their names however small they are: there are not too many to draw, nor to read. */
+const MANY_CARDS = 60;
+
+const detailOf = (state: ReactFlowState): Detail => detailAt(state.transform[2], state.nodeLookup.size);
 
 /** One node of a flow. It reads its own card from the store, so a status draws this card anew and nothing else. */
 export const NodeCard = memo(function NodeCard({ id, isConnectable }: NodeProps<CardNode>): ReactElement | null {
-  const { store } = useCanvas();
+  const { store, view, elementId } = useCanvas();
   const card = useCard(store, id);
   const isLive = useIsLive(store);
   const detail = useStore(detailOf);
+  const isPointed = useChanging(view.pointed.onChange, () => view.pointed.now === id);
   if (!card) return null;
   const words = cardWords(card, isLive);
   return (
     <article
+      id={elementId(id)}
       className="fb-card"
+      data-fb-pointed={isPointed ? "" : undefined}
       aria-label={words}
       title={detail === "full" ? undefined : words}
       data-fb-ink={mainLook(card).ink}
@@ -64,18 +74,29 @@ function Header(props: {
   readonly isLive: boolean;
 }): ReactElement {
   const { card } = props;
+  const { view } = useCanvas();
+  const name = oneLine(cardName(card));
+  const isFull = props.detail === "full";
+  const isRenamed = useChanging(view.renaming.onChange, () => view.renaming.now === card.id);
   const marks = [card.pinned ? "pinned" : "", card.bypassed ? "bypassed" : "", duration(card.tookS)].filter(Boolean);
   return (
-    <header className="fb-card-head" title={props.words}>
+    <header
+      className="fb-card-head"
+      title={props.words}
+      style={isFull ? undefined : { ["--fb-fit" as string]: `${fittingPx(name, cardSize(card))}px` }}
+    >
       <StateIcon look={mainLook(card)} />
-      <span className="fb-card-name">{oneLine(cardName(card))}</span>
-      {props.detail === "full" && marks.length > 0 && <span className="fb-card-time">{marks.join(" · ")}</span>}
+      {isRenamed ? <NameField card={card} /> : <span className="fb-card-name">{isFull ? name : breakable(name)}</span>}
+      {!isRenamed && isFull && marks.length > 0 && (
+        <span className="fb-card-time">{marks.join(" · ")}</span>
+      )}
     </header>
   );
 }
 
 function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean }): ReactElement {
-  const { store, actions } = useCanvas();
+  const { store, editor, view } = useCanvas();
+  const canSet = isLive && !editor.whyNot;
   const hidden = card.settings.length - MAX_SETTINGS;
   const why = [oneLine(card.reason), copiesMade(card.copies, card.copiedBytes)].filter(Boolean).join(" · ");
   return (
@@ -85,10 +106,12 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
         <SettingRow
           key={setting.name}
           setting={setting}
-          onSet={actions && isLive ? (value) => actions.set(card.id, setting.name, value) : undefined}
+          onSet={canSet ? (value) => view.tell(editor.set(card.id, setting.name, value)) : undefined}
+          onSettle={() => editor.settle()}
+          onWrong={(why) => view.tell(why)}
         />
       ))}
-      {hidden > 0 && <div className="fb-more-settings">and {counted(hidden, "more setting")}</div>}
+      {hidden > 0 && <MoreSettings card={card} count={hidden} />}
       {card.error && <FailureNote failure={card.error} />}
       {card.preview && <Preview preview={card.preview} width={cardSize(card).width} />}
       {card.kind !== "input" && (
@@ -100,6 +123,20 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
         </footer>
       )}
     </>
+  );
+}
+
+/** The settings there is no room for; a press shows them all beside the canvas. */
+function MoreSettings({ card, count }: { readonly card: Card; readonly count: number }): ReactElement {
+  const { view } = useCanvas();
+  const open = (): void => {
+    view.selection.choose([card.id]);
+    view.isInspecting.set(true);
+  };
+  return (
+    <button type="button" className="fb-more-settings nodrag nopan" onClick={open}>
+      and {counted(count, "more setting")}
+    </button>
   );
 }
 
@@ -147,21 +184,27 @@ function InputWords({ port }: { readonly port: InputPort }): ReactElement {
 }
 
 function Handles({ card, isConnectable }: { readonly card: Card; readonly isConnectable: boolean }): ReactElement {
+  const node = card.id;
   return (
     <>
       {portPlaces(card).map((place) => {
         const ports = place.side === "out" ? card.outputs : card.inputs;
         const port = ports.find((found) => found.name === place.name);
-        return (
-          <PortHandle
-            key={`${place.side}:${place.name}`}
-            place={place}
-            type={port ? portInk(port.type) : "scalar"}
-            isFilled={port ? port.connected : true}
-            isConnectable={isConnectable}
-          />
-        );
+        const type = port ? port.type : "scalar";
+        const isFilled = port ? port.connected : true;
+        const key = `${place.side}:${place.name}`;
+        return <PortHandle key={key} {...{ node, place, type, isFilled, isConnectable, isHidden: false }} />;
       })}
+      {isConnectable &&
+        freeSettingPlaces(card).map((place) => {
+          const key = `setting:${place.name}`;
+          return (
+            <PortHandle
+              key={key}
+              {...{ node, place, type: "scalar", isFilled: false, isConnectable, isHidden: true }}
+            />
+          );
+        })}
     </>
   );
 }

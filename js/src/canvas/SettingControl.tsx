@@ -1,5 +1,6 @@
 import { type ReactElement, useEffect, useId, useState } from "react";
 import type { Json, Setting } from "../model/flow";
+import { readTyped } from "../model/values";
 import { oneLine, sameJson, settingDefault, settingValue, shownValue } from "../model/wording";
 
 interface ControlProps {
@@ -7,10 +8,15 @@ interface ControlProps {
   readonly id: string;
   /** Absent where nobody would answer: the control then only shows. */
   readonly onSet: ((value: Json) => void) | undefined;
+  /** A gesture is over: the slider was let go. */
+  readonly onSettle?: (() => void) | undefined;
+  /** What was typed is no value, and why. */
+  readonly onWrong?: ((why: string) => void) | undefined;
 }
 
 /** One setting as a compact row: label, control, value. */
-export function SettingRow({ setting, onSet }: Omit<ControlProps, "id">): ReactElement {
+export function SettingRow(props: Omit<ControlProps, "id">): ReactElement {
+  const { setting } = props;
   const id = useId();
   const label = oneLine(setting.label);
   const value = settingDefault(setting);
@@ -26,7 +32,7 @@ export function SettingRow({ setting, onSet }: Omit<ControlProps, "id">): ReactE
             from an edge
           </span>
         ) : (
-          <Control setting={setting} id={id} onSet={onSet} />
+          <Control {...props} id={id} />
         )}
       </div>
     </div>
@@ -55,7 +61,7 @@ function isBounded(setting: Setting): setting is Bounded {
   return setting.min !== null && setting.max !== null && setting.max > setting.min;
 }
 
-function Slider({ setting, id, onSet }: ControlProps): ReactElement {
+function Slider({ setting, id, onSet, onSettle }: ControlProps): ReactElement {
   const { min, max } = setting as Bounded;
   const value = typeof setting.value === "number" ? setting.value : min;
   const isWhole = [min, max, value].every(Number.isInteger);
@@ -74,13 +80,16 @@ function Slider({ setting, id, onSet }: ControlProps): ReactElement {
         aria-valuetext={settingValue(setting)}
         style={{ ["--fb-share" as string]: share }}
         onChange={(event) => onSet?.(event.currentTarget.valueAsNumber)}
+        onPointerUp={onSettle}
+        onKeyUp={onSettle}
+        onBlur={onSettle}
       />
       <span className="fb-setting-value">{settingValue(setting)}</span>
     </>
   );
 }
 
-function Switch({ setting, id, onSet }: ControlProps): ReactElement {
+function Switch({ setting, id, onSet, onSettle }: ControlProps): ReactElement {
   return (
     <>
       <span className="fb-setting-default">{shownValue(setting.value)}</span>
@@ -92,14 +101,17 @@ function Switch({ setting, id, onSet }: ControlProps): ReactElement {
           aria-checked={setting.value === true}
           checked={setting.value === true}
           disabled={!onSet}
-          onChange={(event) => onSet?.(event.currentTarget.checked)}
+          onChange={(event) => {
+            onSet?.(event.currentTarget.checked);
+            onSettle?.();
+          }}
         />
       </span>
     </>
   );
 }
 
-function Select({ setting, id, onSet }: ControlProps): ReactElement {
+function Select({ setting, id, onSet, onSettle }: ControlProps): ReactElement {
   const known = setting.options.findIndex((option) => sameJson(option, setting.value));
   const options = known < 0 ? [setting.value, ...setting.options] : setting.options;
   return (
@@ -107,7 +119,10 @@ function Select({ setting, id, onSet }: ControlProps): ReactElement {
       id={id}
       value={Math.max(known, 0)}
       disabled={!onSet}
-      onChange={(event) => onSet?.(options[Number(event.currentTarget.value)] ?? null)}
+      onChange={(event) => {
+        onSet?.(options[Number(event.currentTarget.value)] ?? null);
+        onSettle?.();
+      }}
     >
       {options.map((option, index) => (
         <option key={JSON.stringify(option)} value={index}>
@@ -119,19 +134,22 @@ function Select({ setting, id, onSet }: ControlProps): ReactElement {
 }
 
 /** A field for anything that can be typed; what was typed counts on Enter, or when the field is left. */
-function Field({ setting, id, onSet }: ControlProps): ReactElement {
+function Field({ setting, id, onSet, onSettle, onWrong }: ControlProps): ReactElement {
   const written = typeof setting.value === "string" ? setting.value : writtenJson(setting.value);
   const [draft, setDraft] = useState<string | null>(null);
-  const [isWrong, setWrong] = useState(false);
+  const [why, setWhy] = useState("");
   // biome-ignore lint/correctness/useExhaustiveDependencies: another value from elsewhere ends a draft
   useEffect(() => setDraft(null), [written]);
 
   const take = (text: string): void => {
-    const value = readField(setting, text);
-    setWrong(value === undefined);
-    if (value === undefined) return;
+    const typed = readTyped(setting, text);
+    const wrong = "why" in typed ? typed.why : "";
+    setWhy(wrong);
+    if (wrong !== why) onWrong?.(wrong);
+    if ("why" in typed) return;
     setDraft(null);
-    if (!sameJson(value, setting.value)) onSet?.(value);
+    if (!sameJson(typed.value, setting.value)) onSet?.(typed.value);
+    onSettle?.();
   };
   const isNumber = setting.control === "number" || setting.control === "slider";
   return (
@@ -142,24 +160,25 @@ function Field({ setting, id, onSet }: ControlProps): ReactElement {
         value={draft ?? written}
         disabled={!onSet}
         spellCheck={false}
-        data-fb-wrong={isWrong ? "" : undefined}
-        aria-invalid={isWrong || undefined}
+        title={why || undefined}
+        data-fb-wrong={why ? "" : undefined}
+        aria-invalid={why !== "" || undefined}
         {...(isNumber
           ? { min: setting.min ?? undefined, max: setting.max ?? undefined, step: setting.step ?? "any" }
           : {})}
         onChange={(event) => {
           setDraft(event.currentTarget.value);
-          setWrong(false);
+          setWhy("");
           // Arrows of a number field and a chosen day are finished at once; only typing is not.
           if (!("inputType" in event.nativeEvent && event.nativeEvent.inputType)) take(event.currentTarget.value);
         }}
         onBlur={(event) => draft !== null && take(event.currentTarget.value)}
         onKeyDown={(event) => {
           if (event.key === "Enter") take(event.currentTarget.value);
-          if (event.key === "Escape") {
-            setDraft(null);
-            setWrong(false);
-          }
+          if (event.key !== "Escape" || draft === null) return;
+          event.preventDefault(); // what was typed is given up, the field is not left
+          setDraft(null);
+          setWhy("");
         }}
       />
       {setting.unit && <span className="fb-setting-default">{oneLine(setting.unit)}</span>}
@@ -168,27 +187,3 @@ function Field({ setting, id, onSet }: ControlProps): ReactElement {
 }
 
 const writtenJson = (value: Json): string => (value === null ? "" : JSON.stringify(value));
-
-/** What was typed as a value; undefined when it is none. */
-export function readField(setting: Setting, text: string): Json | undefined {
-  switch (setting.control) {
-    case "number":
-    case "slider": {
-      const number = Number(text);
-      if (!text.trim() || !Number.isFinite(number)) return undefined;
-      const isOutside =
-        (setting.min !== null && number < setting.min) || (setting.max !== null && number > setting.max);
-      return isOutside ? undefined : number;
-    }
-    case "json":
-      try {
-        return JSON.parse(text) as Json;
-      } catch {
-        return undefined;
-      }
-    case "date":
-      return text || undefined;
-    default:
-      return text;
-  }
-}

@@ -1,23 +1,46 @@
 import type { ReactElement } from "react";
+import { shownKey } from "../model/keys";
 import type { FlowStore } from "../model/store";
 import { duration, oneLine, runName, tally } from "../model/wording";
-import type { CanvasActions } from "./actions";
-import { useChanging, useIsLive } from "./context";
+import { type Action, act, actionById } from "./actions";
+import { useCanvas, useChanging, useIsLive } from "./context";
+import { isMac } from "./typing";
+
+const RUN_TOOLS = ["run", "runStale", "cancel"] as const;
+const EDIT_TOOLS = ["add", "layout", "fit"] as const;
 
 /** What can be done with a flow as a whole, floating above it, and how its last run went. */
-export function Toolbar(props: {
-  readonly store: FlowStore;
-  readonly actions: CanvasActions | null;
-  readonly onFit: () => void;
-}): ReactElement {
-  const { store, actions } = props;
+export function Toolbar(): ReactElement {
+  const { store, view } = useCanvas();
   const isLive = useIsLive(store);
+  const openMenu = (event: { readonly currentTarget: Element }): void => {
+    const { left, bottom } = event.currentTarget.getBoundingClientRect();
+    view.popup.set({ kind: "menu", place: { x: left, y: bottom + 4 }, about: "ground" });
+  };
   return (
     <div className="fb-toolbar" role="toolbar" aria-label={`Flow ${oneLine(store.flow)}`}>
-      {actions && isLive && <RunTools store={store} actions={actions} />}
+      {isLive && (
+        <div className="fb-tools">
+          {RUN_TOOLS.map((id) => (
+            <Tool key={id} id={id} />
+          ))}
+        </div>
+      )}
       <div className="fb-tools">
-        <button type="button" className="fb-tool" onClick={props.onFit} title="Show all of the flow">
-          Fit
+        {(isLive ? EDIT_TOOLS : (["fit"] as const)).map((id) => (
+          <Tool key={id} id={id} />
+        ))}
+        <button
+          type="button"
+          className="fb-tool"
+          aria-label="More"
+          aria-haspopup="menu"
+          title="More"
+          onClick={openMenu}
+        >
+          <svg viewBox="0 0 10 10" aria-hidden="true">
+            <path d="M0 4H2V6H0ZM4 4H6V6H4ZM8 4H10V6H8Z" />
+          </svg>
         </button>
       </div>
       <Summary store={store} />
@@ -25,58 +48,45 @@ export function Toolbar(props: {
   );
 }
 
-function RunTools({ store, actions }: { readonly store: FlowStore; readonly actions: CanvasActions }): ReactElement {
-  const stale = useChanging(store.onAny, () => countStale(store));
-  const isRunning = useChanging(store.onAny, () => isAnyRunning(store));
+const SIGNS: Readonly<Record<string, ReactElement>> = {
+  run: <path d="M1 0L10 5L1 10Z" />,
+  cancel: <path d="M0 0H10V10H0Z" />,
+};
+
+function Tool({ id }: { readonly id: string }): ReactElement | null {
+  const context = useCanvas();
+  const action = actionById(id, context);
+  return action ? <ToolOf action={action} /> : null;
+}
+
+function ToolOf({ action }: { readonly action: Action }): ReactElement {
+  const context = useCanvas();
+  const { store } = context;
+  const label = useChanging(store.onAny, () => action.labelNow?.(context) ?? action.label);
+  const why = useChanging(store.onAny, () => action.whyNot(context));
+  const sign = SIGNS[action.id];
+  const [, words = label, count = ""] = /^(.*?)(?: (\d+))?$/.exec(label) ?? [];
+  const isBare = action.id === "cancel";
   return (
-    <div className="fb-tools">
-      <button
-        type="button"
-        className="fb-tool"
-        data-fb-primary=""
-        onClick={() => actions.run({})}
-        title="Run what is not up to date"
-      >
+    <button
+      type="button"
+      className="fb-tool"
+      data-fb-action={action.id}
+      data-fb-primary={action.id === "run" ? "" : undefined}
+      disabled={why !== ""}
+      onClick={() => act(action, context)}
+      aria-label={isBare ? action.label : undefined}
+      title={why || (action.keys[0] ? `${action.label} (${shownKey(action.keys[0], isMac)})` : action.label)}
+    >
+      {sign && (
         <svg viewBox="0 0 10 10" aria-hidden="true">
-          <path d="M1 0L10 5L1 10Z" />
+          {sign}
         </svg>
-        Run
-      </button>
-      <button
-        type="button"
-        className="fb-tool"
-        disabled={!stale}
-        onClick={() => actions.run({ stale: true })}
-        title="Run what is stale and nothing else"
-      >
-        Run stale {stale > 0 && <span className="fb-tool-count">{stale}</span>}
-      </button>
-      <button
-        type="button"
-        className="fb-tool"
-        disabled={!isRunning}
-        onClick={() => actions.cancel()}
-        aria-label="Stop"
-        title="Stop the run"
-      >
-        <svg viewBox="0 0 10 10" aria-hidden="true">
-          <path d="M0 0H10V10H0Z" />
-        </svg>
-      </button>
-    </div>
+      )}
+      {!isBare && words}
+      {count && <span className="fb-tool-count">{count}</span>}
+    </button>
   );
-}
-
-function countStale(store: FlowStore): number {
-  let count = 0;
-  for (const card of store.state.cards.values()) if (card.stamp === "stale") count += 1;
-  return count;
-}
-
-function isAnyRunning(store: FlowStore): boolean {
-  if (store.state.run?.status === "running") return true;
-  for (const card of store.state.cards.values()) if (card.status === "running" || card.status === "queued") return true;
-  return false;
 }
 
 /** The last run in one line; without a kernel it says that it was recorded, and when. */

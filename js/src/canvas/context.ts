@@ -4,21 +4,22 @@ import { createContext, useCallback, useContext, useSyncExternalStore } from "re
 import type { Card, Edge } from "../model/flow";
 import type { Listeners } from "../model/listeners";
 import type { FlowStore } from "../model/store";
+import type { Value } from "../model/value";
 import type { Way } from "../model/ways";
-import type { CanvasActions } from "./actions";
+import type { CanvasContext } from "./actions";
 
-export interface CanvasParts {
-  readonly store: FlowStore;
-  readonly actions: CanvasActions | null;
+export interface CanvasParts extends CanvasContext {
   readonly ways: ReadonlyMap<string, Way>;
+  /** The id of the element that shows a card, in this canvas alone. */
+  readonly elementId: (node: string) => string;
 }
 
-const CanvasContext = createContext<CanvasParts | null>(null);
+const PartsContext = createContext<CanvasParts | null>(null);
 
-export const CanvasProvider = CanvasContext.Provider;
+export const CanvasProvider = PartsContext.Provider;
 
 export function useCanvas(): CanvasParts {
-  const parts = useContext(CanvasContext);
+  const parts = useContext(PartsContext);
   if (!parts) throw new Error("a part of a canvas stands outside of one");
   return parts;
 }
@@ -26,6 +27,10 @@ export function useCanvas(): CanvasParts {
 /** Read something whenever the listeners are called; `read` has to return the same thing while nothing changed. */
 export function useChanging<T>(listeners: Listeners, read: () => T): T {
   return useSyncExternalStore(listeners.add, read, read);
+}
+
+export function useValue<T>(value: Value<T>): T {
+  return useChanging(value.onChange, () => value.now);
 }
 
 /** One card; drawn again only when that card changed. */

@@ -8,14 +8,9 @@ import type { Controls } from "./Controls";
 import { kernelOf, type OpenNotebooks } from "./OpenNotebooks";
 import { CellKeeper, type FlowCells } from "./writeBack";
 
-/** What people choose in JupyterLab's settings. */
-export interface KeeperSettings {
-  readonly writeBack: boolean;
-  readonly collapseAbove: number;
-}
-
 export class Keepers {
-  settings: KeeperSettings = { writeBack: true, collapseAbove: 12 };
+  /** From more than this many nodes on a cell that is written is collapsed. */
+  collapseAbove = 12;
   readonly #controls: Controls;
   readonly #notebooks: OpenNotebooks;
   readonly #byNotebook = new WeakMap<ISessionContext, NotebookKeepers>();
@@ -156,9 +151,9 @@ class NotebookKeepers {
         return answer.kind === "ack" ? answer.rev : null;
       },
       isEdited: () => editor.history.last !== null,
-      isHeld: () => keepers.isHeld || !keepers.settings.writeBack,
+      isHeld: () => keepers.isHeld,
       copy: (text) => void navigator.clipboard?.writeText(text),
-      collapseAbove: () => keepers.settings.collapseAbove,
+      collapseAbove: () => keepers.collapseAbove,
     });
     store.onRefusal.add(() => keeper.documentChanged());
     return keeper;

@@ -30,6 +30,7 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
   readonly #shown: { effects: Shown | null; value: Shown | null } = { effects: null, value: null };
   #model: IRenderMime.IMimeModel | null = null;
   #bundle: NodeBundle | null = null;
+  #drawing: Promise<void> = Promise.resolve();
 
   constructor(registry: IRenderMimeRegistry, controls: Controls, resolver: IRenderMime.IResolver | null) {
     super();
@@ -49,6 +50,13 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
     }
     this.#output.bind(bundle.flow);
     this.#update();
+    // One after another: models that come while a value is drawn would find it missing and draw it beside itself.
+    this.#drawing = this.#drawing.catch(() => undefined).then(() => this.#drawValue(model, bundle));
+    await this.#drawing;
+  }
+
+  async #drawValue(model: IRenderMime.IMimeModel, bundle: NodeBundle): Promise<void> {
+    if (this.isDisposed || this.#model !== model) return; // a newer one is waiting
     const { effects, value } = bundle.card ? NO_VALUE : valueParts(model.data);
     const trusted = model.trusted;
     this.#shown.effects = await this.#show(
@@ -73,11 +81,12 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
     this.#strip.draw(
       <LiveStrip bundle={bundle} store={store} onSet={(name, value) => this.#set(bundle.node, name, value)} />,
     );
-    this.#keep(bundle);
+    queueMicrotask(() => this.#keep(bundle)); // an output that is being added cannot be changed yet
   }
 
   /** Store the node's output as the kernel made it last, when it says something else than what is stored. */
   #keep(bundle: NodeBundle): void {
+    if (this.isDisposed || this.#bundle !== bundle) return;
     const { link } = this.#output;
     const news = link?.store.isLive ? link.node(bundle.node) : undefined;
     const model = this.#model;

@@ -43,11 +43,12 @@ export class TraceRenderer extends ReactWidget implements IRenderMime.IRenderer 
     const told = link?.trace(stored.runId);
     const trace = told && (told.seq > stored.seq || told.final) ? told : stored;
     this.draw(<TracePanel trace={trace} isLive={told !== undefined && link?.store.isLive === true} />);
-    this.#keep();
+    queueMicrotask(() => this.#keep()); // an output that is being added cannot be changed yet
   }
 
   /** Store the run as it ended: the output may have missed that, in a page that was loaded while it went on. */
   #keep(): void {
+    if (this.isDisposed) return;
     const { link } = this.#output;
     const model = this.#model;
     const made = this.#stored && link?.store.isLive ? link.output(this.#stored.runId) : undefined;

@@ -83,6 +83,15 @@ export function portPlaces(card: Card): readonly PortPlace[] {
   return places;
 }
 
+/** Where an edge could feed a setting that none feeds yet: only the settings a card shows. */
+export function freeSettingPlaces(card: Card): readonly PortPlace[] {
+  if (isCompact(card) || card.kind === "input") return [];
+  const top = HEADER_PX + portRows(card) * PORT_ROW_PX;
+  return shownSettings(card).flatMap(({ name, connected }, row) =>
+    connected ? [] : [{ name, side: "in" as const, y: top + row * SETTING_ROW_PX + SETTING_ROW_PX / 2 }],
+  );
+}
+
 /** The place an edge meets; one that names no port the card shows arrives at the first of that side. */
 export function portPlace(card: Card, side: "in" | "out", name: string): PortPlace {
   const places = portPlaces(card).filter((place) => place.side === side);
@@ -146,7 +155,9 @@ export interface Frame {
   readonly top: number;
 }
 
-/** Below this a card's small print cannot be read: a first view rather shows a part of the flow. */
+/** Down to this a flow is shown as a whole at first: names can be read, the rest is told by colour and icon. */
+export const OVERVIEW_ZOOM = 0.4;
+/** A flow that is larger still begins with a part of it, in this size: everything on its cards can be read. */
 export const READABLE_ZOOM = 0.62;
 const MARGIN_PX = 20;
 
@@ -163,7 +174,28 @@ export function fitAll(bounds: Rect, frame: Frame, leastZoom = 0.05): Viewport {
   };
 }
 
-/** The view a flow opens with: all of it where that can be read, else its beginning in a size that can. */
-export function firstView(bounds: Rect, frame: Frame): Viewport {
-  return fitAll(bounds, frame, READABLE_ZOOM);
+/** The view a flow opens with: all of it, or where that is too small, as many as possible of the cards it begins with. */
+export function firstView(cards: readonly Rect[], frame: Frame): Viewport {
+  const bounds = around(cards) ?? { left: 0, top: 0, right: 200, bottom: 80 };
+  const whole = fitAll(bounds, frame);
+  if (whole.zoom >= OVERVIEW_ZOOM) return whole;
+  const zoom = READABLE_ZOOM;
+  const room = { x: (frame.width - 2 * MARGIN_PX) / zoom, y: (frame.height - frame.top - 2 * MARGIN_PX) / zoom };
+  const begins = cards.filter((card) => card.right <= bounds.left + room.x);
+  const top = bestTop(begins, room.y) ?? bounds.top;
+  return { x: MARGIN_PX - bounds.left * zoom, y: frame.top + MARGIN_PX - top * zoom, zoom };
+}
+
+/** Where a window of some height has to begin to hold as many cards as possible; null without cards. */
+function bestTop(cards: readonly Rect[], height: number): number | null {
+  const tops = cards.map((card) => card.top).sort((one, other) => one - other);
+  const bottoms = cards.map((card) => card.bottom).sort((one, other) => one - other);
+  let best: { readonly top: number; readonly count: number } | null = null;
+  let within = 0; // cards that end above the window's lower edge
+  for (const [before, top] of tops.entries()) {
+    while ((bottoms[within] ?? Number.POSITIVE_INFINITY) <= top + height) within += 1;
+    const count = within - before;
+    if (!best || count > best.count) best = { top, count };
+  }
+  return best && best.top;
 }

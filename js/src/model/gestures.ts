@@ -148,7 +148,7 @@ const FOOTER_PX = 30;
 const NEW_WIDTH_PX = 188;
 
 /** What a node of a type looks like before it was ever described: its ports. */
-function likelyCard(entry: TypeEntry, id: string): Card {
+export function likelyCard(entry: TypeEntry, id: string): Card {
   const inputs = (entry.inputs ?? []).map((port) => ({ ...port, connected: false }));
   const outputs = (entry.outputs ?? []).map((port) => ({ ...port, connected: false, shape: null }));
   const card = { ...blankCard(id, entry.typeId), doc: entry.doc, inputs, outputs };

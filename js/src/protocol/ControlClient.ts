@@ -168,6 +168,7 @@ export class FlowLink implements Channel {
   readonly #traces = new Map<string, Trace>();
   readonly #outputs = new Map<string, OutputData>();
   readonly #runs = new Set<string>();
+  #isWorkedWith = false;
   #users = 0;
   #isAsked = false;
   #isSubscribed = false;
@@ -186,6 +187,11 @@ export class FlowLink implements Channel {
 
   get types(): readonly TypeEntry[] {
     return this.#client.hello?.types ?? [];
+  }
+
+  /** Whether a person has run it, or moved a setting of it, from a canvas of this page. */
+  get isWorkedWith(): boolean {
+    return this.#isWorkedWith;
   }
 
   /** Whether anybody shows it. */
@@ -230,10 +236,12 @@ export class FlowLink implements Channel {
   }
 
   set(cid: string, node: string, name: string, value: Json): void {
+    this.#isWorkedWith = true;
     this.#client.send({ kind: "set", flow: this.flow, cid, baseRev: this.store.rev, node, name, value });
   }
 
   run(cid: string, scope: Scope): void {
+    this.#isWorkedWith = true;
     this.#client.send({ kind: "run", flow: this.flow, cid, ...scope });
   }
 

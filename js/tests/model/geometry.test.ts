@@ -65,10 +65,17 @@ describe("views", () => {
     expect(fitAll({ left: 0, top: 0, right: 9600, bottom: 50 }, frame).zoom).toBe(0.1);
   });
 
-  it("begin with what can be read", () => {
-    const view = firstView({ left: 300, top: 200, right: 9900, bottom: 250 }, frame);
+  it("begin with all of a flow while its names can be read", () => {
+    expect(firstView([{ left: 0, top: 0, right: 2000, bottom: 100 }], frame).zoom).toBeCloseTo(0.48);
+  });
+
+  it("begin with the part that most cards of the beginning are in, in a size that can be read", () => {
+    const column = (top: number) => ({ left: 300, top, right: 500, bottom: top + 90 });
+    const far = { left: 9700, top: 0, right: 9900, bottom: 90 };
+    const view = firstView([column(0), column(2000), column(2200), column(2400), far], frame);
     expect(view.zoom).toBe(READABLE_ZOOM);
     expect(300 * view.zoom + view.x).toBeCloseTo(20);
+    expect(2000 * view.zoom + view.y).toBeCloseTo(60);
   });
 });
 

@@ -1,0 +1,253 @@
+"""Whatever is done in whatever order: canvas, kernel and the text of the cell say the same in the end."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from nbformat import v4
+
+from tests.lab.live_notebook import canvas_of, card, cell_text, document_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.lab.lab_page import LabPage, OpenNotebook
+
+pytest.importorskip("flowbook.canvas.control", reason="this kernel answers no browser")
+
+STEPS = int(os.environ.get("FLOWBOOK_STEPS", "300"))
+FLOW = 1
+CELLS = (
+    "%load_ext flowbook\nimport flowbook as fb",
+    "%%flow walk\n",
+    "%%node walk.count(most: int = 3)\ncount = list(range(most))",
+    "%%node walk.total(count, scale: int = 1)\ntotal = scale * sum(count)",
+    "%%node walk.twice(total)\ntwice = 2 * total",
+)
+ARROWS = ("ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight")
+_TRIES = 80
+#: How often in a row all three have to agree: an edit may be on its way.
+_AGREED = 3
+
+_SEEN = """
+async (panel) => {
+  const cell = panel.content.widgets[1];
+  const future = panel.sessionContext.session.kernel.requestExecute({
+    code: '', silent: true, store_history: false,
+    user_expressions: {text: "__import__('flowbook').flow('walk').document_text()"},
+  });
+  const {content} = await future.done;
+  const places = {};
+  for (const node of cell.node.querySelectorAll('.react-flow__node')) {
+    const [, x, y] = node.style.transform.match(/translate\\((-?[\\d.]+)px, (-?[\\d.]+)px\\)/);
+    places[node.dataset.id] = [Number(x), Number(y)];
+  }
+  const bar = cell.node.querySelector('.fb-keeper[data-fb-keeping=differs]');
+  const kernel = content.user_expressions?.text?.data?.['text/plain'] ?? null;
+  return {cell: cell.model.sharedModel.getSource(), kernel, places, isHeld: bar !== null};
+}
+"""
+
+
+class Walk:
+    """A person who does things at random.
+
+    Args:
+        notebook: open, and its cells run.
+        random: source of chance.
+    """
+
+    def __init__(self, notebook: OpenNotebook, random: Random) -> None:
+        self.notebook = notebook
+        self.random = random
+        self.done: list[str] = []
+        self.has_typed = False
+
+    def step(self) -> None:
+        """Do one thing."""
+        things: dict[Callable[[], None], int] = {
+            self.nudge: 30,
+            self.set: 20,
+            self.undo: 20,
+            self.redo: 8,
+            self.add: 5,
+            self.remove: 4,
+            self.flag: 4,
+            self.rename: 3,
+            self.run_flow_cell: 5,
+            self.run_node_cell: 4,
+            self.type: 4,
+            self.edit_in_python: 4,
+        }
+        [thing] = self.random.choices(list(things), list(things.values()))
+        self.done.append(thing.__name__)
+        thing()
+
+    # -- on the canvas
+
+    def press(self, *keys: str) -> None:
+        self.notebook.cell(FLOW).locator(".fb-surface").focus()
+        for key in keys:
+            self.notebook.page.keyboard.press(key)
+
+    def choose(self) -> None:
+        self.press(*self.random.choices(ARROWS, k=self.random.randint(1, 3)))
+
+    def nudge(self) -> None:
+        self.choose()
+        self.press(f"Control+{self.random.choice(ARROWS)}")
+
+    def set(self) -> None:
+        node = self.random.choice(("count", "total"))
+        field = card(self.notebook, FLOW, node).locator("input[type=number]")
+        if field.count():
+            field.first.fill(str(self.random.randint(0, 20)))
+            field.first.press("Enter")
+
+    def undo(self) -> None:
+        self.press(*["Control+z"] * self.random.randint(1, 3))
+
+    def redo(self) -> None:
+        self.press("Control+Shift+z")
+
+    def add(self) -> None:
+        self.press("Tab")
+        self.notebook.page.keyboard.type("value")
+        self.notebook.page.keyboard.press("Enter")
+        self.press()
+
+    def remove(self) -> None:
+        self.choose()
+        if self.random.random() < 0.5:
+            self.press("Delete")
+
+    def flag(self) -> None:
+        self.choose()
+        self.press(self.random.choice("mp"))
+
+    def rename(self) -> None:
+        self.choose()
+        self.press("F2")
+        self.notebook.page.keyboard.type(f"n{self.random.randint(0, 99)}")
+        self.notebook.page.keyboard.press("Enter")
+        self.press()
+
+    # -- in the notebook
+
+    def run_flow_cell(self) -> None:
+        self.notebook.run(FLOW)
+        self.has_typed = False
+        canvas_of(self.notebook, FLOW)
+
+    def run_node_cell(self) -> None:
+        self.notebook.run(self.random.randint(2, 4))
+
+    def type(self) -> None:
+        text = cell_text(self.notebook, FLOW)
+        places = list(re.finditer(r'"x": (-?\d+)', text))
+        if not places:
+            return
+        place = self.random.choice(places)
+        retyped = "async (panel, app, text) => panel.content.model.cells.get(1).sharedModel.setSource(text)"
+        self.notebook.evaluate(retyped, f"{text[: place.start(1)]}{self.random.randint(0, 900)}{text[place.end(1) :]}")
+        self.has_typed = True
+
+    def edit_in_python(self) -> None:
+        code = self.random.choice(
+            (
+                "flow['count'].settings['most'] = {}",
+                "flow.disconnect('count', 'total')",
+                "flow.connect('count', 'total.count')",
+                "flow.add('value', 'v{}')",
+            )
+        ).format(self.random.randint(0, 30))
+        self.notebook.evaluate(
+            """async (panel, app, code) => {
+              const kernel = panel.sessionContext.session.kernel;
+              await kernel.requestExecute({code, silent: true, store_history: false, stop_on_error: false}).done;
+            }""",
+            f"import flowbook as fb; flow = fb.flow('walk')\ntry:\n    {code}\nexcept fb.FlowbookError:\n    pass",
+        )
+
+    def reload(self) -> None:
+        self.notebook.save()
+        self.notebook.page.reload()
+        self.notebook.page.wait_for_function("window.jupyterapp?.started")
+        self.notebook.page.evaluate("window.jupyterapp.restored")
+        self.notebook.evaluate("async (panel, app) => { await panel.context.ready; await panel.revealed; }")
+        canvas_of(self.notebook, FLOW)
+        self.done.append("reload")
+
+    # -- agreeing
+
+    def settle(self) -> None:
+        """Wait until all three say the same; what was typed is decided on."""
+        why, agreed = "", 0
+        for attempt in range(_TRIES):
+            seen = self.notebook.evaluate(_SEEN)
+            if seen["isHeld"]:
+                name = self.random.choice(("Use canvas", "Use text"))
+                self.notebook.cell(FLOW).get_by_role("button", name=name).click()
+                self.done.append(name)
+                self.has_typed = False
+            elif self.has_typed and attempt > 3:
+                self.run_flow_cell()
+            else:
+                why = disagreement(seen)
+                if not why:
+                    return
+                if attempt == _TRIES // 2:
+                    self.press("Escape", ".")
+            self.notebook.page.wait_for_timeout(100)
+        pytest.fail(
+            f"{why}\nafter {self.done[-25:]}\ncell:\n{seen['cell']}\nkernel:\n{seen['kernel']}\n{seen['places']}"
+        )
+
+
+def disagreement(seen: dict[str, Any]) -> str:
+    """Say what cell, kernel and canvas do not agree on; empty when they do."""
+    if seen["kernel"] is None:
+        return "the kernel does not say what its flow is"
+    kernel = json.loads(ast.literal_eval(seen["kernel"]))
+    cell = document_in(seen["cell"]) if seen["cell"].partition("\n")[2].strip() else {}
+    in_kernel = {node["id"]: node for node in kernel.pop("nodes", [])}
+    in_cell = {node["id"]: node for node in cell.pop("nodes", [])}
+    for document in (kernel, cell):
+        document.pop("flowbook", None)
+        document.pop("id", None)
+    if cell != kernel:
+        return "cell and kernel have other edges"
+    # A node that a cell defines is named only where there is something to say of it.
+    silent = {name for name, node in in_kernel.items() if set(node) == {"id", "typeId"}}
+    if {**{name: in_kernel[name] for name in silent}, **in_cell} != in_kernel:
+        return "cell and kernel have other nodes"
+    if set(seen["places"]) != set(in_kernel):
+        return "the canvas shows other nodes"
+    for name, node in in_kernel.items():
+        place = node.get("position")
+        if place and [place["x"], place["y"]] != seen["places"][name]:
+            return f"the canvas shows {name} somewhere else"
+    return ""
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_three_hundred_edits_undos_runs_and_reloads_never_part_them(own_page: LabPage, seed: int) -> None:
+    notebook = own_page.open([v4.new_code_cell(source) for source in CELLS])
+    notebook.run()
+    canvas_of(notebook, FLOW)
+    walk = Walk(notebook, Random(seed))  # noqa: S311 - a walk that can be taken again
+    for step in range(1, STEPS + 1):
+        walk.step()
+        if walk.random.random() < 0.4:
+            walk.settle()
+        if step % 100 == 0:
+            walk.settle()
+            walk.reload()
+    walk.settle()
+    assert [said for said in own_page.own_complaints if not said.startswith("Comm not found")] == []
