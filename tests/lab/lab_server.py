@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from urllib.error import URLError
 from tests.house.source_tree import PACKAGE, ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 EXTENSION = PACKAGE / "labextension"
@@ -44,18 +46,20 @@ class LabServer:
             self.process.wait()
 
 
-def start_lab(folder: Path, *, with_extension: bool = True) -> LabServer:
+def start_lab(folder: Path, *, disabled: Iterable[str] = ()) -> LabServer:
     """Start a JupyterLab that keeps everything in a folder.
 
     Args:
         folder: empty; gets ``notebooks``, settings, logs and runtime files.
-        with_extension: whether flowbook's extension is there.
+        disabled: extensions that are as if they were not installed.
     """
     root, extensions = folder / "notebooks", folder / "extensions"
     for path in (root, extensions):
         path.mkdir(parents=True)
-    if with_extension:
-        (extensions / "flowbook").symlink_to(EXTENSION, target_is_directory=True)
+    (extensions / "flowbook").symlink_to(EXTENSION, target_is_directory=True)
+    page_config = folder / "jupyter_config_dir" / "labconfig" / "page_config.json"
+    page_config.parent.mkdir(parents=True)
+    page_config.write_text(json.dumps({"disabledExtensions": dict.fromkeys(disabled, True)}), encoding="utf-8")
     _quieten(folder / "jupyterlab_settings_dir")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -70,8 +74,6 @@ def start_lab(folder: Path, *, with_extension: bool = True) -> LabServer:
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.expose_app_in_browser=True",
         f"--LabApp.extra_labextensions_path={extensions}",
     ]  # fmt: skip
-    if not with_extension:
-        command.append('--LabApp.blocked_extensions={"flowbook"}')
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=root, env={**os.environ, **own}, stdout=log, stderr=log)
     server = LabServer(f"http://127.0.0.1:{port}/", root, process)
