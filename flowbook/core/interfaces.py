@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -158,6 +158,101 @@ class EventSink(Protocol):
 
     def publish(self, event: Event) -> None:
         """Take one event."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a value cannot be kept outside this process, in words: ``"an object of class Model has no form but pickle"``.
+
+    It is an answer and no error: what is refused is computed again.
+    """
+
+    reason: str
+
+
+class ByteSink(Protocol):
+    """Where bytes go, one piece after the other."""
+
+    def write(self, data: Any, /) -> int:
+        """Take a bytes-like piece and return its length, bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPart:
+    """The bytes of one table, array or long text of a value, not made yet.
+
+    Attributes:
+        codec: how they are to be read: ``"arrow"``, ``"npy"`` or ``"bytes"``.
+        write: writes them, once, front to back; raises DataError when they turn out not to be writable.
+    """
+
+    codec: str
+    write: Callable[[ByteSink], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedValue:
+    """A value as JSON that refers to binary parts by number."""
+
+    tree: Any
+    parts: tuple[EncodedPart, ...] = ()
+
+
+class Codecs(Protocol):
+    """Turns values into bytes and back without pickle: reading what it wrote never runs code.
+
+    What comes back equals what went in, type included; what has no such form is refused.
+    """
+
+    def encode(self, value: object) -> EncodedValue | Refusal:
+        """Prepare ``value`` for writing, or say why it cannot be; a lazy table is collected. Never raises."""
+        ...
+
+    def decode(self, tree: Any, parts: Sequence[tuple[str, bytes]]) -> object:
+        """Make the value anew from its tree and its ``(codec, bytes)`` parts.
+
+        Raises:
+            DataError: FB620, they are not what ``encode`` makes.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptValues:
+    """The outputs of one firing as a cache gives them back.
+
+    Attributes:
+        values: one per output port.
+        facts: what was told about them when they were kept; JSON values.
+        size_bytes: what they take where they are kept.
+    """
+
+    values: tuple[Any, ...]
+    facts: dict[str, Any]
+    size_bytes: int
+
+
+class ResultCache(Protocol):
+    """Keeps the outputs of firings by the key of what they were made from, beyond the life of this process."""
+
+    def get(self, key: str) -> KeptValues | None:
+        """Return what was kept under ``key`` and make it the most recently used; None when there is nothing whole."""
+        ...
+
+    def put(
+        self, key: str, values: Sequence[object], *, flow: str, node: str, facts: Mapping[str, Any]
+    ) -> Refusal | None:
+        """Keep ``values`` under ``key``; returns why not when they cannot be kept. Never raises for a value or a disk.
+
+        Args:
+            key: hex digits, 8 to 64.
+            values: one per output port.
+            flow: flow they belong to, for lists and for clearing.
+            node: node that made them.
+            facts: JSON values to give back with them.
+        """
         ...
 
 
