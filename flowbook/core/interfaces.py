@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flowbook.core.events import Event
+    from flowbook.core.packets import ErrorPacket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +254,65 @@ class ResultCache(Protocol):
             node: node that made them.
             facts: JSON values to give back with them.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A firing that failed for good, with what it was given.
+
+    Attributes:
+        letter_id: number, unique in its store, never used again.
+        flow: flow of the node.
+        error: the failure; its ``cause`` did not last.
+        at: when it failed, seconds since the epoch.
+        input_names: every input of the firing, in order.
+        missing: inputs that could not be kept, with the reason in words.
+        inputs: the kept ones, once the letter was taken; empty in lists.
+    """
+
+    letter_id: int
+    flow: str
+    error: ErrorPacket
+    at: float
+    input_names: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+class DeadLetters(Protocol):
+    """Keeps failed firings until somebody replays or drops them, beyond the life of this process.
+
+    A replay takes the letter, fires the node with its inputs, and drops the letter or puts it back. A kernel that is
+    killed in between loses nothing: its letters can be taken again.
+    """
+
+    def put(self, flow: str, error: ErrorPacket, inputs: Mapping[str, object], *, at: float) -> int:
+        """Keep a failure with as many of its inputs as can be kept; returns the letter's number.
+
+        Raises:
+            StoreError: FB903, the disk refuses.
+        """
+        ...
+
+    def letters(self, flow: str | None = None) -> list[DeadLetter]:
+        """List what is kept, oldest first, without the values of inputs."""
+        ...
+
+    def take(self, letter_id: int) -> DeadLetter:
+        """Hand a letter out with its inputs, to nobody else until it is dropped or put back.
+
+        Raises:
+            StoreError: FB904 there is no such letter, FB905 somebody else has taken it.
+        """
+        ...
+
+    def put_back(self, letter_id: int) -> None:
+        """Let a taken letter be taken again: its replay failed or did not happen."""
+        ...
+
+    def drop(self, letter_id: int) -> bool:
+        """Forget a letter for good; False when it is gone already."""
         ...
 
 

@@ -6,7 +6,8 @@ import datetime
 from typing import TYPE_CHECKING, Final
 
 from flowbook.data.lasting_codecs import LastingCodecs
-from flowbook.stores.disk_cache import DiskCache, default_folder
+from flowbook.stores.disk_cache import DiskCache
+from flowbook.stores.folders import cache_folder
 
 if TYPE_CHECKING:
     from flowbook.stores.disk_cache import CacheEntry
@@ -45,7 +46,7 @@ def clear_cache(flow: str | None) -> int:
 
 
 def _cache() -> DiskCache:
-    return DiskCache(default_folder(), LastingCodecs())
+    return DiskCache(cache_folder(), LastingCodecs())
 
 
 def _row(entry: CacheEntry) -> tuple[str, str, str, str, str]:

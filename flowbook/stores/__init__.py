@@ -6,6 +6,8 @@ Three stores, each a class of its own behind a Protocol of ``core.interfaces``::
     disk_cache.py     outputs of firings in files, one per key; entry_file.py says what such a file looks like
     dead_letters.py   failed firings with their inputs, in sqlite
 
+``folders.py`` says where on this machine.
+
 The rules of the room:
 
 * **Half an entry is no entry.** A file is written under another name, flushed to the disk and renamed; lengths and

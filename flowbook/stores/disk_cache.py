@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from flowbook.core.interfaces import EncodedValue, KeptValues, Refusal
@@ -29,29 +28,17 @@ if sys.platform != "win32":
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from flowbook.core.interfaces import Codecs
 
 DEFAULT_BUDGET_BYTES: Final = 10 * 1024**3
-FOLDER_VARIABLE: Final = "FLOWBOOK_CACHE"
 _SUFFIX: Final = ".fbentry"
 _KEY: Final = re.compile(r"[0-9a-f]{8,64}")
 #: Other kernels write too: after this share of the budget has been written here, the folder is measured anew.
 _MEASURE_AFTER: Final = 1 / 16
 
 _log = logging.getLogger(__name__)
-
-
-def default_folder() -> Path:
-    """Return where this machine keeps the cache: ``$FLOWBOOK_CACHE``, else where the system keeps caches."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    if given:
-        return Path(given).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "flowbook"
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "flowbook" / "Cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowbook"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,17 +131,14 @@ class DiskCache:
             encoded.append(one)
         about = {"key": key, "flow": flow, "node": node, "createdAt": time.time(), "facts": dict(facts or {})}
         try:
-            for _ in range(3):  # a kernel that cleans up may take a file away in the moment before it is locked
-                with contextlib.suppress(FileNotFoundError):
-                    self._make_room(self._write(path, about, encoded))
-                    return None
+            self._make_room(self._write(path, about, encoded))
         except EntryTooLargeError:
             return Refusal(f"it is larger than the whole cache may be ({self._budget_bytes:,} bytes)")
         except FlowbookError as error:
             return Refusal(error.what)
         except OSError as error:
             return Refusal(_why(error))
-        return Refusal("the cache's folder keeps disappearing")
+        return None
 
     def entries(self) -> list[CacheEntry]:
         """List what is kept, the most recently used first."""
@@ -238,12 +222,14 @@ class DiskCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp")
         try:
-            with temporary.open("xb") as file:
-                _try_lock(file)
+            with _create_locked(temporary) as file:
                 size_bytes = write_entry(file, about, encoded, self._budget_bytes)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+                if sys.platform != "win32":  # under the lock, so that nobody takes it for a dead kernel's
+                    temporary.replace(path)
+            if sys.platform == "win32":  # an open file cannot be renamed there
+                temporary.replace(path)
         except BaseException:
             _unlink(temporary)
             raise
@@ -291,6 +277,16 @@ class DiskCache:
             with contextlib.suppress(OSError), path.open("r+b") as file:
                 if _try_lock(file):
                     path.unlink()
+
+
+def _create_locked(path: Path) -> BinaryIO:
+    """Create a file and hold its lock; who sweeps may lock and remove it in the moment before, then it is made anew."""
+    while True:
+        file = path.open("xb")
+        if _try_lock(file) and path.exists():
+            return file
+        file.close()
+        _unlink(path)
 
 
 def _try_lock(file: BinaryIO) -> bool:

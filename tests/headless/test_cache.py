@@ -9,7 +9,8 @@ import pytest
 
 from flowbook.data.lasting_codecs import LastingCodecs
 from flowbook.headless.cli import main
-from flowbook.stores.disk_cache import DiskCache, default_folder
+from flowbook.stores.disk_cache import DiskCache
+from flowbook.stores.folders import cache_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskCache:
     monkeypatch.setenv("FLOWBOOK_CACHE", str(tmp_path))
-    return DiskCache(default_folder(), LastingCodecs())
+    return DiskCache(cache_folder(), LastingCodecs())
 
 
 def keep(cache: DiskCache, number: int, flow: str, node: str, size_bytes: int) -> None:

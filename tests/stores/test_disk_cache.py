@@ -13,7 +13,8 @@ import pytest
 
 from flowbook.core.interfaces import EncodedPart, EncodedValue, Refusal
 from flowbook.data.lasting_codecs import LastingCodecs
-from flowbook.stores.disk_cache import DiskCache, default_folder
+from flowbook.stores.disk_cache import DiskCache
+from flowbook.stores.folders import cache_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -232,7 +233,7 @@ def test_a_key_is_hex_and_nothing_else(tmp_path: Path, bad: str) -> None:
 
 def test_the_folder_can_be_named_and_may_vanish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWBOOK_CACHE", str(tmp_path / "here"))
-    cache = cache_in(default_folder())
+    cache = cache_in(cache_folder())
     cache.put(key(1), [1])
     assert cache.folder == tmp_path / "here" / "v1"
     shutil.rmtree(tmp_path / "here")
