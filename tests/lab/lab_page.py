@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark", "contrast": "JupyterLab Dark High Contrast"}
 
+#: The widget manager looks for the widgets of every kernel, on a subshell it asks for; some kernels end before that.
+_OF_JUPYTERLAB = ("@jupyter-widgets/jupyterlab-manager", "Canceled future for create_subshell_request")
+
 _numbers = itertools.count(1)
 
 _OPEN = """
@@ -162,8 +165,8 @@ class LabPage:
 
     @property
     def own_complaints(self) -> list[str]:
-        """What the page complained of, save for what JupyterLab's own parts say of a notebook without a kernel."""
-        return [said for said in self.complaints if "@jupyter-widgets/jupyterlab-manager" not in said]
+        """What the page complained of, save for what JupyterLab's own parts say of kernels that are not there."""
+        return [said for said in self.complaints if not any(theirs in said for theirs in _OF_JUPYTERLAB)]
 
     @property
     def foreign_requests(self) -> list[str]:
