@@ -132,11 +132,13 @@ class LabPage:
         self.page.wait_for_function("window.jupyterapp?.started && document.querySelector('#jp-main-dock-panel')")
         self.page.evaluate("window.jupyterapp.restored")
 
-    def open(self, cells: Iterable[NotebookNode], *, starts_kernel: bool = True) -> OpenNotebook:
+    def open(
+        self, cells: Iterable[NotebookNode], *, starts_kernel: bool = True, kernel: str = "python3"
+    ) -> OpenNotebook:
         """Write a notebook of some cells and open it."""
         notebook = nbformat.v4.new_notebook(cells=list(cells))
         notebook.metadata["language_info"] = {"name": "python"}
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
         file = self.server.root / f"test_{next(_numbers)}.ipynb"
         nbformat.write(notebook, file)
         return self.open_file(file, starts_kernel=starts_kernel)
