@@ -19,7 +19,8 @@
     ├── CellError         FB5xx   a cell magic was used wrongly
     ├── DataError         FB6xx   a payload is not what the port says
     ├── HeadlessError     FB7xx   the command line cannot go on
-    └── CanvasError       FB8xx   a live canvas cannot be shown, or asks for what cannot be
+    ├── CanvasError       FB8xx   a live canvas cannot be shown, or asks for what cannot be
+    └── StoreError        FB9xx   what lasts on disk cannot be opened
 
 An error says what is wrong, where, and what to type next; the same facts are its fields, so that nobody has to
 parse its text. It never records a user, a host, an address or a working directory.
@@ -202,6 +203,12 @@ class CanvasError(FlowbookError):
     """A live canvas cannot be shown, or asks for what cannot be; the flow is as it was."""
 
     default_code = "FB800"
+
+
+class StoreError(FlowbookError):
+    """A store on disk cannot be opened or used; what is in it is unchanged."""
+
+    default_code = "FB900"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
