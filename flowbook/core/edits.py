@@ -11,7 +11,8 @@ is told in ``Applied`` and left to the caller, who knows of values.
     {"op": "rename", "node", "to"}
     {"op": "set", "node", "name", "value"}
     {"op": "policy", "node", "policy": {…}}        # fields as in documents: "timeoutS", "onChange", …
-    {"op": "document", "text"}                     # the whole flow; nodes that code defines stay
+    {"op": "document", "text", "byHand"?}          # the whole flow; nodes that code defines stay. byHand: of
+                                                   # undo or redo, so that a person moved the settings it changes
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flowbook.core.document import policy_json, read_policy
 from flowbook.core.policies import Retry, checked_policy
+from flowbook.core.settings import same_json
 from flowbook.core.wiring import edge_between, resolve
 from flowbook.errors import FlowbookError, WiringError, did_you_mean
 
@@ -248,6 +250,9 @@ def _document(applied: Applied, operation: Operation, around: Surroundings) -> N
     applied.data = around.read_document(text, before)
     applied.data.revision = before.revision + 1
     applied.became += [(node_id, None) for node_id in before.nodes if node_id not in applied.data.nodes]
+    if operation.get("byHand"):
+        pairs = ((node_id, node, before.nodes.get(node_id)) for node_id, node in applied.data.nodes.items())
+        applied.moved += [node_id for node_id, node, was in pairs if was and not same_json(node.settings, was.settings)]
 
 
 _OPERATIONS: dict[str, Callable[[Applied, Operation, Surroundings], None]] = {

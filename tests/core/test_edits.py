@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowbook.core.edits import apply_operations
 from flowbook.errors import FlowbookError
 from flowbook.session import Flow
 from tests.strategies import NAMES, json_values, names, plain_scalars
@@ -182,6 +183,16 @@ def test_a_document_replaces_the_flow_but_not_what_code_defines() -> None:
     with pytest.raises(FlowbookError, match="FB301"):
         flow.apply([{"op": "remove", "node": "a"}, {"op": "document", "text": "[1"}])
     assert "a" in flow
+
+
+@pytest.mark.parametrize(("by_hand", "moved"), [({}, []), ({"byHand": True}, ["b"])])
+def test_settings_that_undo_brings_back_were_moved_by_hand_those_of_a_text_were_not(
+    by_hand: dict[str, bool], moved: list[str]
+) -> None:
+    flow = made()
+    text = '{"nodes": [{"id": "b", "settings": {"k": 4}, "position": {"x": 1, "y": 2}}, {"id": "a", "typeId": "a"}]}'
+    applied = apply_operations(flow.data, [{"op": "document", "text": text, **by_hand}], flow)
+    assert applied.moved == moved
 
 
 @pytest.mark.parametrize("place", [True, "5", None, float("nan"), float("inf"), 10**400, 1e7])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -35,7 +35,7 @@ class CanvasPage:
         """The control of a setting on its card."""
         return self.card(node).locator(f'[data-fb-setting="{setting}"]').locator("input, select")
 
-    def press_edge(self, source: str, target: str) -> None:
+    def press_edge(self, source: str, target: str) -> Self:
         """Press an edge in its middle."""
         path = self.edge(source, target).locator(".react-flow__edge-interaction")
         script = """(path) => {
@@ -43,6 +43,7 @@ class CanvasPage:
           return [x, y];
         }"""
         self.page.mouse.click(*path.evaluate(script))
+        return self
 
     def edge(self, source: str, target: str) -> Locator:
         """The edge between two nodes."""
@@ -104,16 +105,23 @@ class CanvasPage:
 
     # -- what is done
 
-    def press(self, *keys: str) -> None:
+    def press(self, *keys: str) -> Self:
         """Press keys, one after another, wherever the focus is."""
         for key in keys:
             self.page.keyboard.press(key)
+        return self
 
-    def select(self, node: str, *others: str) -> None:
+    def write(self, text: str) -> Self:
+        """Type a text wherever the focus is."""
+        self.page.keyboard.type(text)
+        return self
+
+    def select(self, node: str, *others: str) -> Self:
         """Press a card's head, and others with Shift."""
         self.card(node).locator(".fb-icon").first.click()
         for other in others:
             self.card(other).locator(".fb-icon").first.click(modifiers=["Shift"])
+        return self
 
     def middle(self, place: Locator) -> tuple[float, float]:
         """The middle of an element, in pixels of the window."""
@@ -121,7 +129,9 @@ class CanvasPage:
         assert box is not None
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
-    def drag(self, start: Locator | tuple[float, float], *ways: Locator | tuple[float, float], drop: bool = True) -> None:
+    def drag(
+        self, start: Locator | tuple[float, float], *ways: Locator | tuple[float, float], drop: bool = True
+    ) -> None:
         """Press at one place, move over others, let go at the last; a pair of numbers is a place in the window."""
         mouse = self.page.mouse
         begin = start if isinstance(start, tuple) else self.middle(start)

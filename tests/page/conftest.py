@@ -38,7 +38,7 @@ def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not esbuild.exists():
         pytest.skip("esbuild is not installed: make extension")
     folder = tmp_path_factory.mktemp("page")
-    command = [
+    command: list[str | Path] = [
         *(esbuild, "tests/page/page.tsx", "--bundle", f"--outdir={folder}", "--jsx=automatic"),
         *('--define:process.env.NODE_ENV="production"', "--log-level=error"),
     ]

@@ -11,8 +11,8 @@ import {
   portRows,
   shownSettings,
 } from "../model/geometry";
-import { mainLook } from "../model/looks";
 import { breakable, fittingPx } from "../model/lettering";
+import { mainLook } from "../model/looks";
 import { cardWords, copiesMade, counted, duration, oneLine, outputWords, shownValue } from "../model/wording";
 import { useCanvas, useCard, useChanging, useIsLive } from "./context";
 import { FailureNote } from "./FailureNote";
@@ -87,9 +87,7 @@ function Header(props: {
     >
       <StateIcon look={mainLook(card)} />
       {isRenamed ? <NameField card={card} /> : <span className="fb-card-name">{isFull ? name : breakable(name)}</span>}
-      {!isRenamed && isFull && marks.length > 0 && (
-        <span className="fb-card-time">{marks.join(" · ")}</span>
-      )}
+      {!isRenamed && isFull && marks.length > 0 && <span className="fb-card-time">{marks.join(" · ")}</span>}
     </header>
   );
 }
