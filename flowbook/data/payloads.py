@@ -8,7 +8,7 @@ import decimal
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from flowbook.data import content_keys, conversions, guards, kinds, plans, previews, sizes
+from flowbook.data import content_keys, conversions, guards, kinds, plans, previews, private_copies, sizes
 from flowbook.data.families import family_of
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class TablePayloads:
         Who made the value does not matter here: what can still be written to is read off the arrays themselves.
         """
         return conversions.hand_out(value, form)
+
+    def private_copy(self, value: object) -> Handed:
+        """Give ``value`` to a consumer that may change it; see `private_copies.private_copy`."""
+        return private_copies.private_copy(value)
 
     def collect(self, values: Sequence[object]) -> list[object]:
         """Collect the lazy tables among ``values`` in one pass; see `plans.collect`."""
