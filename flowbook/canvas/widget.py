@@ -114,7 +114,7 @@ class FlowCanvas(ipyreact.Widget):
 
 
 def _drawn(flow: LiveFlow) -> Canvas:
-    with flow.steady():
+    with flow.lock:
         drawn = snapshot(flow, seq=next_seq())
     return fit_canvas(drawn)
 

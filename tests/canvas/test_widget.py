@@ -28,13 +28,15 @@ PROGRAM = "export default function Canvas() { return null } // flowbook's browse
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 
 
-class Wire(comm.base_comm.BaseComm):  # type: ignore[misc]
+class Wire(comm.base_comm.BaseComm):
     """A comm that keeps what goes to the browser."""
 
     sent: list[tuple[str, Any]]
     opened: dict[str, Wire] = {}  # noqa: RUF012 -- emptied by the fixture
 
-    def publish_msg(self, msg_type: str, data: Any = None, **_more: Any) -> None:
+    def publish_msg(
+        self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
+    ) -> None:
         self.__dict__.setdefault("sent", []).append((msg_type, data))
         if msg_type == "comm_open":
             Wire.opened[self.comm_id] = self
