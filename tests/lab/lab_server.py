@@ -72,6 +72,8 @@ def start_lab(folder: Path, *, with_extension: bool = True) -> LabServer:
         "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.expose_app_in_browser=True",
         f"--LabApp.extra_labextensions_path={extensions}",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
+        f"--JupyterNotebookApp.extra_labextensions_path={extensions}",
     ]  # fmt: skip
     if not with_extension:
         command.append('--LabApp.blocked_extensions={"flowbook"}')
