@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from tests.lab.lab_page import LabPage, OpenNotebook
 
-pytest.importorskip("flowbook.canvas.control", reason="this kernel answers no browser")
-
 CELLS = (
     "%load_ext flowbook\nimport time\nfrom typing import Annotated\nimport flowbook as fb\nflow = fb.flow('lab')",
     "@flow.node\ndef source(count: Annotated[int, fb.Setting(min=0, max=50)] = 10) -> list:\n"
