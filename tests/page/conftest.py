@@ -63,7 +63,7 @@ def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def page_browser() -> Iterator[Browser]:
     """A browser; its tests are skipped where there is none."""
     from playwright.sync_api import Error, sync_playwright
