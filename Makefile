@@ -51,7 +51,7 @@ bench: $(EXTENSION)
 	$(BIN)/python -m tests.bench.browser
 
 ## Run the long tests, and the property tests with many more examples.
-soak: $(READY)
+soak: $(EXTENSION)
 	$(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile=soak
 
 ## Check style, types and the rules of who may import whom, in Python and in TypeScript.

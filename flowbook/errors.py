@@ -15,6 +15,7 @@
     │   ├── MissingInputError
     │   ├── NodeTimeoutError
     │   ├── RunCancelledError
+    │   ├── WorkerDiedError       the process of an isolated node ended before the node did
     │   └── EngineDeadlockError
     ├── CellError         FB5xx   a cell magic was used wrongly
     ├── DataError         FB6xx   a payload is not what the port says
@@ -172,6 +173,15 @@ class RunCancelledError(RunError):
     """The run was cancelled before this value existed."""
 
     default_code = "FB405"
+
+
+class WorkerDiedError(RunError):
+    """The process of an isolated node ended before the node did; the kernel is unharmed.
+
+    ``fields["signal"]`` or ``fields["exit_code"]`` say how, as far as known.
+    """
+
+    default_code = "FB420"
 
 
 class EngineDeadlockError(RunError):

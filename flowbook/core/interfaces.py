@@ -82,6 +82,14 @@ class Payloads(Protocol):
         """
         ...
 
+    def private_copy(self, value: object) -> Handed:
+        """Give ``value``, which was handed out, to a consumer that may change it: ``mutable=True``.
+
+        Raises:
+            DataError: FB606, it does not let itself be copied.
+        """
+        ...
+
     def collect(self, values: Sequence[object]) -> list[object]:
         """Turn lazy tables into tables, together, in one pass; values that are not lazy come back as they are."""
         ...
@@ -313,6 +321,96 @@ class DeadLetters(Protocol):
 
     def drop(self, letter_id: int) -> bool:
         """Forget a letter for good; False when it is gone already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortableCode:
+    """A function as another process can make it: by import, from a file of its own, or from source.
+
+    Attributes:
+        name: of the function; of an imported one its qualified name.
+        module: module it is imported from, or empty.
+        path: file that is run for it, or empty.
+        preamble: source of what the function reads of its surroundings, run before it.
+        source: of the function alone, beginning with ``def``; empty when it is imported.
+        filename: where the source stands, as tracebacks show it.
+        first_line: of the ``def`` in that file, >= 1.
+        parameters: arguments it takes; what else the notebook gives it stands in the preamble. None: all.
+    """
+
+    name: str
+    module: str = ""
+    path: str = ""
+    preamble: str = ""
+    source: str = ""
+    filename: str = ""
+    first_line: int = 1
+    parameters: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolatedCall:
+    """One call of a node's function in a process of its own.
+
+    Attributes:
+        code: the function.
+        arguments: by name; they are copied.
+        context_name: parameter that receives a Context, or None.
+        flow: name of the flow.
+        node_id: the node.
+        trace_id: id of the run, 32 hex digits.
+        attempt: 1 for the first try.
+        timeout_s: after this time the process is ended, seconds; None: never.
+        memory_bytes: with more resident memory than this the process is ended; None: three quarters of the machine's.
+    """
+
+    code: PortableCode
+    arguments: Mapping[str, Any]
+    context_name: str | None = None
+    flow: str = ""
+    node_id: str = ""
+    trace_id: str = ""
+    attempt: int = 1
+    timeout_s: float | None = None
+    memory_bytes: int | None = None
+
+
+class RemoteEffects(Protocol):
+    """Is told what node code in another process prints, logs and reports, while it runs."""
+
+    def write(self, stream: str, text: str) -> None:
+        """Take what was written to ``"stdout"`` or ``"stderr"``, as ``print`` writes it."""
+        ...
+
+    def note(self, stream: str, text: str) -> None:
+        """Take one whole ``"log"`` record or ``"warning"``."""
+        ...
+
+    def progress(self, share: float) -> None:
+        """Take how much is done, 0 to 1."""
+        ...
+
+
+class Isolation(Protocol):
+    """Calls node code where it can harm nobody: a crash, a loop or a greedy allocation ends its process only."""
+
+    def call(self, call: IsolatedCall, *, is_cancelled: Callable[[], bool], effects: RemoteEffects) -> Any:
+        """Call the function and return what it returns; blocks.
+
+        Args:
+            call: what to call, with what.
+            is_cancelled: asked many times a second; the process is ended when it says yes.
+            effects: told what the code prints and reports, on this thread.
+
+        Raises:
+            WorkerDiedError: FB420 the process died, FB421 it took too much memory.
+            NodeTimeoutError: FB404, it took too long.
+            RunCancelledError: FB405.
+            RunError: FB422 an argument or the result, FB423 the code cannot go to another process, FB424 there are no
+                such processes on this system.
+            BaseException: what the code itself raised, with a traceback of its own lines.
+        """
         ...
 
 
