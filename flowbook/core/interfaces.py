@@ -118,6 +118,30 @@ class Payloads(Protocol):
         ...
 
 
+class ValueWatch(Protocol):
+    """Debug mode: is told who fires and what was given, and finds values that were changed afterwards."""
+
+    def began(self, flow: str, node_id: str) -> None:
+        """A node begins to fire.
+
+        Raises:
+            DataError: FB608, a value has changed while no node fired.
+        """
+        ...
+
+    def ended(self, flow: str, node_id: str) -> None:
+        """A node has returned, or failed.
+
+        Raises:
+            DataError: FB608, a value has changed meanwhile; the nodes that may have done it are named.
+        """
+        ...
+
+    def published(self, flow: str, node_id: str, values: Sequence[object]) -> None:
+        """A node has given its outputs."""
+        ...
+
+
 @dataclass(slots=True)
 class Effects:
     """What a firing printed, logged, warned of, displayed, drew or reported as progress, in order.
