@@ -102,6 +102,10 @@ class Payloads(Protocol):
         """Estimate the memory a value holds, in bytes, without reading it."""
         ...
 
+    def shared_buffers(self, value: object) -> dict[int, int]:
+        """List the large pieces of memory that a value holds, address -> bytes; values that share one both list it."""
+        ...
+
     def content_key(self, value: object) -> str | None:
         """Digest the content of a small value; None when it is large or cannot be digested (use identity then)."""
         ...

@@ -503,7 +503,7 @@ class Execution:
         """Describe the outputs of a slot."""
         payloads = self.engine.payloads
         primary = slot.primary
-        return NodeResult(
+        result = NodeResult(
             outputs=outputs,
             key=key,
             effective_key=effective,
@@ -511,9 +511,10 @@ class Execution:
             at=self._now(),
             took_s=0.0,
             shape=payloads.shape(outputs[primary]) if primary is not None else None,
-            size_bytes=sum(payloads.size_bytes(value) for value in outputs),
             is_own=is_own,
         )
+        result.measure(payloads)
+        return result
 
     def _collect_if_shown(self, slot: Slot, result: NodeResult) -> None:
         """Collect lazy outputs of what a person will look at: leaves, targets, pinned nodes; at most once each."""
