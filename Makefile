@@ -17,7 +17,7 @@ EXTENSION_SOURCES := js/package.json js/package-lock.json js/hatch_build.py js/b
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab bench soak lint format extension lock setup
+.PHONY: help demo test lab bench soak lint format extension lessons lock setup
 
 ## Show what can be made.
 help:
@@ -39,6 +39,11 @@ lab: $(EXTENSION)
 	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=notebooks \
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
+
+## Execute the lessons and store them with what they show.
+lessons: $(READY)
+	@for notebook in $(filter-out %.out.ipynb,$(wildcard notebooks/*.ipynb)); do \
+	  $(BIN)/flowbook run $$notebook --inplace || exit; done
 
 ## Measure what the engine costs beside plain Python, and the canvas in JupyterLab.
 bench: $(EXTENSION)

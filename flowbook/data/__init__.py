@@ -1,12 +1,14 @@
 """PAYLOADS: what travels along the edges, and how it stays what it was.
 
-A value made by a node goes through this room four times::
+A value made by a node goes through this room several times::
 
-    node returns ──publish──► edge ──hand_out──► consumer       guards.py, conversions.py, foreign_tables.py
-                               │
+    node returns ──publish──► edge ──hand_out──► consumer       guards.py, conversions.py, private_copies.py
+                               │                                category_codes.py, foreign_tables.py
                                ├─ shape, preview ──► card        kinds.py, previews.py, pictures.py, short_text.py
+                               ├─ view ────────────► grid        viewports.py, value_stats.py
                                ├─ content_key, size ► cache      content_keys.py, sizes.py
-                               └─ scanned_files, collect         plans.py
+                               ├─ scanned_files, collect         plans.py
+                               └─ encode, decode ───► stores     lasting_codecs.py
 
 ``families.py`` sorts every class into one of a dozen families, once; everything else is a table from family to
 function, so that a plain value passes in well under a microsecond. ``payloads.py`` puts the parts behind

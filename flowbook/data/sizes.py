@@ -6,7 +6,7 @@ import itertools
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from flowbook.data import foreign_tables, plans
+from flowbook.data import plans
 from flowbook.data.families import Family, family_of
 
 if TYPE_CHECKING:
@@ -74,6 +74,14 @@ def _estimate(value: object, depth: int) -> int:
     return own + (sum(sizes) * count // len(sizes) if sizes else 0)
 
 
+def _of_foreign(table: Any) -> int:
+    """Ask a table of another library for the size of its buffers; 0 when it does not say."""
+    if hasattr(table, "memory_usage"):
+        usage = table.memory_usage(deep=False)
+        return int(usage.sum() if hasattr(usage, "sum") else usage)
+    return int(getattr(table, "nbytes", 0))
+
+
 def _of_photo(photo: Any) -> int:
     width, height = photo.size
     return int(width * height * len(photo.getbands()))
@@ -84,6 +92,6 @@ _MEASURES: Final[dict[Family, Callable[[Any], int]]] = {
     "frame": table_bytes,
     "series": table_bytes,
     "array": lambda array: int(array.nbytes),
-    "arrow_table": foreign_tables.size_bytes,
+    "arrow_table": _of_foreign,
     "photo": _of_photo,
 }

@@ -11,9 +11,13 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 from tests.house.source_tree import PACKAGE, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EXTENSION = PACKAGE / "labextension"
 #: The name of a kernel of this environment that runs on the oldest ipykernel that is supported.
@@ -46,18 +50,20 @@ class LabServer:
             self.process.wait()
 
 
-def start_lab(folder: Path, *, with_extension: bool = True) -> LabServer:
+def start_lab(folder: Path, *, disabled: Iterable[str] = ()) -> LabServer:
     """Start a JupyterLab that keeps everything in a folder.
 
     Args:
         folder: empty; gets ``notebooks``, settings, logs and runtime files.
-        with_extension: whether flowbook's extension is there.
+        disabled: extensions that are as if they were not installed.
     """
     root, extensions = folder / "notebooks", folder / "extensions"
     for path in (root, extensions):
         path.mkdir(parents=True)
-    if with_extension:
-        (extensions / "flowbook").symlink_to(EXTENSION, target_is_directory=True)
+    (extensions / "flowbook").symlink_to(EXTENSION, target_is_directory=True)
+    page_config = folder / "jupyter_config_dir" / "labconfig" / "page_config.json"
+    page_config.parent.mkdir(parents=True)
+    page_config.write_text(json.dumps({"disabledExtensions": dict.fromkeys(disabled, True)}), encoding="utf-8")
     _quieten(folder / "jupyterlab_settings_dir")
     _offer_older_kernel(folder / "jupyter_data_dir")
     with socket.socket() as probe:
@@ -75,8 +81,6 @@ def start_lab(folder: Path, *, with_extension: bool = True) -> LabServer:
         "--JupyterNotebookApp.expose_app_in_browser=True",
         f"--JupyterNotebookApp.extra_labextensions_path={extensions}",
     ]  # fmt: skip
-    if not with_extension:
-        command.append('--LabApp.blocked_extensions={"flowbook"}')
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=root, env={**os.environ, **own}, stdout=log, stderr=log)
     server = LabServer(f"http://127.0.0.1:{port}/", root, process)

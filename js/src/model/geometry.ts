@@ -197,5 +197,5 @@ function bestTop(cards: readonly Rect[], height: number): number | null {
     const count = within - before;
     if (!best || count > best.count) best = { top, count };
   }
-  return best && best.top;
+  return best?.top ?? null;
 }
