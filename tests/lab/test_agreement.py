@@ -231,7 +231,8 @@ class Walk:
                 if agreed == _AGREED:
                     return
                 if attempt % 10 == 9:
-                    self.press("Escape", ".")  # only what is in sight is drawn
+                    self.press("Escape")  # ends what is open; or leaves the canvas
+                    self.press(".")  # only what is in sight is drawn
             self.notebook.page.wait_for_timeout(_PAUSE_MS)
         pytest.fail(f"{why}\nafter {self.done[-25:]}\n{json.dumps(seen, indent=1)}")
 

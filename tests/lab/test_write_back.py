@@ -139,7 +139,7 @@ is_over = threading.Event()
 def edit():
     for most in itertools.count(4):
         fb.flow('lab')['count'].settings['most'] = most
-        if is_over.wait(0.05):
+        if is_over.wait(0.4):
             return
 editing = threading.Thread(target=edit)
 editing.start()
