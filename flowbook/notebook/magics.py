@@ -70,7 +70,7 @@ class Magics:
 
             ``--define`` defines without running. Policies: ``--retry N``, ``--timeout S``, ``--kind pure|stateful|io``,
             ``--cache memory|off``, ``--on-change auto|manual|once``, ``--executor thread|main``, ``--priority N``,
-            ``--muted``, ``--pinned``.
+            ``--muted``, ``--pinned``, ``--mutable`` (it changes its inputs in place and gets copies of them).
             """
             try:
                 self.node(line, cell)
