@@ -84,6 +84,18 @@ def test_a_failure_says_its_remedy_and_is_tried_again(open_canvas: Callable[...,
     assert canvas.page.evaluate("() => window.kernel.asked") == [{"kind": "run", "scope": {"after": ["correlate"]}}]
 
 
+def test_a_press_on_a_preview_shows_the_value_with_all_columns_and_types(
+    open_canvas: Callable[..., CanvasPage], screenshot: Callable[..., None]
+) -> None:
+    canvas = open_canvas(bundle="running")
+    canvas.card("wind_effect").locator(".fb-preview").click()
+    value = canvas.page.get_by_role("region", name="Value of wind_effect")
+    expect(value.locator("th")).to_have_text(["windString", "lateInt64", "delayFloat64"])
+    expect(canvas.page.locator(".fb-inspector")).to_contain_text("Value · 24 × 3")
+    screenshot(canvas, "value")
+    assert canvas.faults() == []
+
+
 def test_stop_is_there_while_something_runs(open_canvas: Callable[..., CanvasPage]) -> None:
     canvas = open_canvas(bundle="running")
     canvas.page.get_by_role("button", name="Stop").click()
