@@ -16,7 +16,7 @@ from flowbook.runtime.executors import LoopThread, MainThreadQueue, WorkerPool
 from flowbook.runtime.firing import hand_edge
 
 if TYPE_CHECKING:
-    from flowbook.core.interfaces import Capture, Clock, Namespace, Payloads
+    from flowbook.core.interfaces import Capture, Clock, Namespace, Payloads, ValueWatch
     from flowbook.runtime.execution import Execution
     from flowbook.runtime.results import NodeResult
 
@@ -68,6 +68,8 @@ class Engine:
     ) -> None:
         self.payloads = payloads
         self.capture = capture
+        #: Debug mode; None: values are not looked at again.
+        self.watch: ValueWatch | None = None
         self.versions = versions
         self.namespace: Namespace = namespace or NoNamespace()
         self.clock: Clock = clock or SystemClock()
