@@ -492,7 +492,7 @@ def test_a_page_that_slept_and_was_forgotten_is_greeted_again_when_it_speaks(liv
     sleeper.say("hello", protocol=1, pong=True)
     sleeper.say("subscribe", flow="f")
     while not sleeper.is_hung_up:
-        flow.move("a", live.clock.now_s, 0)
+        flow.move("a", int(live.clock.now_s), 0)
         live.settle(20)
         live.clock.advance(20)
     sleeper.told()
