@@ -185,7 +185,7 @@ def many_flows() -> None:
     flows = [flow_of(shape) for _ in range(1_000)]
     calls: dict[str, Callable[[], object]] = {
         "floor": lambda: [floor() for _ in range(1_000)],
-        "flowbook": lambda: [flow.run_sync(force=True) for flow in flows],
+        "flowbook": lambda: [run.wait() for run in [flow.start(force=True) for flow in flows]],
     }
     if peers.is_there("hamilton"):
         many = [peers.hamilton(shape) for _ in range(1_000)]
