@@ -266,6 +266,8 @@ class Flow:
     @property
     def results(self) -> FlowResults:
         """The present values and states; for the rooms that show them."""
+        for execution in self._executions():
+            execution.show()
         return self._results
 
     @property
@@ -304,6 +306,8 @@ class Flow:
 
     def ahead(self) -> builtins.set[str]:
         """Name the nodes that runs under way, or queued, cover and have not come to."""
+        for execution in self._executions():
+            execution.show()
         return {
             node_id
             for execution in self._executions()
@@ -862,7 +866,8 @@ class Flow:
         engine = self.engine
         teller = _Teller(self, is_private=request.is_private)
         execution = Execution(plan, request, self._results, engine, teller)
-        trace = Trace(self.name, execution.trace_id, engine.payloads.table, asked_at=engine.clock.time())
+        asked_at = engine.clock.time()
+        trace = Trace(self.name, execution.trace_id, engine.payloads.table, asked_at=asked_at, look=execution.show)
         run = teller.run = Run(execution, trace, teller.history, settle=_settle)
         self._last_run = run
         if session.presenter is not None and is_shown:
@@ -952,7 +957,7 @@ class _Teller:
         return bool(flow.bus.subscription_count or session.presenter is not None or session.hub.watches(flow))
 
     def later(self, batch: Batch, told: int) -> None:
-        """Take what a sweep did; whoever listens has heard of the first ``told`` firings."""
+        """Take what a sweep did; whoever listens has heard of the slots up to ``told``."""
         self.run.trace.take_later(batch.events)
         self.history.put_later(batch.events)
         if self.is_heard():

@@ -70,6 +70,7 @@ class Trace:
         trace_id: id of the run, 32 hex digits.
         make_table: makes a table of rows and of types by column, for ``frame()``.
         asked_at: when the run was asked for, seconds since the epoch; it may have to queue before it starts.
+        look: called before the trace is read, so that what goes on at this moment is told first.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Trace:
         trace_id: str,
         make_table: Callable[[Iterable[dict[str, Any]], Mapping[str, type]], Any],
         asked_at: float = 0.0,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         self.flow = flow
         self.trace_id = trace_id
@@ -87,6 +89,7 @@ class Trace:
         #: What came and was not entered yet: that is done when somebody reads the trace.
         self._unread: deque[Event | Callable[[], Iterable[Event]]] = deque()
         self._make_table = make_table
+        self._look = look
         self._asked_at = asked_at
         self._lock = threading.Lock()
         self._spans: dict[str, Span] = {}
@@ -126,6 +129,7 @@ class Trace:
     @property
     def status(self) -> RunStatus:
         """running, ok, failed or cancelled."""
+        self._look()
         with self._lock:
             self._read()
             return self._status
@@ -133,6 +137,7 @@ class Trace:
     @property
     def is_final(self) -> bool:
         """Whether the run is over."""
+        self._look()
         with self._lock:
             self._read()
             return self._is_final
@@ -140,6 +145,7 @@ class Trace:
     @property
     def seq(self) -> int:
         """How many events it holds."""
+        self._look()
         with self._lock:
             self._read()
             return self._seq
@@ -164,6 +170,7 @@ class Trace:
     @property
     def spans(self) -> list[Span]:
         """The spans, in topological order of their nodes."""
+        self._look()
         with self._lock:
             self._read()
             return list(self._spans.values())
@@ -171,6 +178,7 @@ class Trace:
     @property
     def took_s(self) -> float:
         """Wall time from the first event to the last one so far, seconds."""
+        self._look()
         with self._lock:
             self._read()
             return self._took_s

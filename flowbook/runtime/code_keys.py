@@ -119,7 +119,7 @@ class CodeKeys:
             found = (self._remembered(function) or {}).get((tuple(skip), ()))
             return None if found is None else found[0]
 
-    def holds(self, checks: Checks, function: Callable[..., object]) -> bool:
+    def holds(self, checks: Checks) -> bool:
         """Whether the values that may be changed in place are what they were."""
         with self._lock:
             return checks.same_values({}, Values(self._content_key, self._identities, checks.label))

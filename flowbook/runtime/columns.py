@@ -18,7 +18,7 @@ from flowbook.errors import FlowbookError
 from flowbook.runtime.code_checks import Watch
 from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.keys import KeyMaker
-from flowbook.runtime.results import NodeResult, new_version
+from flowbook.runtime.results import NodeResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,6 +129,8 @@ class Columns:
 
     def _find_front(self) -> None:
         front, odd, slots = self.front, self.results.odd, self.plan.slots
+        if self.plan.policy.max_concurrency == 1 or any(slot.policy.priority for slot in slots):
+            return  # somebody cares for the order
         for slot in slots:
             if slot.node_id in odd or slot.node_id in self.plan.looped:
                 continue
@@ -153,10 +155,7 @@ class Columns:
         """Mark the plain slots of a scope."""
         if is_whole:
             return bytes(self.front)
-        covered = bytearray(len(self.front))
-        for index in scope:
-            covered[index] = self.front[index]
-        return bytes(covered)
+        return self.covered_of(sorted(scope), set())
 
     def without_long(self, covered: bytes, *, is_forced: bool) -> bytes:
         """Leave out the slots that take long and may have to fire, and what reads them."""
@@ -173,18 +172,16 @@ class Columns:
                 kept[index] = 0
         return bytes(kept)
 
-    def covered_of(self, left: list[int], failed: set[int], *, is_forced: bool) -> bytes:
-        """Mark the slots among those ``left`` that can be swept: all they read is decided, and well, or marked too."""
-        covered, waiting = bytearray(len(self.front)), set(left)
+    def covered_of(self, left: list[int], failed: set[int]) -> bytes:
+        """Mark the slots among those ``left`` that can be swept: what they read is there, or marked too."""
+        covered, waiting = bytearray(len(self.front)), failed.union(left)
         for index in left:
-            sources = self.plan.slots[index].predecessors
-            is_long = index in self.long and (is_forced or self.dirty[index])
-            if self.front[index] and not is_long:
+            if self.front[index]:
                 covered[index] = all(
-                    covered[source] or (source not in waiting and source not in failed) for source in sources
+                    covered[source] or (source not in waiting and self.versions[source])
+                    for source in self.plan.slots[index].predecessors
                 )
-        marked = bytes(covered)
-        return self.without_long(marked, is_forced=is_forced) if self.long else marked
+        return bytes(covered)
 
     def present_key(self, index: int) -> KeyParts | None:
         """Make the key that the slot would fire under now."""
@@ -272,10 +269,11 @@ class Columns:
             self.steps[index] = (*step[:3], own.digest)
 
     def _watch(self, slot: Slot) -> bool:
-        checks = self.engine.code_keys.checks(slot.node_type.function, skip=skipped_names(slot))
+        function = slot.node_type.function
+        checks = None if function is None else self.engine.code_keys.checks(function, skip=skipped_names(slot))
         if checks is None:
             return False
-        self.watch.add(checks, slot.node_type.function)
+        self.watch.add(checks, function)
         return True
 
     def look(self) -> None:

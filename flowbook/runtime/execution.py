@@ -131,7 +131,9 @@ class Execution:
     def node_ids(self) -> tuple[str, ...]:
         """The nodes it covers, in topological order."""
         plan, scope = self.plan, self.request.scope
-        return plan.node_ids if scope is plan.everything else tuple(plan.slots[index].node_id for index in sorted(scope))
+        return (
+            plan.node_ids if scope is plan.everything else tuple(plan.slots[index].node_id for index in sorted(scope))
+        )
 
     def covers(self, node_id: str) -> bool:
         """Whether the node belongs to the run."""
@@ -333,7 +335,9 @@ class Execution:
             failed = {self.plan.index[key] for key, entry in self.decisions.entered.items() if entry.status != "ok"}
         if len(left) < 2:
             return False
-        covered = columns.covered_of(left, failed, is_forced=self.request.force)
+        covered = columns.covered_of(left, failed)
+        if columns.long:
+            covered = columns.without_long(covered, is_forced=self.request.force)
         return covered.count(1) > 1 and not self._sweep_over(columns, covered)
 
     def _sweep_over(self, columns: Columns, covered: bytes) -> bool:
@@ -346,12 +350,13 @@ class Execution:
             if self._is_cancelled:
                 return True
             self._sweep = sweep
-            self.engine.long_watch.add(sweep)
-            left = sweep.go()
-            self.engine.long_watch.take(sweep)
+        self.engine.long_watch.add(sweep)
+        left = sweep.go()
+        self.engine.long_watch.take(sweep)
+        with self.lock:
             active = sweep.taken_out
-            if active is None:
-                active = self._come_out() if left is not None else None
+            if active is None and left is not None:
+                active = self._take_out(sweep, sweep.left_at)
             if active is None:
                 self._sweep = None
                 self._enter_batch(sweep)
@@ -364,25 +369,45 @@ class Execution:
         return self._advance(active, left)
 
     def take_out(self, sweep: Sweep, count: int) -> None:
-        """Go on beside a sweep that is in one call for long; ``count`` is how many it had fired."""
+        """Go on beside a sweep that is in one call for long; ``count`` is how many calls it had ended."""
         with self.lock:
-            if self._sweep is sweep and sweep.at >= 0 and len(sweep.batch.fired) == count:
-                self._come_out()
-                self._kick()
+            if self._sweep is sweep and len(sweep.batch.ends) == count:
+                index = sweep.claim_at_once()
+                if index is not None:
+                    self._take_out(sweep, index)
+                    self._kick()
 
-    def _come_out(self) -> _Firing | None:
+    def show(self) -> None:
+        """Somebody looks: a firing that goes on in a sweep is put where it can be seen. Returns at once."""
+        sweep = self._sweep
+        if sweep is None or not sweep.token or not self.lock.acquire(blocking=False):
+            return
+        try:
+            index = sweep.claim_at_once() if self._sweep is sweep else None
+            if index is not None:
+                self._take_out(sweep, index)
+                self._kick()
+        finally:
+            self.lock.release()
+
+    def _come_out(self) -> None:
         """Take the firing that goes on out of the sweep, and end the sweep there. Under the lock."""
         sweep = self._sweep
-        if sweep is None or sweep.at < 0:
-            return None
-        index, batch = sweep.at, sweep.batch
+        index = sweep.claim() if sweep is not None else None
+        if sweep is not None and index is not None:
+            self._take_out(sweep, index)
+
+    def _take_out(self, sweep: Sweep, index: int) -> _Firing:
+        batch = sweep.batch
         slot = self.plan.slots[index]
-        effects = sweep.sink.pinned().effects
+        effects = batch.effects_of(index)
         context = Context(flow=self.plan.flow, node_id=slot.node_id, trace_id=self.trace_id, attempt=1, effects=effects)
         sweep.firing.pinned = context
+        if not sweep.is_over:
+            sweep.sink.pinned()
         began = batch.ends[-1] if batch.ends else batch.begin
-        reason = sweep.reason_here()
-        self._enter_batch(sweep)
+        reason = sweep.reason_at(index)
+        self._enter_batch(sweep, index)
         inputs = SlotInputs(self, slot)
         active = sweep.taken_out = _Firing(
             slot=slot,
@@ -394,7 +419,6 @@ class Execution:
             context=context,
             effects=effects,
         )
-        sweep.at = -1
         self._sweep = None
         self._firings[index] = active
         self._note_fired(active)
@@ -402,17 +426,20 @@ class Execution:
         self._begin_general((index,))
         return active
 
-    def _enter_batch(self, sweep: Sweep) -> None:
-        """Put what a sweep did on the books, and tell of it. Under the lock."""
-        batch = sweep.end()
+    def _enter_batch(self, sweep: Sweep, at: int = -1) -> None:
+        """Put what a sweep did on the books, up to where it was left, and tell of it. Under the lock."""
+        batch = sweep.end(at)
         self.decisions.batches.append(batch)
         self.fired.append(batch)
         told = sweep.told
-        if self._later is not None:
-            self._later(batch, told)
-        else:
+        if self._later is None:
             for event in batch.events(told):
                 self._publish(event)
+            return
+        try:
+            self._later(batch, told)
+        except Exception:  # whoever shows a run must not be able to hang it
+            _log.exception("events could not be handed on")
 
     def _begin_general(self, taken: tuple[int, ...]) -> None:
         """Leave what was not swept to single firings. Under the lock."""
@@ -432,10 +459,10 @@ class Execution:
 
     def push(self, event: Event) -> None:
         """Tell whoever listens now; who reads later reads the batch."""
-        if self._push is not None:
-            self._push(event)
-        else:
-            self._publish(event)
+        try:
+            (self._push or self._sink)(event)
+        except Exception:  # whoever shows a run must not be able to hang it
+            _log.exception("an event could not be handed on")
 
     def claim(self, returned: Any) -> None:
         """Say, inside a firing, which values it returns."""
@@ -871,7 +898,7 @@ class Execution:
 
     def _finish_if_over(self) -> None:
         """End the run when nothing is left to do. Under the lock."""
-        if self.done.is_set() or self._firings:
+        if self.done.is_set() or self._firings or self._sweep is not None:
             return
         is_done = self._scheduler is not None and self._scheduler.is_done and self._has_started
         if not self._is_cancelled and not is_done:

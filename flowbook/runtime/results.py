@@ -90,7 +90,7 @@ class NodeResult:
     made_key: KeyParts | None = None
     made_effective: str = ""
     lazy_key: Callable[[], tuple[KeyParts, str] | None] | None = None
-    version: int = field(default_factory=lambda: new_version())
+    version: int = field(default_factory=new_version)
     files: tuple[tuple[str, int, int], ...] = ()
     collected: dict[int, Any] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)
@@ -123,7 +123,9 @@ class NodeResult:
     @property
     def effective_key(self) -> str:
         """What readers put into their own key: ``key`` plus the state of the files that were scanned."""
-        return self.made_effective or (self.key and self.made_effective)
+        if self.made_key is None:
+            self.key  # noqa: B018 -- makes both
+        return self.made_effective
 
     def measure(self, payloads: Payloads) -> None:
         """Estimate ``size_bytes`` anew: a lazy table takes more once it is collected, a copied form comes on top."""
@@ -304,9 +306,7 @@ class FlowResults:
         kept = Kept._make(found)
         return result_of(columns, slot.index, kept.value, kept.trace_id, kept.at, kept.took_s, kept.version)
 
-    def commit(
-        self, plan: Plan, slot: Slot, result: NodeResult | None, took_s: float | None
-    ) -> None:
+    def commit(self, plan: Plan, slot: Slot, result: NodeResult | None, took_s: float | None) -> None:
         """Enter what a slot of a plan came to that was run with all care. Under the lock."""
         if self.columns is None:
             return

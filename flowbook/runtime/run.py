@@ -158,6 +158,7 @@ class Run:
         while self._events is not None:
             _serve_main_thread(execution.engine)
             is_over = execution.done.is_set()  # asked first: what came before the end is there then
+            execution.show()
             event = self._events.get(count, SLICE_S)
             if event is not None:
                 count += 1

@@ -1,9 +1,9 @@
 """The plain part of a run: slot after slot on one worker, without a queue, a task or an object per node.
 
-Node code is never called under the run's lock: the sweep holds it between calls and lets go of it around each. Whoever
-else takes it (a cancel, a newer run, the watch for nodes that take long) finds the sweep inside a call, takes that one
-firing out (``Execution.come_out``) and sees to the rest; the sweep finds itself left when the call returns, and hands
-what it brought to those who look after single firings. So does a call that fails, or gives a value that needs care.
+Nothing is locked while nodes are called. Around each call lies a *token*: whoever takes it away (a cancel, a newer run,
+the watch for nodes that take long) has taken that one firing out (``Execution.come_out``) and sees to the rest; the
+sweep finds the token gone when the call returns, and hands what it brought to those who look after single firings. So
+does a call that fails, or gives a value that needs care.
 
 All calls share one context of variables as long as nobody sets one: the first node that does gets the context for
 itself, and the next ones a new one.
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 FLUSH_S: Final = 0.01
 #: A node that is inside its call for two looks of the watch in a row is taken out of the sweep, seconds.
 LOOK_S: Final = 0.008
+#: As long as nodes take less than this on average, none of them is looked at by itself, seconds.
+_SUSPICIOUS_S: Final = 0.00001
 #: How long the watch stays awake after the last sweep, seconds.
 AWAKE_S: Final = 0.05
 
@@ -53,7 +55,8 @@ class Batch:
     Attributes:
         fired: slots in the order in which they fired.
         ends: when each ended, by the engine's monotonic clock; it began when the one before it ended.
-        news: by slot, what its value was made from before, and now; nothing for one that fired because it was forced to.
+        news: by slot, what its value was made from before, and now; nothing for one that fired because it was
+            forced to.
         reused: slots whose value came from the cache.
         effects: what nodes printed, of those that did.
     """
@@ -61,9 +64,9 @@ class Batch:
     __slots__ = (
         "_known",
         "_places",
+        "before",
         "begin",
         "begin_at",
-        "before",
         "columns",
         "covered",
         "effects",
@@ -75,7 +78,6 @@ class Batch:
         "reused",
         "trace_id",
         "values",
-        "versions_of_fired",
     )
 
     def __init__(self, columns: Columns, covered: bytes, *, flow: str, trace_id: str, is_forced: bool) -> None:
@@ -92,7 +94,6 @@ class Batch:
         self.before: dict[int, tuple[KeyParts | None, bool]] = {}
         self.effects: dict[int, Effects] = {}
         self.values: list[Any] = columns.values
-        self.versions_of_fired: list[int] = []
         self._places: dict[int, int] | None = None
         self._known: dict[int, NodeResult] = {}
 
@@ -149,8 +150,7 @@ class Batch:
         if known is not None:
             return known
         columns, place = self.columns, self.places.get(index)
-        made = columns.made[index]
-        if (made is self or place is None) and columns.values[index] is self.values[index]:
+        if columns.values[index] is self.values[index]:
             present = columns.result(index)
             if present is not None and (place is None or present.run_id == self.trace_id):
                 return present
@@ -163,15 +163,16 @@ class Batch:
         self._known[index] = result
         return result
 
-    def events(self, fired_from: int = 0, fired_to: int | None = None, *, with_reused: bool = True) -> Iterator[Event]:
-        """Make the events of the sweep, in order."""
-        for place in range(fired_from, len(self.fired) if fired_to is None else fired_to):
-            yield from self._events_of(place)
-        if with_reused:
-            places = self.places
-            for index in range(len(self.covered)):
-                if self.covered[index] and index not in places:
-                    yield self._reused_event(index)
+    def events(self, start: int = 0, stop: int | None = None) -> Iterator[Event]:
+        """Make the events of the sweep, or of a range of slots, in the order of the slots: as they were decided."""
+        places, covered = self.places, self.covered
+        for index in range(start, len(covered) if stop is None else stop):
+            if not covered[index]:
+                continue
+            if index in places:
+                yield from self._events_of(places[index])
+            else:
+                yield self._reused_event(index)
 
     def _events_of(self, place: int) -> Iterator[Event]:
         index = self.fired[place]
@@ -254,15 +255,16 @@ class Sweep:
     def __init__(self, run: Execution, columns: Columns, covered: bytes) -> None:
         self.run = run
         self.columns = columns
-        self.at = -1
-        self.look_count = 0
-        self.batch = batch = Batch(
-            columns, covered, flow=run.plan.flow, trace_id=run.trace_id, is_forced=run.request.force
-        )
+        #: The slot whose code is being called; empty between calls, and when somebody has taken the firing out.
+        self.token: list[int] = []
+        #: Where the sweep was left, -1 if it came to its end.
+        self.left_at = -1
+        self.is_over = False
+        self.batch = Batch(columns, covered, flow=run.plan.flow, trace_id=run.trace_id, is_forced=run.request.force)
         self._capture = run.engine.capture
         self.sink = SweptSink(self._open_sink, self._end_sink)
         self.firing = SweptFiring(self._here, run.plan.flow, run.trace_id)
-        #: How many firings whoever listens has been told of.
+        #: Up to which slot whoever listens has been told.
         self.told = 0
         self._todo = _todo(columns, covered, is_forced=run.request.force)
         self._left: tuple[Any, BaseException | None] | None = None
@@ -271,14 +273,35 @@ class Sweep:
 
     def _here(self) -> tuple[str, Effects] | None:
         """The node whose code is being called, and what it prints."""
-        at = self.at
-        return None if at < 0 else (self.columns.plan.slots[at].node_id, self.batch.effects_of(at))
+        try:
+            at = self.token[0]
+        except IndexError:
+            return None
+        return self.columns.plan.slots[at].node_id, self.batch.effects_of(at)
+
+    def claim(self) -> int | None:
+        """Take away the firing that goes on: its slot, or None when the sweep is over. Under the run's lock."""
+        while not self.is_over:
+            index = self.claim_at_once()
+            if index is not None:
+                return index
+            time.sleep(0)  # it is between two calls
+        return None
+
+    def claim_at_once(self) -> int | None:
+        """The same, but None when no call goes on at this moment."""
+        try:
+            index = self.token.pop()
+            return index if index >= 0 else self.token.pop()
+        except IndexError:
+            return None
 
     def _open_sink(self) -> FiringSink:
         """Make the sink of the node whose code is being called: it writes, or starts a thread."""
         context = self.firing.context()
         assert context is not None  # noqa: S101 -- only node code asks
         note_in_progress(context)
+        self.token.append(-1)  # the sweep looks after it when the call returns
         return self._capture.new_sink(context.effects)
 
     def _end_sink(self, sink: FiringSink) -> None:
@@ -288,19 +311,19 @@ class Sweep:
             forget_in_progress(sink.effects)
 
     def go(self) -> tuple[Any, BaseException | None] | None:
-        """Fire; what the last call brought when it has to be looked after by others, else None.
-
-        Called with the run's lock held once, and returns with it held.
-        """
+        """Fire; what the last call brought when it has to be looked after by others, else None."""
         batch, run = self.batch, self.run
         clock = run.engine.clock
         run.engine.capture.begin()
         batch.begin_at, batch.begin = clock.time(), clock.monotonic()
         batch.values = self.columns.values.copy()  # whoever looks meanwhile sees what was there before
         position: int | None = 0
-        while position is not None:
-            context = VariableContext()
-            position = context.run(self._go_on, context, position)
+        try:
+            while position is not None:
+                context = VariableContext()
+                position = context.run(self._go_on, context, position)
+        finally:
+            self.is_over = True
         return self._left
 
     def _go_on(self, context: VariableContext, position: int) -> int | None:  # noqa: C901, PLR0912, PLR0915 -- see below
@@ -309,7 +332,7 @@ class Sweep:
         current_firing.set(self.firing)
         own_count = len(context)
         columns, batch, run = self.columns, self.batch, self.run
-        acquire, release, now_s = run.lock.acquire, run.lock.release, run.engine.clock.monotonic
+        put, take, now_s = self.token.append, self.token.pop, run.engine.clock.monotonic
         steps, values = columns.steps, batch.values
         readers, dirty, todo = columns.readers, columns.dirty, self._todo
         versions, seen, effective, news = columns.versions, columns.seen, columns.effective, batch.news
@@ -318,13 +341,13 @@ class Sweep:
         find, add_fired, add_end = todo.find, batch.fired.append, batch.ends.append
         covered, is_forced, sink = batch.covered, batch.is_forced, self.sink
         ended_s = batch.ends[-1] if batch.ends else batch.begin
-        flush_s = ended_s + FLUSH_S
+        flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
         index = find(1, position)
         key: Any = None
         value: Any
         while index >= 0:
             call, how, source, digest = steps[index]  # type: ignore[misc]
-            due = None
+            due: Seen | None = None
             if dirty[index]:
                 if how == ONE:
                     due = (digest, versions[source])
@@ -352,8 +375,7 @@ class Sweep:
                         self._note_news(index, was, due)
                     else:
                         news[index] = (was, due, None)
-            self.at = index
-            release()
+            put(index)
             try:
                 if how == ONE:
                     value = call(values[source])
@@ -365,46 +387,72 @@ class Sweep:
                     value = call(**dict(zip(source[0], [values[place] for place in source[1]], strict=True)))
             except BaseException as error:
                 sink.close()
-                acquire()
-                self._left = (None, error)
+                self._leave(index, None, error)
                 return None
-            if type(value) not in PLAIN or sink.opened is not None:
-                run.claim(value)
-                sink.close()
-                acquire()
-                if self.at != index or type(value) not in PLAIN:
-                    self._left = (value, None)
-                    return None
-            else:
-                acquire()
-                if self.at != index:
-                    self._left = (value, None)
-                    return None
+            try:
+                is_mine = take() == index
+            except IndexError:
+                is_mine = False
+            if (not is_mine or type(value) not in PLAIN) and not self._is_settled(index, value, is_taken=is_mine):
+                return None
             values[index] = value
             add_fired(index)
-            before_s, ended_s = ended_s, now_s()
+            began_s, ended_s = ended_s, now_s()
             add_end(ended_s)
             if due is not None:
                 versions[index] = version = new_version()
                 dirty[index], seen[index], effective[index] = 0, due, None
                 if columns.old_own:
                     columns.old_own.pop(index, None)
-                keep(key, (version, value, trace_id, ended_s + to_epoch_s, ended_s - before_s))
+                keep(key, (version, value, trace_id, ended_s + to_epoch_s, ended_s - began_s))
                 for reader in readers[index]:
                     dirty[reader] = 1
                     if covered[reader]:
                         todo[reader] = 1
-            if ended_s - before_s > LONG_S:
-                columns.results.count_long(columns.plan.slots[index].node_id, ended_s - before_s)
             if ended_s > flush_s:
                 self.flush()
+                self._count_long(looked_at)
                 run.engine.capture.begin()
-                flush_s = ended_s + FLUSH_S
-            index = find(1, index + 1)
+                flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
+            index += 1
+            if not todo[index]:
+                index = find(1, index)
             if len(context) != own_count and index >= 0:
                 return index
-        self.at = -1
+        self._count_long(looked_at)
         return None
+
+    def _is_settled(self, index: int, value: Any, *, is_taken: bool) -> bool:
+        """After a call that is not like most: it printed, gave a value that needs care, or was taken out."""
+        self.run.claim(value)
+        self.sink.close()
+        if not is_taken:
+            # It printed or started a thread, and what marks that lay on top; or the firing was taken out.
+            is_taken = self.claim_at_once() == index
+        if is_taken and type(value) in PLAIN:
+            return True
+        self._leave(index if is_taken else -1, value, None)
+        return False
+
+    def _leave(self, index: int, value: Any, error: BaseException | None) -> None:
+        self._left = (value, error)
+        if error is not None:
+            index = index if self.claim_at_once() == index else -1
+        self.left_at = index
+
+    def _count_long(self, start: int) -> None:
+        """See whether nodes took long, if those since the last look took long in all."""
+        batch = self.batch
+        ends = batch.ends
+        began = ends[start - 1] if start else batch.begin
+        count = len(ends) - start
+        if not count or ends[-1] - began < max(LONG_S, count * _SUSPICIOUS_S):
+            return
+        slots = self.columns.plan.slots
+        for place in range(start, len(ends)):
+            if ends[place] - began > LONG_S:
+                self.columns.results.count_long(slots[batch.fired[place]].node_id, ends[place] - began)
+            began = ends[place]
 
     def _note_news(self, index: int, seen: Seen | None, due: Seen) -> None:
         """Remember what a dirty slot was made from, and is made from now, for whoever asks why it fired."""
@@ -429,9 +477,9 @@ class Sweep:
                 if self.batch.covered[reader]:
                     self._todo[reader] = 1
 
-    def reason_here(self) -> str:
-        """Say in words why the node fires whose code is being called. Under the run's lock."""
-        batch, at = self.batch, self.at
+    def reason_at(self, at: int) -> str:
+        """Say in words why the node fires that was taken out."""
+        batch = self.batch
         if batch.is_forced:
             return "forced"
         news = batch.news.get(at)
@@ -439,16 +487,20 @@ class Sweep:
 
     def flush(self) -> None:
         """Tell whoever listens what has happened since the last time."""
-        if self.run.is_heard:
-            told, self.told = self.told, len(self.batch.fired)
-            for event in self.batch.events(told, self.told, with_reused=False):
+        if self.run.is_heard and self.batch.fired:
+            told, self.told = self.told, self.batch.fired[-1] + 1
+            for event in self.batch.events(told, self.told):
                 self.run.push(event)
 
-    def end(self) -> Batch:
-        """Give everything to the books: nothing more will be fired here. Under the run's lock."""
+    def end(self, at: int = -1) -> Batch:
+        """Give everything to the books: nothing more will be fired here. Under the run's lock.
+
+        Args:
+            at: where it was left; what comes from there on is for others to decide. -1: it came to its end.
+        """
         columns, batch = self.columns, self.batch
-        if self.at >= 0:  # it is left in the middle: what comes after that place is for others to decide
-            batch.covered = batch.covered[: self.at] + bytes(len(batch.covered) - self.at)
+        if at >= 0:
+            batch.covered = batch.covered[:at] + bytes(len(batch.covered) - at)
         self.flush()
         results = columns.results
         with results.lock:
@@ -486,11 +538,12 @@ def _enter_made(made: list[Batch | NodeResult | Kept | None], batch: Batch) -> N
 
 
 def _todo(columns: Columns, covered: bytes, *, is_forced: bool) -> bytearray:
+    """Mark the slots to be looked at, with a place more at the end, which is never marked."""
     if is_forced:
-        return bytearray(covered)
+        return bytearray(covered + b"\0")
     size = len(covered)
     both = int.from_bytes(covered, "little") & int.from_bytes(columns.dirty, "little")
-    return bytearray(both.to_bytes(size, "little"))
+    return bytearray(both.to_bytes(size + 1, "little"))
 
 
 class LongWatch:
@@ -538,8 +591,8 @@ class LongWatch:
             is_waiting = self._pool.relieve()
             idle_s = 0.0 if self._sweeps or is_waiting else idle_s + LOOK_S
             for sweep, count in list(self._sweeps.items()):
-                now = len(sweep.batch.fired)
-                if sweep.at >= 0 and now == count:
+                now = len(sweep.batch.ends)
+                if sweep.token and now == count:
                     self._sweeps.pop(sweep, None)
                     sweep.run.take_out(sweep, count)
                 else:

@@ -67,7 +67,13 @@ def full_run(graph: Graph, *, with_peers: bool = True) -> dict[str, Times]:
     assert sinks_of(last[0], graph) == expected
     _assert_features(last[0], graph)
     for name, measured in times.items():
-        row(graph.name, name, measured.median_s / graph.size * US, "µs/node", measured.median_s / times["floor"].median_s)
+        row(
+            graph.name,
+            name,
+            measured.median_s / graph.size * US,
+            "µs/node",
+            measured.median_s / times["floor"].median_s,
+        )
     return times
 
 
@@ -163,10 +169,18 @@ def incremental() -> None:
         row(shape.name, name, measured.median_s * US, "µs", measured.median_s / times["floor"].median_s)
     hops_s = 3 * times["hop"].median_s
     whole = times["full"].median_s
-    goal("nothing changed, run_sync less 3 hops: share of full", (times["nothing"].median_s - hops_s) / whole, 1 / 200,
-         times["floor"])
-    goal("one leaf of ten changed, run_sync less 3 hops: share of full", (times["one leaf"].median_s - hops_s) / whole,
-         1 / 4, times["floor"])
+    goal(
+        "nothing changed, run_sync less 3 hops: share of full",
+        (times["nothing"].median_s - hops_s) / whole,
+        1 / 200,
+        times["floor"],
+    )
+    goal(
+        "one leaf of ten changed, run_sync less 3 hops: share of full",
+        (times["one leaf"].median_s - hops_s) / whole,
+        1 / 4,
+        times["floor"],
+    )
 
 
 def hop() -> None:
@@ -194,8 +208,12 @@ def many_flows() -> None:
     for name, measured in times.items():
         row("1000 flows of 5", name, measured.median_s * 1e3, "ms", measured.median_s / times["floor"].median_s)
     if "hamilton" in times:
-        goal("1000 flows of 5: share of hamilton", times["flowbook"].median_s / times["hamilton"].median_s, 1 / 2,
-             times["floor"])
+        goal(
+            "1000 flows of 5: share of hamilton",
+            times["flowbook"].median_s / times["hamilton"].median_s,
+            1 / 2,
+            times["floor"],
+        )
 
 
 def parallel() -> None:
@@ -231,10 +249,17 @@ def parallel() -> None:
             clock=time.perf_counter,
         )
     for name, measured in times.items():
-        row("8 branches x 25 ms", name, measured.median_s * 1e3, "ms wall", times["serial"].median_s / measured.median_s)
+        row(
+            "8 branches x 25 ms", name, measured.median_s * 1e3, "ms wall", times["serial"].median_s / measured.median_s
+        )
     pooled = times["ThreadPoolExecutor(2)"]
-    goal("8 branches: speed beside ThreadPoolExecutor(2)", pooled.median_s / times["flowbook"].median_s, 0.95, pooled,
-         is_upper=False)
+    goal(
+        "8 branches: speed beside ThreadPoolExecutor(2)",
+        pooled.median_s / times["flowbook"].median_s,
+        0.95,
+        pooled,
+        is_upper=False,
+    )
 
 
 def building() -> None:
@@ -251,8 +276,12 @@ def building() -> None:
     for name, measured in times.items():
         row("build and check 1,000", name, measured.median_s / shape.size * US, "µs/node", 0.0)
     if "hamilton" in times:
-        goal("build and check: share of hamilton", times["flowbook"].median_s / times["hamilton"].median_s, 1 / 5,
-             times["hamilton"])
+        goal(
+            "build and check: share of hamilton",
+            times["flowbook"].median_s / times["hamilton"].median_s,
+            1 / 5,
+            times["hamilton"],
+        )
 
 
 def payload() -> None:

@@ -83,7 +83,8 @@ def dask(graph: Graph) -> Callable[[], dict[str, int]]:
 
 def pipefunc(graph: Graph) -> Callable[[], dict[str, int]]:
     """Run pipefunc's pipeline; building it is quadratic, so only for small graphs."""
-    from pipefunc import Pipeline, pipefunc as made
+    from pipefunc import Pipeline
+    from pipefunc import pipefunc as made
 
     pipeline = Pipeline([made(output_name=f"n{node}")(function) for node, function in enumerate(graph.functions)])
     sinks = [f"n{node}" for node in graph.sinks]
