@@ -200,6 +200,12 @@ class Columns:
 
     def _take_over(self, old: Columns) -> None:
         before, now = old.plan.slots, self.plan.slots
+        if old.plan.node_ids != self.plan.node_ids:
+            # What was swept is written down by place, and the places are others now.
+            for slot in before:
+                old.bring_up(slot.node_id)
+                old.result(slot.index)
+            old.cover = None
         for slot in now:
             index, earlier = slot.index, old.plan.index.get(slot.node_id)
             if earlier is not None:
