@@ -15,11 +15,13 @@
     │   ├── MissingInputError
     │   ├── NodeTimeoutError
     │   ├── RunCancelledError
+    │   ├── WorkerDiedError       the process of an isolated node ended before the node did
     │   └── EngineDeadlockError
     ├── CellError         FB5xx   a cell magic was used wrongly
     ├── DataError         FB6xx   a payload is not what the port says
     ├── HeadlessError     FB7xx   the command line cannot go on
-    └── CanvasError       FB8xx   a live canvas cannot be shown, or asks for what cannot be
+    ├── CanvasError       FB8xx   a live canvas cannot be shown, or asks for what cannot be
+    └── StoreError        FB9xx   what lasts on disk cannot be opened
 
 An error says what is wrong, where, and what to type next; the same facts are its fields, so that nobody has to
 parse its text. It never records a user, a host, an address or a working directory.
@@ -173,6 +175,15 @@ class RunCancelledError(RunError):
     default_code = "FB405"
 
 
+class WorkerDiedError(RunError):
+    """The process of an isolated node ended before the node did; the kernel is unharmed.
+
+    ``fields["signal"]`` or ``fields["exit_code"]`` say how, as far as known.
+    """
+
+    default_code = "FB420"
+
+
 class EngineDeadlockError(RunError):
     """A node waits for the engine that runs it; it would wait for ever, so it is told at once."""
 
@@ -202,6 +213,12 @@ class CanvasError(FlowbookError):
     """A live canvas cannot be shown, or asks for what cannot be; the flow is as it was."""
 
     default_code = "FB800"
+
+
+class StoreError(FlowbookError):
+    """A store on disk cannot be opened or used; what is in it is unchanged."""
+
+    default_code = "FB900"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

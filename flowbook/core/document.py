@@ -60,8 +60,7 @@ def to_document(flow: FlowData, *, types: list[dict[str, Any]] | None = None) ->
         "nodes": [_node(node) for node in flow.nodes.values()],
         "edges": [_edge(edge) for edge in sorted(flow.edges, key=edge_order)],
         "cuts": [
-            {**flow.cut_extra.get(cut, {}), "source": cut[0], "target": cut[1], "targetPort": cut[2]}
-            for cut in sorted(flow.cuts)
+            {**flow.cuts[cut], "source": cut[0], "target": cut[1], "targetPort": cut[2]} for cut in sorted(flow.cuts)
         ],
         "notes": flow.notes,
         "groups": flow.groups,
@@ -186,10 +185,7 @@ def from_document(document: dict[str, Any], *, name: str | None = None) -> FlowD
     for index, entry in enumerate(reader.get("cuts", list, [])):
         cut = _Reader(entry, f"cuts[{index}]")
         ends = (cut.need("source"), cut.need("target"), cut.need("targetPort"))
-        flow.cuts.add(ends)
-        extra = {key: value for key, value in cut.entry.items() if key not in _CUT_KNOWN}
-        if extra:
-            flow.cut_extra[ends] = extra
+        flow.cuts[ends] = {key: value for key, value in cut.entry.items() if key not in _CUT_KNOWN}
     return flow
 
 

@@ -4,14 +4,16 @@ A list of operations is applied to a copy: either all of them hold and the copy 
 not hold raises and nothing has changed. What follows for values (a renamed node keeps its own, a removed one loses it)
 is told in ``Applied`` and left to the caller, who knows of values.
 
-    {"op": "move", "node", "x", "y"}
-    {"op": "connect" | "disconnect", "source", "sourcePort"?, "target", "targetPort"}
+    {"op": "move", "node", "x", "y"}               # both null: the layout decides
+    {"op": "connect" | "disconnect", "source", "sourcePort"?, "target", "targetPort", "implicit"?}
+                                                   # implicit: the edge that names make; a cut goes or comes
     {"op": "add", "typeId", "node", "x"?, "y"?, "settings"?}
     {"op": "remove", "node"}
     {"op": "rename", "node", "to"}
     {"op": "set", "node", "name", "value"}
     {"op": "policy", "node", "policy": {…}}        # fields as in documents: "timeoutS", "onChange", …
-    {"op": "document", "text"}                     # the whole flow; nodes that code defines stay
+    {"op": "document", "text", "byHand"?}          # the whole flow; nodes that code defines stay. byHand: of
+                                                   # undo or redo, so that a person moved the settings it changes
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flowbook.core.document import policy_json, read_policy
 from flowbook.core.policies import Retry, checked_policy
+from flowbook.core.settings import same_json
 from flowbook.core.wiring import edge_between, resolve
 from flowbook.errors import FlowbookError, WiringError, did_you_mean
 
@@ -168,7 +171,8 @@ def disconnect(data: FlowData, source: str, target: str) -> None:
 
 
 def _move(applied: Applied, operation: Operation, _around: Surroundings) -> None:
-    applied.data.set_position(_take(operation, "node", str), _place(operation))
+    is_left_to_layout = operation["x"] is None and operation["y"] is None
+    applied.data.set_position(_take(operation, "node", str), None if is_left_to_layout else _place(operation))
 
 
 def _place(operation: Operation) -> tuple[int, int]:
@@ -186,11 +190,22 @@ def _is_pixels(value: Any) -> bool:
 
 def _connect(applied: Applied, operation: Operation, _around: Surroundings) -> None:
     source, target = _ends(operation)
+    if operation.get("implicit"):
+        applied.data.remove_cut(*_cut(applied.data, operation))
+        return
     applied.data.add_edge(edge_between(applied.data, source, target))
 
 
 def _disconnect(applied: Applied, operation: Operation, _around: Surroundings) -> None:
-    disconnect(applied.data, *_ends(operation))
+    if operation.get("implicit"):
+        applied.data.add_cut(*_cut(applied.data, operation))
+    else:
+        disconnect(applied.data, *_ends(operation))
+
+
+def _cut(data: FlowData, operation: Operation) -> tuple[str, str, str]:
+    source, target = data.node(_take(operation, "source", str)), data.node(_take(operation, "target", str))
+    return source.id, target.id, _take(operation, "targetPort", str)
 
 
 def _ends(operation: Operation) -> tuple[str, str]:
@@ -248,6 +263,9 @@ def _document(applied: Applied, operation: Operation, around: Surroundings) -> N
     applied.data = around.read_document(text, before)
     applied.data.revision = before.revision + 1
     applied.became += [(node_id, None) for node_id in before.nodes if node_id not in applied.data.nodes]
+    if operation.get("byHand"):
+        pairs = ((node_id, node, before.nodes.get(node_id)) for node_id, node in applied.data.nodes.items())
+        applied.moved += [node_id for node_id, node, was in pairs if was and not same_json(node.settings, was.settings)]
 
 
 _OPERATIONS: dict[str, Callable[[Applied, Operation, Surroundings], None]] = {

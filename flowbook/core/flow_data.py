@@ -91,8 +91,8 @@ class FlowData:
         id: the flow's name.
         nodes: by id, in the order in which they were added.
         edges: explicit edges.
-        cuts: implicit edges that were deleted: ``(source, target, target_port)``.
-        cut_extra: fields of cuts that this version does not know; kept.
+        cuts: implicit edges that were deleted, ``(source, target, target_port)``, each with the fields of its entry
+            that this version does not know; kept.
         types: node types by id that nodes of this flow use.
         policy: how the flow runs.
         policy_extra: flow policy fields of a document that this version does not know; kept.
@@ -108,8 +108,7 @@ class FlowData:
     id: str
     nodes: dict[str, NodeInstance] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
-    cuts: set[tuple[str, str, str]] = field(default_factory=set)
-    cut_extra: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    cuts: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     types: dict[str, NodeType] = field(default_factory=dict, compare=False)
     policy: FlowPolicy = field(default_factory=FlowPolicy)
     policy_extra: dict[str, Any] = field(default_factory=dict)
@@ -158,7 +157,7 @@ class FlowData:
                 for key, node in self.nodes.items()
             },
             edges=list(self.edges),
-            cuts=set(self.cuts),
+            cuts=dict(self.cuts),
             types=dict(self.types),
             metadata=dict(self.metadata),
             notes=list(self.notes),
@@ -199,7 +198,7 @@ class FlowData:
         self.node(node_id)
         del self.nodes[node_id]
         self.edges = [edge for edge in self.edges if node_id not in (edge.source, edge.target)]
-        self.cuts = {cut for cut in self.cuts if node_id not in cut[:2]}
+        self.cuts = {cut: extra for cut, extra in self.cuts.items() if node_id not in cut[:2]}
         self.revision += 1
 
     def rename_node(self, old: str, new: str) -> None:
@@ -220,7 +219,10 @@ class FlowData:
             )
             for edge in self.edges
         ]
-        self.cuts = {(new if a == old else a, new if b == old else b, port) for a, b, port in self.cuts}
+        self.cuts = {
+            (new if source == old else source, new if target == old else target, port): extra
+            for (source, target, port), extra in self.cuts.items()
+        }
         self.revision += 1
 
     def rename_with_type(self, old: str, new: str) -> None:
@@ -253,7 +255,7 @@ class FlowData:
         self.edges = [kept for kept in self.edges if (kept.target, kept.target_port) != (edge.target, edge.target_port)]
         self.edges.append(edge)
         self.edges.sort(key=edge_order)
-        self.cuts.discard((edge.source, edge.target, edge.target_port))
+        self.cuts.pop((edge.source, edge.target, edge.target_port), None)
         self.revision += 1
 
     def remove_edge(self, edge: Edge) -> None:
@@ -263,8 +265,13 @@ class FlowData:
 
     def add_cut(self, source: str, target: str, target_port: str) -> None:
         """Forbid an implicit edge."""
-        self.cuts.add((source, target, target_port))
+        self.cuts.setdefault((source, target, target_port), {})
         self.revision += 1
+
+    def remove_cut(self, source: str, target: str, target_port: str) -> None:
+        """Allow an implicit edge again."""
+        if self.cuts.pop((source, target, target_port), None) is not None:
+            self.revision += 1
 
     def set_value(self, node_id: str, name: str, value: Any) -> bool:
         """Set a setting, or the constant of an input port; the default's value is not stored.

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from flowbook.core.events import Event
+    from flowbook.core.packets import ErrorPacket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,14 @@ class Payloads(Protocol):
         """
         ...
 
+    def private_copy(self, value: object) -> Handed:
+        """Give ``value``, which was handed out, to a consumer that may change it: ``mutable=True``.
+
+        Raises:
+            DataError: FB606, it does not let itself be copied.
+        """
+        ...
+
     def collect(self, values: Sequence[object]) -> list[object]:
         """Turn lazy tables into tables, together, in one pass; values that are not lazy come back as they are."""
         ...
@@ -91,6 +100,10 @@ class Payloads(Protocol):
 
     def size_bytes(self, value: object) -> int:
         """Estimate the memory a value holds, in bytes, without reading it."""
+        ...
+
+    def shared_buffers(self, value: object) -> dict[int, int]:
+        """List the large pieces of memory that a value holds, address -> bytes; values that share one both list it."""
         ...
 
     def content_key(self, value: object) -> str | None:
@@ -107,6 +120,30 @@ class Payloads(Protocol):
 
     def table(self, rows: Iterable[Mapping[str, Any]], types: Mapping[str, type] | None = None) -> Any:
         """Make a table of plain rows (used by ``run.trace.frame()``); ``types`` by column hold whatever is in it."""
+        ...
+
+
+class ValueWatch(Protocol):
+    """Debug mode: is told who fires and what was given, and finds values that were changed afterwards."""
+
+    def began(self, flow: str, node_id: str) -> None:
+        """A node begins to fire.
+
+        Raises:
+            DataError: FB608, a value has changed while no node fired.
+        """
+        ...
+
+    def ended(self, flow: str, node_id: str) -> None:
+        """A node has returned, or failed.
+
+        Raises:
+            DataError: FB608, a value has changed meanwhile; the nodes that may have done it are named.
+        """
+        ...
+
+    def published(self, flow: str, node_id: str, values: Sequence[object]) -> None:
+        """A node has given its outputs."""
         ...
 
 
@@ -158,6 +195,250 @@ class EventSink(Protocol):
 
     def publish(self, event: Event) -> None:
         """Take one event."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a value cannot be kept outside this process, in words: ``"an object of class Model has no form but pickle"``.
+
+    It is an answer and no error: what is refused is computed again.
+    """
+
+    reason: str
+
+
+class ByteSink(Protocol):
+    """Where bytes go, one piece after the other."""
+
+    def write(self, data: Any, /) -> int:
+        """Take a bytes-like piece and return its length, bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPart:
+    """The bytes of one table, array or long text of a value, not made yet.
+
+    Attributes:
+        codec: how they are to be read: ``"arrow"``, ``"npy"`` or ``"bytes"``.
+        write: writes them, once, front to back; raises DataError when they turn out not to be writable.
+    """
+
+    codec: str
+    write: Callable[[ByteSink], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedValue:
+    """A value as JSON that refers to binary parts by number."""
+
+    tree: Any
+    parts: tuple[EncodedPart, ...] = ()
+
+
+class Codecs(Protocol):
+    """Turns values into bytes and back without pickle: reading what it wrote never runs code.
+
+    What comes back equals what went in, type included; what has no such form is refused.
+    """
+
+    def encode(self, value: object) -> EncodedValue | Refusal:
+        """Prepare ``value`` for writing, or say why it cannot be; a lazy table is collected. Never raises."""
+        ...
+
+    def decode(self, tree: Any, parts: Sequence[tuple[str, bytes]]) -> object:
+        """Make the value anew from its tree and its ``(codec, bytes)`` parts.
+
+        Raises:
+            DataError: FB620, they are not what ``encode`` makes.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptValues:
+    """The outputs of one firing as a cache gives them back.
+
+    Attributes:
+        values: one per output port.
+        facts: what was told about them when they were kept; JSON values.
+        size_bytes: what they take where they are kept.
+    """
+
+    values: tuple[Any, ...]
+    facts: dict[str, Any]
+    size_bytes: int
+
+
+class ResultCache(Protocol):
+    """Keeps the outputs of firings by the key of what they were made from, beyond the life of this process."""
+
+    def get(self, key: str) -> KeptValues | None:
+        """Return what was kept under ``key`` and make it the most recently used; None when there is nothing whole."""
+        ...
+
+    def put(
+        self, key: str, values: Sequence[object], *, flow: str, node: str, facts: Mapping[str, Any]
+    ) -> Refusal | None:
+        """Keep ``values`` under ``key``; returns why not when they cannot be kept. Never raises for a value or a disk.
+
+        Args:
+            key: hex digits, 8 to 64.
+            values: one per output port.
+            flow: flow they belong to, for lists and for clearing.
+            node: node that made them.
+            facts: JSON values to give back with them.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A firing that failed for good, with what it was given.
+
+    Attributes:
+        letter_id: number, unique in its store, never used again.
+        flow: flow of the node.
+        error: the failure; its ``cause`` did not last.
+        at: when it failed, seconds since the epoch.
+        input_names: every input of the firing, in order.
+        missing: inputs that could not be kept, with the reason in words.
+        inputs: the kept ones, once the letter was taken; empty in lists.
+    """
+
+    letter_id: int
+    flow: str
+    error: ErrorPacket
+    at: float
+    input_names: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+class DeadLetters(Protocol):
+    """Keeps failed firings until somebody replays or drops them, beyond the life of this process.
+
+    A replay takes the letter, fires the node with its inputs, and drops the letter or puts it back. A kernel that is
+    killed in between loses nothing: its letters can be taken again.
+    """
+
+    def put(self, flow: str, error: ErrorPacket, inputs: Mapping[str, object], *, at: float) -> int:
+        """Keep a failure with as many of its inputs as can be kept; returns the letter's number.
+
+        Raises:
+            StoreError: FB903, the disk refuses.
+        """
+        ...
+
+    def letters(self, flow: str | None = None) -> list[DeadLetter]:
+        """List what is kept, oldest first, without the values of inputs."""
+        ...
+
+    def take(self, letter_id: int) -> DeadLetter:
+        """Hand a letter out with its inputs, to nobody else until it is dropped or put back.
+
+        Raises:
+            StoreError: FB904 there is no such letter, FB905 somebody else has taken it.
+        """
+        ...
+
+    def put_back(self, letter_id: int) -> None:
+        """Let a taken letter be taken again: its replay failed or did not happen."""
+        ...
+
+    def drop(self, letter_id: int) -> bool:
+        """Forget a letter for good; False when it is gone already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortableCode:
+    """A function as another process can make it: by import, from a file of its own, or from source.
+
+    Attributes:
+        name: of the function; of an imported one its qualified name.
+        module: module it is imported from, or empty.
+        path: file that is run for it, or empty.
+        preamble: source of what the function reads of its surroundings, run before it.
+        source: of the function alone, beginning with ``def``; empty when it is imported.
+        filename: where the source stands, as tracebacks show it.
+        first_line: of the ``def`` in that file, >= 1.
+        parameters: arguments it takes; what else the notebook gives it stands in the preamble. None: all.
+    """
+
+    name: str
+    module: str = ""
+    path: str = ""
+    preamble: str = ""
+    source: str = ""
+    filename: str = ""
+    first_line: int = 1
+    parameters: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolatedCall:
+    """One call of a node's function in a process of its own.
+
+    Attributes:
+        code: the function.
+        arguments: by name; they are copied.
+        context_name: parameter that receives a Context, or None.
+        flow: name of the flow.
+        node_id: the node.
+        trace_id: id of the run, 32 hex digits.
+        attempt: 1 for the first try.
+        timeout_s: after this time the process is ended, seconds; None: never.
+        memory_bytes: with more resident memory than this the process is ended; None: three quarters of the machine's.
+    """
+
+    code: PortableCode
+    arguments: Mapping[str, Any]
+    context_name: str | None = None
+    flow: str = ""
+    node_id: str = ""
+    trace_id: str = ""
+    attempt: int = 1
+    timeout_s: float | None = None
+    memory_bytes: int | None = None
+
+
+class RemoteEffects(Protocol):
+    """Is told what node code in another process prints, logs and reports, while it runs."""
+
+    def write(self, stream: str, text: str) -> None:
+        """Take what was written to ``"stdout"`` or ``"stderr"``, as ``print`` writes it."""
+        ...
+
+    def note(self, stream: str, text: str) -> None:
+        """Take one whole ``"log"`` record or ``"warning"``."""
+        ...
+
+    def progress(self, share: float) -> None:
+        """Take how much is done, 0 to 1."""
+        ...
+
+
+class Isolation(Protocol):
+    """Calls node code where it can harm nobody: a crash, a loop or a greedy allocation ends its process only."""
+
+    def call(self, call: IsolatedCall, *, is_cancelled: Callable[[], bool], effects: RemoteEffects) -> Any:
+        """Call the function and return what it returns; blocks.
+
+        Args:
+            call: what to call, with what.
+            is_cancelled: asked many times a second; the process is ended when it says yes.
+            effects: told what the code prints and reports, on this thread.
+
+        Raises:
+            WorkerDiedError: FB420 the process died, FB421 it took too much memory.
+            NodeTimeoutError: FB404, it took too long.
+            RunCancelledError: FB405.
+            RunError: FB422 an argument or the result, FB423 the code cannot go to another process, FB424 there are no
+                such processes on this system.
+            BaseException: what the code itself raised, with a traceback of its own lines.
+        """
         ...
 
 

@@ -6,12 +6,16 @@ from         LazyFrame                        DataFrame, Series           ndarra
 LazyFrame    –                                collected                   collected, then as below
 DataFrame    a plan over the same buffers     Series: its only column     2-D; shared when the columns lie one behind
                                                                           the other and have one numeric type
-Series       its frame, lazily                a frame of one column       1-D (Array columns: N-D); shared for numbers
-                                                                          and times without nulls in one chunk
+Series       its frame, lazily                a frame of one column       1-D (Array columns: N-D); shared for numbers,
+                                                                          times and the codes of categories, without
+                                                                          nulls in one chunk
 ndarray      its frame, lazily                shared for aligned numbers  –
                                               in C order (Series) or
                                               column by column (frame)
 ===========  ===============================  ==========================  ============================================
+
+Complex numbers become pairs, ``pl.Array(pl.Float64, 2)``, over the same memory; ``pairs.view(complex)[:, 0]`` is them
+again. Categories become their codes (see ``category_codes``), in a table of several columns their names.
 
 "Shared" means the same addresses, and no copy is reported. An array that the notebook can still write to is copied
 before a frame is built on it: polars takes its buffers to be constant.
@@ -25,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.core.interfaces import Handed, PayloadCopy
-from flowbook.data import foreign_tables, guards, plans, sizes
+from flowbook.data import category_codes, foreign_tables, guards, plans, sizes
 from flowbook.data.families import Family, family_of
 from flowbook.data.kinds import array_label, dtype_label
 from flowbook.errors import DataError
@@ -78,13 +82,13 @@ def hand_out(value: object, form: str) -> Handed:
     family = family_of(value)
     if _FORM_OF.get(family) == form:
         return Handed(guards.isolate(value))
-    if family not in _FORM_OF and family != "arrow_table":
+    if family not in _FORM_OF and family not in _READERS:
         raise _refusal(value, form)
     import polars as pl
 
+    at, read = _READERS.get(family, (_FORM_OF.get(family, ""), _Made))
     try:
-        made = _from_foreign(value) if family == "arrow_table" else _Made(value)
-        return _along(_FORM_OF.get(family, "DataFrame"), form, made)
+        return _along(at, form, read(value))
     except pl.exceptions.PanicException as panic:
         raise plans.panic_refused(panic) from panic
 
@@ -125,7 +129,12 @@ def _series_to_frame(series: Any) -> _Made:
 
 
 def _series_to_array(series: pl.Series) -> _Made:
-    return _to_array(series, series.to_frame(), lambda array: _why_series_copies(series, array))
+    import polars as pl
+
+    if series.dtype.base_type() not in {pl.Enum, pl.Categorical}:
+        return _to_array(series, series.to_frame(), lambda array: _why_series_copies(series, array))
+    codes, why = category_codes.to_codes(series)
+    return _copied_array(codes, 0, why) if why else _Made(guards.read_only_view(codes))
 
 
 def _frame_to_array(frame: pl.DataFrame) -> _Made:
@@ -212,20 +221,36 @@ def _array_to_series(array: np.ndarray[Any, Any], name: str = "") -> _Made:
 
     if array.ndim == 0:
         raise DataError("a 0-d array is no Series", code="FB603", hint="make it one value long: np.atleast_1d(x)")
+    categories = category_codes.column_type(array)
     array, why = _readable(_plain(array), name)
     try:
         if array.dtype.kind in "mM":
             series = _time_series(array, name)
+        elif array.dtype.kind == "c":
+            series = pl.Series(name, array.view(f"f{array.dtype.itemsize // 2}").reshape(*array.shape, 2))
         else:
             series = pl.Series(name, array.tolist() if array.dtype.kind == "O" else array)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as cause:  # a mixture, mostly
         raise _type_refused(array, name) from cause
     if series.dtype == pl.Object:
         raise _type_refused(array, name)
+    if categories is not None and array.ndim == 1:
+        series, why = _categories(series, categories, why)
     if not why:
         return _Made(series)
     size_bytes = sizes.table_bytes(series)
     return _Made(series, (PayloadCopy(size_bytes, why),) if size_bytes else ())
+
+
+def _categories(codes: pl.Series, dtype: pl.DataType, why: str) -> tuple[pl.Series, str]:
+    """Give codes their names back; codes that were changed to what has no name stay numbers."""
+    import polars as pl
+
+    try:
+        series = category_codes.from_codes(codes.name, codes, dtype)
+    except pl.exceptions.PolarsError:
+        return codes, why
+    return series, why or ("-1 becomes null" if codes.dtype.is_signed_integer() else "")
 
 
 def _array_to_frame(array: np.ndarray[Any, Any]) -> _Made:
@@ -261,7 +286,7 @@ def _is_worth_turning(array: np.ndarray[Any, Any]) -> bool:
 
     if np.ma.isMaskedArray(array) or array.shape[1] < 2 or not array.size:
         return False
-    return array.dtype.str[1:] in _SHARED_TYPES and not array.flags.f_contiguous
+    return array.dtype.str[1:] in _SHARED_TYPES | {"c8", "c16"} and not array.flags.f_contiguous
 
 
 def _plain(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -296,16 +321,18 @@ def _readable(array: np.ndarray[Any, Any], name: str) -> tuple[np.ndarray[Any, A
         if dtype.kind in "mM":
             no_time: Any = np.array("NaT", dtype)[()]
             return _readable_times(array.filled(no_time), name)
-        if dtype.kind not in "cVT":
+        if dtype.kind == "c":
+            raise _type_refused(array, name)
+        if dtype.kind not in "VT":
             return array.astype(dtype.newbyteorder("="), copy=False), "masked values become nulls"
     array = np.asarray(array)
-    if dtype.kind in "cV" or dtype.str[1:] in {"f12", "f16"}:
+    if dtype.kind == "V" or dtype.str[1:] in {"f12", "f16", "c24", "c32"}:
         raise _type_refused(array, name)
     if dtype.kind in "mM":
         return _readable_times(array, name)
     if dtype.kind == "O":
         return array, "Python objects become a column"
-    if dtype.kind not in "iuf":
+    if dtype.kind not in "iufc":
         return array, {"b": "bool: bytes become bits"}.get(
             dtype.kind, f"{array_label(dtype)} becomes a column of its own"
         )
@@ -360,11 +387,27 @@ def _time_series(array: np.ndarray[Any, Any], name: str) -> pl.Series:
 
 
 def _from_foreign(table: Any) -> _Made:
-    """Read a table of another library; whether it shares its bytes is up to that, so the hop is counted as a copy."""
-    frame = foreign_tables.read(table)
-    size_bytes = sizes.table_bytes(frame)
-    reason = f"from {foreign_tables.library(table)} (counted as a copy)"
-    return _Made(frame, (PayloadCopy(size_bytes, reason),) if size_bytes else ())
+    """Read a table of another library."""
+    frame, copied_bytes, reason = foreign_tables.read(table)
+    return _Made(frame, (PayloadCopy(copied_bytes, reason),) if copied_bytes else ())
+
+
+def _from_array_like(value: Any) -> _Made:
+    """View what speaks one of numpy's protocols; numpy is asked not to copy first, and to copy when that is refused."""
+    import numpy as np
+
+    try:
+        try:
+            return _Made(guards.read_only_view(np.asarray(value, copy=False)))
+        except ValueError:  # numpy 2: "unable to avoid copy"
+            array = np.asarray(value)
+    except Exception as cause:  # a stranger's code
+        raise DataError(
+            f"the {type(value).__name__} cannot be read as an array: {str(cause)[:200]}",
+            code="FB605",
+            hint="give a numpy array instead: np.asarray(…)",
+        ) from cause
+    return _copied_array(array, 0, f"from {foreign_tables.library(value)}, which keeps its values elsewhere")
 
 
 def _type_refused(array: np.ndarray[Any, Any], name: str) -> DataError:
@@ -405,8 +448,13 @@ _REMEDIES: Final = {
     "O": "give them one type first: x.astype(str) or x.astype(float)",
     "M": 'convert it first: x.astype("datetime64[us]")',
     "m": 'convert it first: x.astype("timedelta64[us]")',
-    "c": "give x.real and x.imag as two columns, or annotate the port as np.ndarray",
+    "c": "give x.real and x.imag as two arrays, or annotate the port as np.ndarray",
     "V": "annotate the port as pl.DataFrame when it is a record array, as np.ndarray otherwise",
+}
+# What is no form itself: the form that it is read as, and how.
+_READERS: Final[dict[Family, tuple[str, Callable[[Any], _Made]]]] = {
+    "arrow_table": ("DataFrame", _from_foreign),
+    "array_like": ("ndarray", _from_array_like),
 }
 _STEPS: Final[dict[tuple[str, str], tuple[str, Callable[[Any], _Made]]]] = {
     ("LazyFrame", "DataFrame"): ("DataFrame", _collect),

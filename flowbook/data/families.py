@@ -6,6 +6,7 @@ imported for it: a class can only descend from ``polars.DataFrame`` when polars 
 
 from __future__ import annotations
 
+import array
 import collections
 import datetime
 import decimal
@@ -24,6 +25,7 @@ Family = Literal[
     "series",
     "array",
     "arrow_table",
+    "array_like",
     "figure",
     "photo",
     "chart",
@@ -70,6 +72,8 @@ _LIBRARY_CLASSES: Final[tuple[tuple[str, str, Family], ...]] = (
     ("PIL.Image", "Image", "photo"),
     ("altair", "TopLevelMixin", "chart"),
 )
+# What numpy reads without a copy, or says that it cannot.
+_ARRAY_PROTOCOLS: Final = ("__array_interface__", "__array_struct__", "__dlpack__", "__array__")
 # Classes made again and again in a notebook would fill the table for ever: beyond this it starts anew.
 _MOST_CLASSES: Final = 4096
 _families: dict[type, Family] = {}
@@ -100,8 +104,11 @@ def _classify(cls: type) -> Family:
 
 
 def _classify_by_protocol(cls: type) -> Family:
-    if _has(cls, "__arrow_c_stream__") and (_has(cls, "shape") or _has(cls, "num_rows")):
-        return "arrow_table"  # a reader that can be read only once has neither
+    is_arrow = _has(cls, "__arrow_c_stream__") or _has(cls, "__arrow_c_array__")
+    if is_arrow and any(_has(cls, name) for name in ("shape", "num_rows", "__len__")):
+        return "arrow_table"  # a reader that can be read only once has none of these
+    if issubclass(cls, (memoryview, array.array)) or any(_has(cls, name) for name in _ARRAY_PROTOCOLS):
+        return "array_like"
     if _has(cls, "_repr_png_"):
         return "png_maker"
     for bases, family in _PLAIN:

@@ -22,6 +22,7 @@ change the notebook's variable, but the notebook itself still can.
 
 from __future__ import annotations
 
+import array as array_module
 import itertools
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -97,6 +98,8 @@ def can_be_written(array: np.ndarray[Any, Any]) -> bool:
             link = link.base
         elif type(link) is memoryview:
             link = link.obj
+            if isinstance(link, (bytearray, array_module.array)):
+                return True
         elif type(link) is _Lender:
             link = link.owner
         else:
@@ -130,7 +133,7 @@ def _borrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     import numpy as np
 
     if array.dtype.kind in _BUFFER_KINDS:
-        return np.asarray(memoryview(array).toreadonly())  # type: ignore[arg-type]
+        return _with_metadata(np.asarray(memoryview(array).toreadonly()), array)  # type: ignore[arg-type]
     try:
         view = np.asarray(_Lender(array))
     except (TypeError, ValueError):  # a type that only numpy itself can read (StringDType)
@@ -138,6 +141,11 @@ def _borrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         view.flags.writeable = False
         return view
     return view if view.dtype == array.dtype else view.view(array.dtype)
+
+
+def _with_metadata(view: np.ndarray[Any, Any], array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Keep what a dtype says besides its layout, which no exchange of buffers knows."""
+    return view.view(array.dtype) if array.dtype.metadata and not view.dtype.metadata else view
 
 
 class _Lender:

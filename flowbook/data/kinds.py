@@ -76,13 +76,26 @@ def _describe_array(array: Any) -> ValueShape:
 def _describe_arrow_table(table: Any) -> ValueShape:
     """Describe a table of pandas, pyarrow, …; anything odd about it makes it a table of unknown size."""
     try:
-        sizes = tuple(int(size) for size in getattr(table, "shape", None) or (table.num_rows, table.num_columns))
+        has_rows = hasattr(table, "num_rows")
+        sizes = getattr(table, "shape", None) or ((table.num_rows, table.num_columns) if has_rows else (len(table),))
+        sizes = tuple(int(size) for size in sizes)
     except Exception:  # a stranger's property may raise anything
         return ValueShape(kind="table", text="?")
     if len(sizes) == 1:
         return ValueShape(kind="series", rows=sizes[0], text=f"{sizes[0]:,}")
     rows, columns = sizes[:2]
     return ValueShape(kind="table", rows=rows, columns=columns, text=f"{rows:,} × {columns:,}")
+
+
+def _describe_array_like(value: Any) -> ValueShape:
+    """Describe what numpy can read; its own words for its size and type are taken when they are plain."""
+    try:
+        shape = tuple(int(size) for size in getattr(value, "shape", None) or (len(value),))
+        dtype = str(getattr(value, "dtype", None) or getattr(value, "format", "") or getattr(value, "typecode", ""))
+    except Exception:  # a stranger's property may raise anything
+        return ValueShape(kind="array")
+    columns = shape[1] if len(shape) == 2 else None
+    return ValueShape(kind="array", rows=shape[0], columns=columns, text=f"{shape} {dtype[:24]}".rstrip())
 
 
 def _describe_photo(photo: Any) -> ValueShape:
@@ -100,6 +113,7 @@ _MEASURED: Final[dict[Family, Callable[[Any], ValueShape]]] = {
     "series": _describe_series,
     "array": _describe_array,
     "arrow_table": _describe_arrow_table,
+    "array_like": _describe_array_like,
     "photo": _describe_photo,
     "bytes": _describe_bytes,
 }

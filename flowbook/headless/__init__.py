@@ -3,7 +3,7 @@
 ``flowbook run`` drives a real kernel through nbclient, so that a notebook does headless exactly what it does by hand.
 What is added around the cells: parameters go in (`parameters`), the status of nodes comes out while they run (`report`,
 read from the trace bundles that flows display anyway), cells after a failed one still run, background runs are waited
-for, and the executed notebook is written whole or not at all, whatever happened (`execute`, `atomic_file`,
+for, and the executed notebook is written whole or not at all, whatever happened (`execute`, `output_files`,
 `interruption`). A ``.flow.json`` document runs the same way, as a notebook of one cell.
 
 ``check`` and ``graph`` read files (`sources`, `scan`, `static_flow`) and never run what is in them; ``doctor`` asks the

@@ -57,6 +57,10 @@ def _dispatch(arguments: argparse.Namespace, *, is_program: bool) -> int:
             from flowbook.headless.graph import draw_file
 
             return draw_file(arguments.source, arguments.format, arguments.output)
+        case "cache":
+            from flowbook.headless.cache import clear_cache, list_cache
+
+            return (clear_cache if arguments.action == "clear" else list_cache)(arguments.flow)
         case _:
             from flowbook.headless.doctor import examine
 
@@ -95,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_source(graph)
     graph.add_argument("--format", choices=("svg", "mermaid", "json"), default="svg", help="default: svg")
     graph.add_argument("-o", "--output", type=Path, metavar="OUT", help="file to write; default: standard output")
+    _add_cache(commands)
     commands.add_parser("doctor", help="see whether everything flowbook needs is here and works")
     return parser
 
@@ -123,6 +128,15 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     run.add_argument("--to", action="append", default=[], metavar="NODE", help="run only up to this node")
     run.add_argument("--json", type=Path, metavar="FILE", help="write status, failures and traces as JSON")
     run.add_argument("--timeout", type=_seconds, metavar="S", help="seconds for the whole run")
+
+
+def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    cache = commands.add_parser("cache", help='list or clear what nodes with cache="disk" have kept')
+    actions = cache.add_subparsers(dest="action", metavar="list|clear")
+    cache.set_defaults(action="list", flow=None)
+    for action, text in (("list", "say what is kept, most recently used first"), ("clear", "forget what is kept")):
+        one = actions.add_parser(action, help=text)
+        one.add_argument("flow", nargs="?", metavar="FLOW", help="only this flow's; default: every flow's")
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from flowbook.canvas.protocol import CANVAS_MIME, fit_canvas
 from flowbook.canvas.snapshot import snapshot
 from flowbook.core.wiring import resolve
 from flowbook.errors import HeadlessError
-from flowbook.headless.atomic_file import check_writable, write_atomically
+from flowbook.headless.output_files import check_writable, write_atomically
 from flowbook.headless.scan import read_notebook_cells
 from flowbook.headless.sources import is_flow_document, parse_notebook, read_text
 from flowbook.headless.static_flow import StaticFlow, flow_of_document, flows_of_notebook

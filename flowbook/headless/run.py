@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from flowbook.errors import HeadlessError, did_you_mean
-from flowbook.headless.atomic_file import check_writable, write_atomically
 from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE
+from flowbook.headless.output_files import check_writable, write_atomically
 from flowbook.headless.parameters import inject_parameters, parse_parameters
 from flowbook.headless.report import Report, open_report
 from flowbook.headless.scan import cell_tags, numbered_code_cells, read_notebook_cells, running_positions

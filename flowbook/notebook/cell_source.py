@@ -21,11 +21,18 @@ def function_text(cell: CellFunction, line: NodeLine) -> str:
     header = f"{define} {cell.name}({', '.join([*cell.free_names, *star, *map(str, given)])}):\n"
     text = header + indented(cell.source)
     if cell.analysis.ends_in_expression and not set(cell.outputs) <= set(cell.analysis.assigned):
-        tree = ast.parse(text)
-        function = tree.body[0]
+        function = ast.parse(text).body[0]
         assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 -- it is our own header
         last = function.body[-1]
         if isinstance(last, ast.Expr):
-            function.body[-1] = ast.Return(value=last.value)
-        return ast.unparse(tree) + "\n"
+            return _with_return(text, last)
+        return text
     return f"{text} return {', '.join(cell.outputs)}\n"
+
+
+def _with_return(text: str, last: ast.Expr) -> str:
+    """Put ``return`` before the last expression; every line stays where it is."""
+    lines = text.splitlines(keepends=True)
+    line = lines[last.lineno - 1].encode()
+    lines[last.lineno - 1] = f"{line[: last.col_offset].decode()}return {line[last.col_offset :].decode()}"
+    return "".join(lines)

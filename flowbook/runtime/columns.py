@@ -199,34 +199,38 @@ class Columns:
     # -- what a slot is, and whether that changed
 
     def _take_over(self, old: Columns) -> None:
-        before, now = old.plan.slots, self.plan.slots
         if old.plan.node_ids != self.plan.node_ids:
             # What was swept is written down by place, and the places are others now.
-            for slot in before:
+            for slot in old.plan.slots:
                 old.bring_up(slot.node_id)
                 old.result(slot.index)
             old.cover = None
-        for slot in now:
-            index, earlier = slot.index, old.plan.index.get(slot.node_id)
+        for slot in self.plan.slots:
+            earlier = old.plan.index.get(slot.node_id)
             if earlier is not None:
-                self.versions[index] = old.versions[earlier]
-            if earlier is None or not old.front[earlier] or not self.front[index]:
-                if earlier is not None and old.front[earlier]:
-                    old.bring_up(slot.node_id)
-                continue
-            for column in ("values", "versions", "seen", "made", "effective"):
-                getattr(self, column)[index] = getattr(old, column)[earlier]
-            self.pending[index] = old.pending[earlier]
-            if _is_same(before[earlier], slot, before, now):
-                self.own[index], self.dirty[index] = old.own[earlier], old.dirty[earlier]
-                if self.own[index] is not None:
-                    self._watch(slot)
-                    self._set_digest(index)
-                if earlier in old.old_own:
-                    self.old_own[index] = old.old_own[earlier]
-            elif old.own[earlier] is not None:
-                self.old_own[index] = old.old_own.get(earlier) or old.own[earlier]  # type: ignore[assignment]
+                self.versions[slot.index] = old.versions[earlier]
+                self._take_slot(old, earlier, slot)
         self.cover = old.cover
+
+    def _take_slot(self, old: Columns, earlier: int, slot: Slot) -> None:
+        index = slot.index
+        if not old.front[earlier] or not self.front[index]:
+            old.bring_up(slot.node_id)
+            return
+        for column in ("values", "versions", "seen", "made", "effective"):
+            getattr(self, column)[index] = getattr(old, column)[earlier]
+        self.pending[index] = old.pending[earlier]
+        if _is_same(old.plan.slots[earlier], slot, old.plan.slots, self.plan.slots):
+            self.own[index], self.dirty[index] = old.own[earlier], old.dirty[earlier]
+            if self.own[index] is not None:
+                self._watch(slot)
+                self._set_digest(index)
+            if earlier in old.old_own:
+                self.old_own[index] = old.old_own[earlier]
+            return
+        before = old.old_own.get(earlier) or old.own[earlier]
+        if before is not None:
+            self.old_own[index] = before
 
     def take_settings(self, plan: Plan) -> None:
         """Go over to a plan that differs in settings alone."""

@@ -17,7 +17,7 @@ from flowbook.runtime.firing import hand_edge
 from flowbook.runtime.sweep import LongWatch
 
 if TYPE_CHECKING:
-    from flowbook.core.interfaces import Clock, Namespace, Payloads
+    from flowbook.core.interfaces import Clock, Namespace, Payloads, ValueWatch
     from flowbook.runtime.capture import StreamCapture
     from flowbook.runtime.execution import Execution
     from flowbook.runtime.results import NodeResult
@@ -66,6 +66,8 @@ class Engine:
     ) -> None:
         self.payloads = payloads
         self.capture = capture
+        #: Debug mode; None: values are not looked at again.
+        self.watch: ValueWatch | None = None
         self.versions = versions
         self.namespace: Namespace = namespace or NoNamespace()
         self.clock: Clock = clock or SystemClock()

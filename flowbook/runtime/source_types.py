@@ -59,20 +59,51 @@ def _standing_alone(node_type: NodeType, lookup: Callable[[str], tuple[bool, Any
     """Write the function with everything that it reaches; empty when it cannot be."""
     if node_type.origin not in ("code", "cell"):  # an opened one reaches nothing outside its text
         return _renamed(node_type.source, _last_function(node_type.source), node_type.type_id)
+    parts = code_in_parts(node_type, lookup)
+    return _renamed(parts.preamble + parts.text, parts.name, node_type.type_id) if parts is not None else ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CodeParts:
+    """The code of a type of the notebook's own.
+
+    Attributes:
+        preamble: what the function reads of its surroundings.
+        text: the function alone, from its ``def`` on.
+        name: of the function.
+        first_line: of the ``def``, in the file of the type, >= 1.
+    """
+
+    preamble: str
+    text: str
+    name: str
+    first_line: int
+
+
+def code_in_parts(node_type: NodeType, lookup: Callable[[str], tuple[bool, Any]]) -> CodeParts | None:
+    """Take the code of a type apart from what it reaches; None when it cannot be told apart from what stands around.
+
+    Args:
+        node_type: of origin ``"code"`` or ``"cell"``.
+        lookup: finds what a name that a cell reads is bound to in the notebook; nothing where an edge feeds it.
+    """
     function = inspect.unwrap(node_type.function) if node_type.function is not None else None
     needs = SourceNeeds()
-    text = without_decorators(textwrap.dedent(node_type.source))
+    whole = textwrap.dedent(node_type.source)
+    text, first_line = without_decorators(whole), node_type.first_line
+    first_line += whole.count("\n") - text.count("\n")
     if node_type.origin == "cell":
+        first_line = node_type.first_line - 1  # of the line with the magic; the body's first is the type's
         text = _with_environment(needs, node_type, text, lookup)
     elif isinstance(function, FunctionType) and function.__name__ == "<lambda>":
         text = _lambda_as_function(text, node_type.type_id)
     own_name = _last_function(text)
     if not own_name or inspect.ismethod(node_type.function):
-        return ""
+        return None
     around = surroundings(function) if node_type.origin == "code" else lookup
     needs.take_code(text, around)
     needs.take_code(_annotations_of_choices(node_type, text), around)
-    return _renamed(needs.preamble() + text, own_name, node_type.type_id)
+    return CodeParts(needs.preamble(), text, own_name, first_line)
 
 
 def _annotations_of_choices(node_type: NodeType, text: str) -> str:
@@ -254,6 +285,13 @@ def _as_members(value: Any, members: Mapping[str, enum.Enum]) -> Any:
     if isinstance(value, list | tuple | set):
         return type(value)(_as_members(item, members) for item in value)
     return members.get(value, value) if isinstance(value, str) else value
+
+
+def parameter_names(text: str) -> list[str]:
+    """Name the parameters of the function that a piece of code ends with."""
+    definition = ast.parse(text).body[-1]
+    assert isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101 -- asked before
+    return _parameter_names(definition)
 
 
 def _definition(source: str, type_id: str) -> ast.FunctionDef | ast.AsyncFunctionDef:

@@ -28,13 +28,15 @@ PROGRAM = "export default function Canvas() { return null } // flowbook's browse
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 
 
-class Wire(comm.base_comm.BaseComm):  # type: ignore[misc]
+class Wire(comm.base_comm.BaseComm):
     """A comm that keeps what goes to the browser."""
 
     sent: list[tuple[str, Any]]
     opened: dict[str, Wire] = {}  # noqa: RUF012 -- emptied by the fixture
 
-    def publish_msg(self, msg_type: str, data: Any = None, **_more: Any) -> None:
+    def publish_msg(
+        self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
+    ) -> None:
         self.__dict__.setdefault("sent", []).append((msg_type, data))
         if msg_type == "comm_open":
             Wire.opened[self.comm_id] = self
@@ -92,11 +94,11 @@ def wire_of(widget: Any, wires: dict[str, Wire]) -> Wire:
 def test_a_canvas_is_made_of_few_small_traits(live: Live, wires: dict[str, Wire]) -> None:
     flow = made(live)
     canvas = flow.canvas(height=300)
-    state = canvas.get_state()
     assert (canvas.flow_name, canvas.height, canvas.selected) == ("f", 300, None)
-    assert state["_module"] == widgets.MODULE
+    state = canvas.get_state()
+    assert (state["_module"], state["_type"], state["_dependencies"]) == (widgets.MODULE, None, [widgets.MODULE])
     assert state["_event_names"] == ["canvas"]
-    assert state["props"]["bridge"] == f"IPY_MODEL_{canvas.layout.model_id}"
+    assert state["props"] == {"bridge": f"IPY_MODEL_{canvas.layout.model_id}"}
     assert [card["id"] for card in state["snapshot"]["nodes"]] == ["delays"]
     assert len(json.dumps(state)) < 8_000
     with pytest.raises(traitlets.TraitError):
@@ -105,15 +107,33 @@ def test_a_canvas_is_made_of_few_small_traits(live: Live, wires: dict[str, Wire]
         canvas.height = 3
 
 
+def test_without_anybody_to_see_it_a_canvas_is_a_drawing_and_no_program_is_sent(
+    live: Live, wires: dict[str, Wire], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(widgets, "_is_headless", lambda: True)
+    flow = made(live)
+    canvas = flow.canvas()
+    flow.add("value", "v")
+    canvas._repr_mimebundle_()
+    state = canvas.get_state()
+    assert (state["_module"], state["_type"], state["snapshot"]) == (None, "iframe", {})
+    assert ">v<" in state["props"]["srcDoc"], "as it stands now"
+    assert state["props"]["title"].startswith("Flow f: 2 nodes")
+    assert PROGRAM not in json.dumps([wire.sent for wire in wires.values()])
+    monkeypatch.setattr(widgets, "_is_headless", lambda: False)
+    canvas._repr_mimebundle_()
+    assert canvas.get_state()["_module"] == widgets.MODULE, "now somebody is there"
+    assert PROGRAM in json.dumps([wire.sent for wire in wires.values()])
+
+
 def test_no_trait_of_a_canvas_holds_a_program_and_the_module_is_defined_once(
     live: Live, wires: dict[str, Wire]
 ) -> None:
     flow = made(live)
     canvases = [flow.canvas() for _ in range(3)]
     for canvas in canvases:
-        opening = wire_of(canvas, wires).sent[0]
-        assert PROGRAM not in json.dumps(opening)
-        assert opening[1]["state"]["_esm"] == ""
+        assert PROGRAM not in json.dumps(wire_of(canvas, wires).sent)
+        assert canvas.get_state()["_esm"] == ""
     carrying = [wire for wire in wires.values() if PROGRAM in json.dumps(wire.sent)]
     assert len(carrying) == 1
     assert carrying[0].sent[0][1]["state"]["_model_name"] == "Module"
@@ -168,9 +188,11 @@ def test_a_canvas_is_displayed_with_what_others_can_show(live: Live, wires: dict
     data, _ = canvas._repr_mimebundle_()
     assert set(data) == {VIEW_MIME, CANVAS_MIME, "text/html", "image/svg+xml", "text/plain"}
     assert [card["id"] for card in data[CANVAS_MIME]["nodes"]] == ["delays", "v"], "as it stands now"
-    assert [card["id"] for card in canvas.snapshot["nodes"]] == ["delays", "v"]
     assert "delays" in data["text/html"]
     assert "<script" not in data["text/html"]
+    flow.add("value", "w")
+    canvas._repr_mimebundle_()
+    assert [card["id"] for card in canvas.snapshot["nodes"]] == ["delays", "v", "w"]
 
 
 def test_a_canvas_fits_into_a_box_and_is_linked_like_any_widget(live: Live, wires: dict[str, Wire]) -> None:

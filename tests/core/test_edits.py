@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowbook.core.edits import apply_operations
 from flowbook.errors import FlowbookError
 from flowbook.session import Flow
 from tests.strategies import NAMES, json_values, names, plain_scalars
@@ -184,11 +185,47 @@ def test_a_document_replaces_the_flow_but_not_what_code_defines() -> None:
     assert "a" in flow
 
 
+@pytest.mark.parametrize(("by_hand", "moved"), [({}, []), ({"byHand": True}, ["b"])])
+def test_settings_that_undo_brings_back_were_moved_by_hand_those_of_a_text_were_not(
+    by_hand: dict[str, bool], moved: list[str]
+) -> None:
+    flow = made()
+    text = '{"nodes": [{"id": "b", "settings": {"k": 4}, "position": {"x": 1, "y": 2}}, {"id": "a", "typeId": "a"}]}'
+    applied = apply_operations(flow.data, [{"op": "document", "text": text, **by_hand}], flow)
+    assert applied.moved == moved
+
+
 @pytest.mark.parametrize("place", [True, "5", None, float("nan"), float("inf"), 10**400, 1e7])
 def test_a_place_is_a_number_of_pixels_that_can_be_reached(place: Any) -> None:
     flow = made()
     with pytest.raises(FlowbookError, match="FB222"):
         flow.apply([{"op": "move", "node": "a", "x": place, "y": 0}])
+
+
+def test_a_node_goes_back_to_where_the_layout_puts_it() -> None:
+    """What undo of a first move asks for: the same document as before."""
+    flow = made()
+    text = flow.document_text()
+    flow.apply([{"op": "move", "node": "a", "x": 5, "y": 6}])
+    assert flow.document_text() != text
+    flow.apply([{"op": "move", "node": "a", "x": None, "y": None}])
+    assert flow.document_text() == text
+    with pytest.raises(FlowbookError, match="FB222"):
+        flow.apply([{"op": "move", "node": "a"}])
+
+
+def test_a_cut_is_made_and_taken_back_whether_an_edge_follows_or_not() -> None:
+    flow = made()
+    text = flow.document_text()
+    ends = {"source": "a", "sourcePort": "", "target": "b", "targetPort": "a", "implicit": True}
+    flow.apply([{"op": "disconnect", **ends}])
+    assert ("b", "a") not in flow.wiring.links
+    flow.apply([{"op": "connect", **ends}])
+    assert flow.document_text() == text, "the edge follows from names again and is not stored"
+    flow.apply([{"op": "disconnect", **ends, "targetPort": "k"}, {"op": "connect", **ends, "targetPort": "k"}])
+    assert flow.document_text() == text
+    with pytest.raises(FlowbookError, match="nowhere"):
+        flow.apply([{"op": "disconnect", **ends, "target": "nowhere"}])
 
 
 def test_a_policy_that_says_what_the_type_says_is_not_kept() -> None:

@@ -78,6 +78,27 @@ def table_buffers(table: Any) -> list[int]:
     return found
 
 
+def lend_first_chunk(table: Any) -> tuple[object, object]:
+    """Lend the first chunk of a polars frame as a schema and one array, as libraries without streams do."""
+    capsule = table.__arrow_c_stream__()
+    api = ctypes.pythonapi
+    api.PyCapsule_GetPointer.restype, api.PyCapsule_New.restype = ctypes.c_void_p, ctypes.py_object
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    api.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    address = api.PyCapsule_GetPointer(capsule, b"arrow_array_stream")
+    stream = ctypes.cast(address, ctypes.POINTER(_Stream)).contents
+    schema, array = _Schema(), _Array()
+    assert stream.get_schema(address, ctypes.byref(schema)) == 0
+    assert stream.get_next(address, ctypes.byref(array)) == 0
+    _lent.extend([schema, array])  # whoever takes them over empties them; the empty shells stay
+    named: Any = (schema, b"arrow_schema"), (array, b"arrow_array")
+    lent = [api.PyCapsule_New(ctypes.addressof(part), name, None) for part, name in named]
+    return lent[0], lent[1]
+
+
+_lent: list[object] = []
+
+
 def _walk(array: _Array, schema: _Schema, found: list[int]) -> None:
     # The last buffer of a string view column holds the sizes of the others, written anew by every export.
     count = array.n_buffers - (schema.format in {b"vu", b"vz"})

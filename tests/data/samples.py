@@ -62,6 +62,7 @@ SUBCLASSES: dict[str, Any] = {
     "masked 2-D": np.ma.MaskedArray([[1.0, 2.0], [3.0, 4.0]], mask=[[False, True], [False, False]]),
     "masked bool": np.ma.MaskedArray([True, False], mask=[False, True]),
     "masked str": np.ma.MaskedArray(["a", "b"], mask=[False, True]),
+    "masked complex": np.ma.MaskedArray([1j, 2j], mask=[False, True]),
     "unmasked": np.ma.MaskedArray([1, 2, 3]),
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flowbook.headless import run
-from flowbook.headless.atomic_file import write_atomically
+from flowbook.headless.output_files import write_atomically
 from tests.headless.notebooks import ROOT, make_notebook
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEAVY = {"IPython", "ipywidgets", "nbclient", "numpy", "polars", "traitlets"}
-ENGINE_ROOMS = {"core", "registry", "runtime", "observe"}
+ENGINE_ROOMS = {"core", "registry", "runtime", "observe", "sandbox", "stores"}
 CORE_MAY_IMPORT = ("flowbook.core", "flowbook.errors")
 NODES_MAY_IMPORT = ("flowbook.errors", "flowbook.core", "flowbook.data", "numpy", "polars")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,15 +11,18 @@ from urllib.parse import urlsplit
 import nbformat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from nbformat import NotebookNode
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
     from tests.lab.lab_server import LabServer
 
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark", "contrast": "JupyterLab Dark High Contrast"}
+
+#: The widget manager looks for the widgets of every kernel, on a subshell it asks for; some kernels end before that.
+_OF_JUPYTERLAB = ("@jupyter-widgets/jupyterlab-manager", "Canceled future for create_subshell_request")
 
 _numbers = itertools.count(1)
 
@@ -129,11 +133,13 @@ class LabPage:
         self.page.wait_for_function("window.jupyterapp?.started && document.querySelector('#jp-main-dock-panel')")
         self.page.evaluate("window.jupyterapp.restored")
 
-    def open(self, cells: Iterable[NotebookNode], *, starts_kernel: bool = True) -> OpenNotebook:
+    def open(
+        self, cells: Iterable[NotebookNode], *, starts_kernel: bool = True, kernel: str = "python3"
+    ) -> OpenNotebook:
         """Write a notebook of some cells and open it."""
         notebook = nbformat.v4.new_notebook(cells=list(cells))
         notebook.metadata["language_info"] = {"name": "python"}
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
         file = self.server.root / f"test_{next(_numbers)}.ipynb"
         nbformat.write(notebook, file)
         return self.open_file(file, starts_kernel=starts_kernel)
@@ -162,11 +168,24 @@ class LabPage:
 
     @property
     def own_complaints(self) -> list[str]:
-        """What the page complained of, save for what JupyterLab's own parts say of a notebook without a kernel."""
-        return [said for said in self.complaints if "@jupyter-widgets/jupyterlab-manager" not in said]
+        """What the page complained of, save for what JupyterLab's own parts say of kernels that are not there."""
+        return [said for said in self.complaints if not any(theirs in said for theirs in _OF_JUPYTERLAB)]
 
     @property
     def foreign_requests(self) -> list[str]:
         """What the page asked of anybody but its own server."""
         own = urlsplit(self.server.url).netloc
         return [url for url in self.requests if urlsplit(url).netloc != own and not url.startswith(("blob:", "data:"))]
+
+
+@contextmanager
+def page_apart(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    """A page that shares nothing with others but the server; it asks nobody else for anything."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page = LabPage(context.new_page(), server)
+    page.watch()
+    page.load()
+    yield page
+    page.close_all()
+    context.close()
+    assert page.foreign_requests == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -9,15 +10,20 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 from tests.house.source_tree import PACKAGE, ROOT
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
 EXTENSION = PACKAGE / "labextension"
+#: The name of a kernel of this environment that runs on the oldest ipykernel that is supported.
+OLDER_KERNEL = "ipykernel-7.3"
+#: Where that ipykernel is; nothing but its kernel sees it.
+OLDER_FOLDER = Path(sys.prefix) / "share" / "flowbook-tests" / OLDER_KERNEL
 _START_LIMIT_S = 60.0
 
 
@@ -44,19 +50,22 @@ class LabServer:
             self.process.wait()
 
 
-def start_lab(folder: Path, *, with_extension: bool = True) -> LabServer:
+def start_lab(folder: Path, *, disabled: Iterable[str] = ()) -> LabServer:
     """Start a JupyterLab that keeps everything in a folder.
 
     Args:
         folder: empty; gets ``notebooks``, settings, logs and runtime files.
-        with_extension: whether flowbook's extension is there.
+        disabled: extensions that are as if they were not installed.
     """
     root, extensions = folder / "notebooks", folder / "extensions"
     for path in (root, extensions):
         path.mkdir(parents=True)
-    if with_extension:
-        (extensions / "flowbook").symlink_to(EXTENSION, target_is_directory=True)
+    (extensions / "flowbook").symlink_to(EXTENSION, target_is_directory=True)
+    page_config = folder / "jupyter_config_dir" / "labconfig" / "page_config.json"
+    page_config.parent.mkdir(parents=True)
+    page_config.write_text(json.dumps({"disabledExtensions": dict.fromkeys(disabled, True)}), encoding="utf-8")
     _quieten(folder / "jupyterlab_settings_dir")
+    _offer_older_kernel(folder / "jupyter_data_dir")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -69,9 +78,9 @@ def start_lab(folder: Path, *, with_extension: bool = True) -> LabServer:
         "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.expose_app_in_browser=True",
         f"--LabApp.extra_labextensions_path={extensions}",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
+        f"--JupyterNotebookApp.extra_labextensions_path={extensions}",
     ]  # fmt: skip
-    if not with_extension:
-        command.append('--LabApp.blocked_extensions={"flowbook"}')
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=root, env={**os.environ, **own}, stdout=log, stderr=log)
     server = LabServer(f"http://127.0.0.1:{port}/", root, process)
@@ -81,6 +90,30 @@ def start_lab(folder: Path, *, with_extension: bool = True) -> LabServer:
         server.stop()
         raise
     return server
+
+
+def _offer_older_kernel(data: Path) -> None:
+    """List the oldest kernel that is supported: this environment, with another ipykernel before its own."""
+    spec = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": OLDER_KERNEL,
+        "language": "python",
+        "env": {"PYTHONPATH": os.pathsep.join((str(OLDER_FOLDER), str(ROOT)))},
+    }
+    file = data / "kernels" / OLDER_KERNEL / "kernel.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(spec), encoding="utf-8")
+
+
+def install_older_kernel() -> None:
+    """Fetch the oldest kernel that is supported from the package index, once for this environment."""
+    if (OLDER_FOLDER / "ipykernel").exists():
+        return
+    wanted = ["--require-hashes", "--requirement", str(ROOT / "tests" / "lab" / "older_kernel.txt")]
+    where = ["--target", str(OLDER_FOLDER.with_suffix(".part"))]
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
+    subprocess.run([*pip, *wanted, *where], check=True, capture_output=True)
+    OLDER_FOLDER.with_suffix(".part").rename(OLDER_FOLDER)
 
 
 def _quieten(settings: Path) -> None:

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-import ast
 import json
+import operator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from nbformat import v4
 
 from tests.lab.lab_page import LabPage
-from tests.lab.live_notebook import canvas_of, card, cell_text, document_in, drag, wait_for_text
+from tests.lab.live_notebook import (
+    ask,
+    canvas_of,
+    card,
+    cell_text,
+    changed_lines,
+    document_in,
+    drag,
+    execute,
+    kernel_document,
+    position,
+    type_in_cell,
+    wait_for_card,
+    wait_for_document,
+    wait_for_rest,
+    wait_for_text,
+    y_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Page
-
     from tests.lab.lab_page import OpenNotebook
-
-pytest.importorskip("flowbook.canvas.control", reason="this kernel answers no browser")
 
 SETUP = "%load_ext flowbook\nimport flowbook as fb"
 NODES = (
@@ -55,12 +69,6 @@ def kept(lab: LabPage) -> Iterator[OpenNotebook]:
     yield notebook
     # A tab hears what the kernel tells other tabs, and those that were, and JupyterLab says so.
     assert [said for said in lab.own_complaints if not said.startswith("Comm not found")] == []
-
-
-def changed_lines(before: str, after: str) -> list[str]:
-    """The lines of ``after`` that ``before`` has not."""
-    known = before.splitlines()
-    return [line for line in after.splitlines() if line not in known]
 
 
 def test_a_moved_card_changes_one_line_of_the_cell(kept: OpenNotebook) -> None:
@@ -113,7 +121,7 @@ def test_saved_restarted_and_run_again_it_is_the_same_flow(kept: OpenNotebook) -
 
 def test_what_is_typed_at_the_same_time_is_kept_until_somebody_chooses(kept: OpenNotebook) -> None:
     typed = DOCUMENT.replace('"x": 400', '"x": 640')
-    type_in_cell(kept, typed)
+    type_in_cell(kept, FLOW, typed)
     drag(kept, FLOW, "count", 0, 100)
     bar = kept.cell(FLOW).locator('.fb-keeper[data-fb-keeping="differs"]')
     bar.wait_for()
@@ -124,14 +132,51 @@ def test_what_is_typed_at_the_same_time_is_kept_until_somebody_chooses(kept: Ope
     wait_for_document(kept, lambda flow: position(flow, "total") == (640, 40) and position(flow, "count") == (40, 40))
 
 
+#: Edits the flow until it is told to stop; a thread, so that the kernel can be told.
+EDITING = """
+import itertools, threading
+is_over = threading.Event()
+def edit():
+    for most in itertools.count(4):
+        fb.flow('lab')['count'].settings['most'] = most
+        if is_over.wait(0.4):
+            return
+editing = threading.Thread(target=edit)
+editing.start()
+"""
+
+
+def test_words_typed_while_the_flow_is_edited_again_and_again_all_stay(kept: OpenNotebook) -> None:
+    words = "every letter of this stays in its place"
+    execute(kept, EDITING)
+    wait_for_text(kept, FLOW, lambda text: '"most"' in text, rests=False)
+    kept.evaluate(
+        """async (panel) => {
+          panel.content.activeCellIndex = 1;
+          const {editor} = panel.content.activeCell;
+          editor.focus();
+          editor.setCursorPosition({line: 2, column: 0});
+        }"""
+    )
+    kept.page.keyboard.type(words, delay=20)
+    kept.cell(FLOW).locator('.fb-keeper[data-fb-keeping="differs"]').wait_for()
+    ask(kept, "is_over.set(), editing.join()")
+    settings = kernel_document(kept)["nodes"][0]["settings"]
+    wait_for_rest(kept)
+    assert words in cell_text(kept, FLOW)
+    kept.cell(FLOW).get_by_role("button", name="Use canvas").click()
+    text = wait_for_text(kept, FLOW, lambda text: words not in text)
+    assert document_in(text)["nodes"][0]["settings"] == settings
+
+
 def test_the_canvas_can_be_chosen_over_the_text_and_undo_gives_the_text_back(kept: OpenNotebook) -> None:
     typed = DOCUMENT.replace('"x": 400', '"x": 640')
-    type_in_cell(kept, typed)
+    type_in_cell(kept, FLOW, typed)
     drag(kept, FLOW, "count", 0, 100)
     kept.cell(FLOW).get_by_role("button", name="Use canvas").click()
     text = wait_for_text(kept, FLOW, lambda text: text != typed)
     assert position(document_in(text), "total") == (400, 40)
-    assert position(document_in(text), "count")[1] > 40
+    assert y_of(document_in(text), "count") > 40
     kept.cell(FLOW).locator(".fb-surface").press("Control+z")
     wait_for_text(kept, FLOW, lambda text: text == typed)
     wait_for_document(kept, lambda flow: position(flow, "total") == (640, 40))
@@ -139,13 +184,19 @@ def test_the_canvas_can_be_chosen_over_the_text_and_undo_gives_the_text_back(kep
 
 def test_running_a_cell_that_was_typed_in_brings_text_and_canvas_together(kept: OpenNotebook) -> None:
     typed = DOCUMENT.replace('"x": 400', '"x": 640')
-    type_in_cell(kept, typed)
+    type_in_cell(kept, FLOW, typed)
     drag(kept, FLOW, "count", 0, 100)
     kept.cell(FLOW).locator('.fb-keeper[data-fb-keeping="differs"]').wait_for()
     kept.run(FLOW)
     text = wait_for_text(kept, FLOW, lambda text: text != typed)
     assert position(document_in(text), "total") == (640, 40)
-    assert position(document_in(text), "count")[1] > 40
+    assert y_of(document_in(text), "count") > 40
+
+
+def has_nodes_of(text: str) -> Callable[[dict[str, Any]], bool]:
+    """Whether a document has the nodes that a cell names."""
+    nodes = document_in(text)["nodes"]
+    return lambda document: document["nodes"] == nodes
 
 
 def test_undo_takes_one_operation_back_at_a_time_in_canvas_cell_and_kernel(kept: OpenNotebook) -> None:
@@ -156,8 +207,8 @@ def test_undo_takes_one_operation_back_at_a_time_in_canvas_cell_and_kernel(kept:
     canvas = kept.cell(FLOW).locator(".fb-surface")
     for text in reversed(texts[:-1]):
         canvas.press("Control+z")
-        wait_for_text(kept, FLOW, lambda now, text=text: now == text)
-        wait_for_document(kept, lambda flow, text=text: flow["nodes"] == document_in(text)["nodes"])
+        wait_for_text(kept, FLOW, partial(operator.eq, text))
+        wait_for_document(kept, has_nodes_of(text))
     canvas.press("Control+Shift+z")
     wait_for_text(kept, FLOW, lambda text: text == texts[1])
 
@@ -179,9 +230,9 @@ def test_an_edit_made_in_python_is_written_by_the_browser(kept: OpenNotebook) ->
     assert document_in(text)["cuts"] == [{"source": "count", "target": "total", "targetPort": "count"}]
 
 
-@pytest.mark.parametrize("lock", [{"editable": False}, {"deletable": False}], ids=str)
-def test_a_locked_cell_is_never_written_and_a_copy_is_offered(lab: LabPage, lock: dict[str, bool]) -> None:
-    notebook = lab.open(cells(**lock))
+@pytest.mark.parametrize("lock", ["editable", "deletable"])
+def test_a_locked_cell_is_never_written_and_a_copy_is_offered(lab: LabPage, lock: str) -> None:
+    notebook = lab.open(cells(DOCUMENT, **{lock: False}))
     notebook.run()
     canvas_of(notebook, FLOW)
     drag(notebook, FLOW, "total", 40, 80)
@@ -190,7 +241,7 @@ def test_a_locked_cell_is_never_written_and_a_copy_is_offered(lab: LabPage, lock
     assert cell_text(notebook, FLOW) == DOCUMENT
     bar.get_by_role("button", name="Copy to a new cell").click()
     copy = wait_for_text(notebook, FLOW + 1, lambda text: text.startswith("%%flow lab\n"))
-    assert position(document_in(copy), "total")[1] > 40
+    assert y_of(document_in(copy), "total") > 40
     drag(notebook, FLOW, "total", 0, 80)
     wait_for_text(notebook, FLOW + 1, lambda text: text != copy)
     assert cell_text(notebook, FLOW) == DOCUMENT
@@ -248,7 +299,7 @@ def test_a_moved_cell_and_one_that_was_deleted_and_undone_are_still_written(kept
 
 def test_a_split_cell_keeps_its_flow(kept: OpenNotebook) -> None:
     typed = DOCUMENT + "\n"
-    type_in_cell(kept, typed)
+    type_in_cell(kept, FLOW, typed)
     kept.run(FLOW)
     canvas_of(kept, FLOW)
     kept.evaluate(
@@ -289,7 +340,7 @@ def test_two_tabs_agree_and_only_the_one_that_edits_writes(kept: OpenNotebook, o
     drag(other, FLOW, "count", 0, 120)
     second = wait_for_text(other, FLOW, lambda text: text != DOCUMENT)
     assert position(document_in(second), "total") == position(document_in(text), "total")
-    assert position(document_in(second), "count")[1] > 40
+    assert y_of(document_in(second), "count") > 40
     assert cell_text(kept, FLOW) == text
 
 
@@ -303,66 +354,3 @@ def test_a_cell_that_grows_past_a_dozen_nodes_is_collapsed(lab: LabPage) -> None
     wait_for_text(notebook, 1, lambda text: text.count('"typeId"') == 13)
     notebook.cell(1).locator(".jp-InputPlaceholder").wait_for()
     assert notebook.save().cells[1].metadata["jupyter"]["source_hidden"] is True
-
-
-# -- what a person does
-
-
-def type_in_cell(notebook: OpenNotebook, text: str) -> None:
-    """Change the text of the flow's cell as typing does."""
-    notebook.evaluate(
-        "async (panel, app, text) => panel.content.widgets[1].model.sharedModel.setSource(text)",
-        text,
-    )
-
-
-def execute(notebook: OpenNotebook, code: str) -> None:
-    """Run code in the notebook's kernel, in a cell at its end."""
-    notebook.evaluate(
-        """async (panel, app, source) => {
-          const notebook = panel.content;
-          notebook.model.sharedModel.insertCell(notebook.widgets.length, {cell_type: 'code', source, metadata: {}});
-          notebook.activeCellIndex = notebook.widgets.length - 1;
-          await app.commands.execute('notebook:run-cell');
-        }""",
-        code,
-    )
-
-
-def position(document: dict[str, Any], node: str) -> tuple[int, int] | None:
-    """Where a document puts a node."""
-    found = next((each for each in document.get("nodes", []) if each["id"] == node), {})
-    place = found.get("position")
-    return (place["x"], place["y"]) if place else None
-
-
-def kernel_document(notebook: OpenNotebook) -> dict[str, Any]:
-    """What the kernel says the flow's document is."""
-    text = notebook.evaluate(
-        """async (panel) => {
-          const future = panel.sessionContext.session.kernel.requestExecute({
-            code: '', silent: true, store_history: false,
-            user_expressions: {text: "__import__('flowbook').flow('lab').document_text()"},
-          });
-          const reply = await future.done;
-          return reply.content.user_expressions.text.data['text/plain'];
-        }"""
-    )
-    found: dict[str, Any] = json.loads(ast.literal_eval(text))
-    return found
-
-
-def wait_for_document(notebook: OpenNotebook, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Wait until the kernel's document is as it should be."""
-    for _ in range(50):
-        document = kernel_document(notebook)
-        if holds(document):
-            return document
-        notebook.page.wait_for_timeout(100)
-    pytest.fail(f"the kernel's flow is another one: {document}")
-
-
-def wait_for_card(page: Page, place: tuple[int, int] | None) -> None:
-    """Wait until some card stands at a place of the flow."""
-    assert place is not None
-    page.locator(f'.react-flow__node[style*="translate({place[0]}px, {place[1]}px)"]').first.wait_for()

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.house.source_tree import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
+
+AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
+
+_FAULTS = """
+async () => (await axe.run('.fb-root', { preload: false })).violations.map(({ id, nodes }) =>
+  [id, ...nodes.slice(0, 3).map((node) => node.target.join(' ') + ' ' + (node.any[0]?.message ?? ''))])
+"""
 
 _SETTLED = """
 () => window.store.pending.length === 0
@@ -35,7 +44,7 @@ class CanvasPage:
         """The control of a setting on its card."""
         return self.card(node).locator(f'[data-fb-setting="{setting}"]').locator("input, select")
 
-    def press_edge(self, source: str, target: str) -> None:
+    def press_edge(self, source: str, target: str) -> Self:
         """Press an edge in its middle."""
         path = self.edge(source, target).locator(".react-flow__edge-interaction")
         script = """(path) => {
@@ -43,6 +52,7 @@ class CanvasPage:
           return [x, y];
         }"""
         self.page.mouse.click(*path.evaluate(script))
+        return self
 
     def edge(self, source: str, target: str) -> Locator:
         """The edge between two nodes."""
@@ -84,6 +94,12 @@ class CanvasPage:
         script = "([node, name]) => window.store.card(node).settings.find((s) => s.name === name).value"
         return self.page.evaluate(script, [node, setting])
 
+    def faults(self) -> list[Any]:
+        """What axe has to say against the canvas by WCAG 2.2 AA and its own good practices, and where."""
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.add_script_tag(path=AXE)
+        return list(self.page.evaluate(_FAULTS))
+
     # -- what the kernel was asked and says
 
     def asked(self) -> list[dict[str, Any]]:
@@ -104,16 +120,23 @@ class CanvasPage:
 
     # -- what is done
 
-    def press(self, *keys: str) -> None:
+    def press(self, *keys: str) -> Self:
         """Press keys, one after another, wherever the focus is."""
         for key in keys:
             self.page.keyboard.press(key)
+        return self
 
-    def select(self, node: str, *others: str) -> None:
+    def write(self, text: str) -> Self:
+        """Type a text wherever the focus is."""
+        self.page.keyboard.type(text)
+        return self
+
+    def select(self, node: str, *others: str) -> Self:
         """Press a card's head, and others with Shift."""
         self.card(node).locator(".fb-icon").first.click()
         for other in others:
             self.card(other).locator(".fb-icon").first.click(modifiers=["Shift"])
+        return self
 
     def middle(self, place: Locator) -> tuple[float, float]:
         """The middle of an element, in pixels of the window."""
@@ -121,7 +144,9 @@ class CanvasPage:
         assert box is not None
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
-    def drag(self, start: Locator | tuple[float, float], *ways: Locator | tuple[float, float], drop: bool = True) -> None:
+    def drag(
+        self, start: Locator | tuple[float, float], *ways: Locator | tuple[float, float], drop: bool = True
+    ) -> None:
         """Press at one place, move over others, let go at the last; a pair of numbers is a place in the window."""
         mouse = self.page.mouse
         begin = start if isinstance(start, tuple) else self.middle(start)

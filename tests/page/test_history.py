@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 GROUND = (760.0, 440.0)
 
-GESTURES: dict[str, Callable[[CanvasPage], None]] = {
-    "delete a node": lambda canvas: (canvas.select("with_weather"), canvas.press("Delete"))[-1],
-    "delete several": lambda canvas: (canvas.select("late", "with_weather"), canvas.press("Backspace"))[-1],
-    "delete an edge": lambda canvas: (canvas.press_edge("weather", "with_weather"), canvas.press("Delete"))[-1],
-    "cut an edge": lambda canvas: (canvas.press_edge("late", "with_weather"), canvas.press("Delete"))[-1],
+GESTURES: dict[str, Callable[[CanvasPage], object]] = {
+    "delete a node": lambda canvas: canvas.select("with_weather").press("Delete"),
+    "delete several": lambda canvas: canvas.select("late", "with_weather").press("Backspace"),
+    "delete an edge": lambda canvas: canvas.press_edge("weather", "with_weather").press("Delete"),
+    "cut an edge": lambda canvas: canvas.press_edge("late", "with_weather").press("Delete"),
     "connect over an edge that follows from names": lambda canvas: canvas.drag(
         canvas.port("weather", "out", "result"), canvas.port("late", "in", "flights")
     ),
@@ -29,16 +29,11 @@ GESTURES: dict[str, Callable[[CanvasPage], None]] = {
         canvas.port("flights", "out", "result"), canvas.port("with_weather", "in", "weather")
     ),
     "move": lambda canvas: canvas.drag_by(canvas.card("late").locator(".fb-icon").first, 80, 60),
-    "mute": lambda canvas: (canvas.select("late"), canvas.press("m"))[-1],
-    "duplicate": lambda canvas: (canvas.select("late"), canvas.press("Control+d"))[-1],
-    "cut nodes": lambda canvas: (canvas.select("late"), canvas.press("Control+x"))[-1],
-    "set": lambda canvas: (canvas.control("late", "top_only").check(), canvas.page.mouse.click(*GROUND))[-1],
-    "rename": lambda canvas: (
-        canvas.select("late"),
-        canvas.press("F2"),
-        canvas.page.keyboard.type("later"),
-        canvas.press("Enter"),
-    )[-1],
+    "mute": lambda canvas: canvas.select("late").press("m"),
+    "duplicate": lambda canvas: canvas.select("late").press("Control+d"),
+    "cut nodes": lambda canvas: canvas.select("late").press("Control+x"),
+    "set": lambda canvas: canvas.control("late", "top_only").check(),
+    "rename": lambda canvas: canvas.select("late").press("F2").write("later").press("Enter"),
 }
 
 
@@ -121,14 +116,16 @@ def test_copies_are_pasted_under_free_names_with_their_edges(canvas: CanvasPage)
     assert canvas.nodes[-2:] == ["weather_2", "with_weather_2"]
     assert canvas.selected == ["weather_2", "with_weather_2"]
     assert "weather_2.result→with_weather_2.weather" in canvas.edges
-    assert not [edge for edge in canvas.edges if "→with_weather_2.late" in edge]
+    assert "late.result→with_weather_2.late" not in canvas.edges
     canvas.press("Control+z")
     assert "weather_2" not in canvas.nodes
 
 
 def test_pasting_with_shift_keeps_the_edges_that_come_in(canvas: CanvasPage) -> None:
-    canvas.page.evaluate("() => window.editor.perform({ ops: [{ op: 'connect', source: 'weather', "
-                         "sourcePort: 'result', target: 'chart', targetPort: 'with_weather' }], label: '', why: '' })")
+    canvas.page.evaluate(
+        "() => window.editor.perform({ ops: [{ op: 'connect', source: 'weather', "
+        "sourcePort: 'result', target: 'chart', targetPort: 'with_weather' }], label: '', why: '' })"
+    )
     canvas.select("chart")
     canvas.press("Control+c", "Control+Shift+v")
     assert "weather.result→chart_2.with_weather" in canvas.edges

@@ -40,6 +40,8 @@ export interface FlowCanvasProps {
   readonly editor: Editor | null;
   /** Who keeps the document where people find it again. */
   readonly keeper?: DocumentKeeper | null;
+  /** Where selection and the like are kept, for those who watch them; the canvas has one of its own else. */
+  readonly view?: CanvasView;
   /** What the place where the canvas stands adds to what one can do. */
   readonly hostActions?: readonly Action[];
   /** Whether the wheel zooms; in a notebook it scrolls the page, and zooms with Ctrl held. */
@@ -67,7 +69,7 @@ function Canvas(props: FlowCanvasProps): ReactElement {
   const size = useSize(surface);
   const frame: Frame | null = useMemo(() => size && { ...size, top: TOOLBAR_PX }, [size]);
   const id = useId();
-  const [view] = useState(() => new CanvasView());
+  const [view] = useState(() => props.view ?? new CanvasView());
   const editor = useMemo(() => props.editor ?? new Editor(store, null), [props.editor, store]);
   const screen = useScreen({ store, surface, frame, isViewChosen, onLeave: props.onLeave });
   const context = useMemo<CanvasContext>(

@@ -11,9 +11,10 @@ import {
   portRows,
   shownSettings,
 } from "../model/geometry";
-import { mainLook } from "../model/looks";
 import { breakable, fittingPx } from "../model/lettering";
+import { mainLook } from "../model/looks";
 import { cardWords, copiesMade, counted, duration, oneLine, outputWords, shownValue } from "../model/wording";
+import { act, actionById } from "./actions";
 import { useCanvas, useCard, useChanging, useIsLive } from "./context";
 import { FailureNote } from "./FailureNote";
 import { NameField } from "./NameField";
@@ -36,7 +37,8 @@ export function detailAt(zoom: number, cardCount: number): Detail {
 /** Up to this many cards bear their names however small they are: there are not too many to draw, nor to read. */
 const MANY_CARDS = 60;
 
-const detailOf = (state: ReactFlowState): Detail => detailAt(state.transform[2], state.nodeLookup.size);
+/** How much of cards can be seen now. */
+export const detailOf = (state: ReactFlowState): Detail => detailAt(state.transform[2], state.nodeLookup.size);
 
 /** One node of a flow. It reads its own card from the store, so a status draws this card anew and nothing else. */
 export const NodeCard = memo(function NodeCard({ id, isConnectable }: NodeProps<CardNode>): ReactElement | null {
@@ -62,7 +64,7 @@ export const NodeCard = memo(function NodeCard({ id, isConnectable }: NodeProps<
     >
       {detail !== "block" && <Header card={card} detail={detail} words={words} isLive={isLive} />}
       {detail === "full" && !isCompact(card) && <Body card={card} isLive={isLive} />}
-      <Handles card={card} isConnectable={isConnectable} />
+      {detail !== "block" && <Handles card={card} isConnectable={isConnectable} />}
     </article>
   );
 });
@@ -87,9 +89,7 @@ function Header(props: {
     >
       <StateIcon look={mainLook(card)} />
       {isRenamed ? <NameField card={card} /> : <span className="fb-card-name">{isFull ? name : breakable(name)}</span>}
-      {!isRenamed && isFull && marks.length > 0 && (
-        <span className="fb-card-time">{marks.join(" · ")}</span>
-      )}
+      {!isRenamed && isFull && marks.length > 0 && <span className="fb-card-time">{marks.join(" · ")}</span>}
     </header>
   );
 }
@@ -117,11 +117,43 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
       {card.kind !== "input" && (
         <footer className="fb-card-foot">
           <StampPills item={card} isLive={store.isLive} />
-          <span className="fb-why" title={why}>
-            {why}
-          </span>
+          {card.error && canSet ? (
+            <FailureTools node={card.id} />
+          ) : (
+            <span className="fb-why" title={why}>
+              {why}
+            </span>
+          )}
         </footer>
       )}
+    </>
+  );
+}
+
+/** What is done about a failure, in this order: mend the cell, then run it and what waited for it. */
+const REMEDIES = [
+  ["goToCell", "Open its cell"],
+  ["runFrom", "Retry"],
+] as const;
+
+function FailureTools({ node }: { readonly node: string }): ReactElement {
+  const context = useCanvas();
+  return (
+    <>
+      {REMEDIES.map(([id, words]) => {
+        const action = actionById(id, context);
+        const remedy = (): void => {
+          context.view.selection.choose([node]);
+          if (action) act(action, context);
+        };
+        return (
+          action && (
+            <button key={id} type="button" className="fb-link nodrag nopan" onClick={remedy}>
+              {words}
+            </button>
+          )
+        );
+      })}
     </>
   );
 }

@@ -501,8 +501,10 @@ const VIEW: readonly Action[] = [
     whyNot: always,
     run: ({ view, screen }) => {
       if (view.linking.now) view.linking.set(null);
-      else if (view.isInspecting.now) view.isInspecting.set(false);
-      else if (!view.selection.isEmpty) view.selection.choose([]);
+      else if (view.isInspecting.now) {
+        view.isInspecting.set(false);
+        screen.focus(); // what had the focus may have gone with it
+      } else if (!view.selection.isEmpty) view.selection.choose([]);
       else screen.leave();
       return undefined;
     },

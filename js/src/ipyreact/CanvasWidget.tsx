@@ -4,22 +4,30 @@
  */
 
 import reactFlowStyle from "@xyflow/react/dist/base.css";
-import { type ReactElement, useEffect, useMemo } from "react";
+import { type ReactElement, useEffect, useMemo, useRef, useState } from "react";
 import canvasStyle from "../../style/canvas.css";
+import editingStyle from "../../style/editing.css";
 import tokensStyle from "../../style/tokens.css";
 import traceStyle from "../../style/trace.css";
 import { useChanging } from "../canvas/context";
 import { FlowCanvas } from "../canvas/FlowCanvas";
+import type { DocumentKeeper } from "../model/documentKeeper";
 import { FlowStore } from "../model/store";
+import { CanvasView } from "../model/view";
 import type { FlowLink } from "../protocol/ControlClient";
 import { readCanvas } from "../protocol/reading";
+import { LastRun } from "../trace/LastRun";
 import { clientOf, type Emit, type WidgetModel } from "./widgetClients";
+import { keeperOf } from "./widgetKeeper";
 
+/** The widget's traits as ipyreact hands them in, and its event. */
 export interface CanvasWidgetProps {
-  /** The flow's name. */
-  readonly flow: string;
-  /** Pixels. */
+  readonly flow_name: string;
+  /** Of the canvas alone, pixels; the last run stands below it. */
   readonly height: number;
+  /** The node that is selected, or null; set from both sides. */
+  readonly selected: string | null;
+  readonly setSelected: (node: string | null) => void;
   /** The flow as it stood when it was stored; what is shown until a kernel says more. */
   readonly snapshot: unknown;
   /** Sends a message to the kernel; in ipyreact an event handler. */
@@ -36,22 +44,66 @@ const STYLE_ID = "flowbook-canvas-style";
 /** The canvas of one flow. */
 export default function CanvasWidget(props: CanvasWidgetProps): ReactElement {
   useStyle();
+  const view = useSelection(props.selected, props.setSelected);
   const model = props.bridge?.props?.view?.model ?? null;
-  const link = model && props.flow ? clientOf(model, props.canvas).link(props.flow) : null;
-  const recorded = useRecorded(props.flow, props.snapshot);
-  return (
-    <div style={{ height: props.height, minHeight: 160 }}>
-      {link ? <LinkedCanvas link={link} recorded={recorded} /> : <FlowCanvas store={recorded} editor={null} />}
+  const client = model && clientOf(model, props.canvas);
+  const link = client && props.flow_name ? client.link(props.flow_name) : null;
+  const recorded = useRecorded(props.flow_name, props.snapshot);
+  const { height } = props;
+  return client && link ? (
+    <LinkedCanvas link={link} keeper={keeperOf(client, link)} recorded={recorded} view={view} height={height} />
+  ) : (
+    <div style={{ height }}>
+      <FlowCanvas store={recorded} editor={null} view={view} />
     </div>
   );
 }
 
-function LinkedCanvas({ link, recorded }: { readonly link: FlowLink; readonly recorded: FlowStore }): ReactElement {
+interface LinkedCanvasProps {
+  readonly link: FlowLink;
+  readonly keeper: DocumentKeeper;
+  readonly recorded: FlowStore;
+  readonly view: CanvasView;
+  readonly height: number;
+}
+
+function LinkedCanvas({ link, keeper, recorded, view, height }: LinkedCanvasProps): ReactElement {
   useEffect(() => link.use(), [link]);
   const isTold = useChanging(link.store.onTopology, () => link.store.state.cards.size > 0);
   const isLive = useChanging(link.store.onConnection, () => link.store.isLive);
+  const isWorkedWith = useChanging(link.store.onTrace, () => link.isWorkedWith);
   const store = isTold || isLive ? link.store : recorded;
-  return <FlowCanvas store={store} editor={store === link.store ? link.editor : null} />;
+  return (
+    <>
+      <div style={{ height }}>
+        <FlowCanvas store={store} editor={store === link.store ? link.editor : null} keeper={keeper} view={view} />
+      </div>
+      {isWorkedWith && <LastRun store={link.store} />}
+    </>
+  );
+}
+
+/** A view whose selection is the widget's: one follows the other, from whichever side it is changed. */
+function useSelection(selected: string | null, setSelected: (node: string | null) => void): CanvasView {
+  const [view] = useState(() => new CanvasView());
+  const tell = useRef(setSelected);
+  tell.current = setSelected;
+  const known = useRef<string | null>(null);
+  useEffect(() => {
+    known.current = selected;
+    if (selected !== view.selection.primary) view.selection.choose(selected === null ? [] : [selected]);
+  }, [view, selected]);
+  useEffect(
+    () =>
+      view.selection.onChange.add(() => {
+        const { primary } = view.selection;
+        if (primary === known.current) return;
+        known.current = primary;
+        tell.current(primary);
+      }),
+    [view],
+  );
+  return view;
 }
 
 function useRecorded(flow: string, snapshot: unknown): FlowStore {
@@ -69,7 +121,7 @@ function useStyle(): void {
     if (document.getElementById(STYLE_ID)) return;
     const style = document.createElement("style");
     style.id = STYLE_ID;
-    style.textContent = [reactFlowStyle, tokensStyle, canvasStyle, traceStyle].join("\n");
+    style.textContent = [reactFlowStyle, tokensStyle, canvasStyle, editingStyle, traceStyle].join("\n");
     document.head.append(style);
   }, []);
 }

@@ -145,8 +145,9 @@ class NotebookKeepers {
       store,
       cells: this.#cells(),
       send: (message) => void client.send(message),
-      follow: async (document) => {
-        const ops = [{ op: "document", text: document, fromCell: true }] as const;
+      follow: async (document, isByHand) => {
+        const said = { op: "document", text: document, fromCell: true } as const;
+        const ops = [isByHand ? ({ ...said, byHand: true } as const) : said];
         const answer = await client.command({ kind: "edit", flow, cid: newId(), baseRev: store.rev, ops });
         return answer.kind === "ack" ? answer.rev : null;
       },

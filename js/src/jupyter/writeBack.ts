@@ -34,8 +34,11 @@ export interface KeeperOptions {
   readonly cells: FlowCells;
   /** Tell the kernel. */
   readonly send: (message: BrowserMessage) => void;
-  /** Make the flow what a document in its cell says; the flow's revision then, or null: the kernel did not agree. */
-  readonly follow: (document: string) => Promise<number | null>;
+  /**
+   * Make the flow what a document in its cell says; the flow's revision then, or null: the kernel did not agree. A step
+   * that was undone or done again is by hand: what depends on settings it moved runs again.
+   */
+  readonly follow: (document: string, isByHand: boolean) => Promise<number | null>;
   /** Whether the flow was edited in this browser. */
   readonly isEdited: () => boolean;
   /** Whether a button is held on a canvas: an operation is not over. */
@@ -146,7 +149,7 @@ export class CellKeeper implements DocumentKeeper {
 
   useText(): void {
     const verdict = this.#verdict();
-    if (verdict.kind === "differs") void this.#follow(verdict.cell);
+    if (verdict.kind === "differs") void this.#follow(verdict.cell, false);
   }
 
   keepInNotebook(): void {
@@ -261,7 +264,7 @@ export class CellKeeper implements DocumentKeeper {
     cell.undo(last.before);
     this.#done.pop();
     this.#undone.push(last);
-    void this.#follow(cell);
+    void this.#follow(cell, true);
     return true;
   }
 
@@ -274,7 +277,7 @@ export class CellKeeper implements DocumentKeeper {
     cell.redo(last.after);
     this.#undone.pop();
     this.#done.push(last);
-    void this.#follow(cell);
+    void this.#follow(cell, true);
     return true;
   }
 
@@ -293,14 +296,14 @@ export class CellKeeper implements DocumentKeeper {
   }
 
   /** Make the flow what a cell's text says. */
-  async #follow(cell: CellText): Promise<void> {
+  async #follow(cell: CellText, isByHand: boolean): Promise<void> {
     const { text: whole, id } = cell;
     const document = documentIn(whole);
     this.#written = document;
     this.#leftBehind = null;
     this.#fromRev = Number.POSITIVE_INFINITY;
     this.#expect(id, document);
-    const rev = await this.#options.follow(document);
+    const rev = await this.#options.follow(document, isByHand);
     this.#fromRev = rev ?? 0;
     if (rev === null && this.#written === document) this.#written = null;
     if (cell.text === whole) cell.markSeen(rev !== null);

@@ -39,8 +39,11 @@ export type EditOp =
   | { readonly op: "remove"; readonly node: string }
   | { readonly op: "rename"; readonly node: string; readonly to: string }
   | { readonly op: "policy"; readonly node: string; readonly policy: Readonly<Record<string, Json>> }
-  /** `fromCell`: the flow's cell holds this text already. */
-  | { readonly op: "document"; readonly text: string; readonly fromCell?: true };
+  /**
+   * `fromCell`: the flow's cell holds this text already. `byHand`: it comes of undo or redo, so that settings it changes
+   * were moved by hand and what is below them runs again.
+   */
+  | { readonly op: "document"; readonly text: string; readonly fromCell?: true; readonly byHand?: true };
 
 /** An edit, or a setting that was moved. */
 export type Change =

@@ -23,6 +23,8 @@ class Bench {
   isAgreed = true;
   rev = 1;
   seen: string | null = null;
+  /** Of every document the flow was to follow: whether a person took a step back or forth. */
+  readonly steps: boolean[] = [];
   readonly cells: FlowCells = {
     find: (flow) => this.models.map((model) => new CellText(model)).filter((cell) => cell.flow === flow),
     insert: (_flow, text, below) => {
@@ -36,8 +38,9 @@ class Bench {
     store: this.store,
     cells: this.cells,
     send: (message) => this.sent.push(message),
-    follow: async (document) => {
+    follow: async (document, isByHand) => {
       if (!this.isAgreed) return null;
+      this.steps.push(isByHand);
       this.rev += 1;
       this.says(document, { text: document, due: false });
       return this.rev;
@@ -259,6 +262,7 @@ describe("undo", () => {
     expect(bench.keeper.history.redo()).toBe(true);
     await settled();
     expect(bench.text()).toBe(cellOf(at("a", 10)));
+    expect(bench.steps).toEqual([true, true, true, true]);
   });
 
   it("leaves what was typed after the last write alone", async () => {

@@ -79,7 +79,9 @@ export class PageKernel implements Channel {
       connected: false,
       value: op.settings?.[setting.name] ?? setting.default,
     }));
-    return { ...op, like: { card: { ...twin, settings, status: "idle", stamp: null }, edges: [] } };
+    const inputs = twin.inputs.map((input) => ({ ...input, connected: false }));
+    const outputs = twin.outputs.map((output) => ({ ...output, connected: false }));
+    return { ...op, like: { card: { ...twin, inputs, outputs, settings, status: "idle", stamp: null }, edges: [] } };
   }
 
   set(cid: string, node: string, name: string, value: Json): void {
@@ -104,6 +106,7 @@ export class PageKernel implements Channel {
         return;
       }
       for (const change of changes) this.#take(change);
+      this.#wireByName();
       this.#rev += 1;
       this.store.acknowledge(cid, this.#rev);
       this.#tell();
@@ -148,6 +151,25 @@ export class PageKernel implements Channel {
       if (layout) this.#layout.set(change.to, layout);
     }
     this.#state = applyChange(this.#state, change);
+  }
+
+  /** An input without an edge reads the node, or else the one output, that bears its name. */
+  #wireByName(): void {
+    for (const target of this.#state.cards.values()) {
+      for (const { name, connected, constant } of target.inputs) {
+        const others = [...this.#state.cards.values()].filter(({ id }) => id !== target.id);
+        const named = others.filter(({ id, kind }) => kind !== "input" && id === name);
+        const giving = others.filter(({ outputs }) => outputs.some((output) => output.name === name));
+        const [source, ...more] = named.length ? named : giving;
+        const sourcePort = source?.outputs.find((output) => output.name === name) ?? source?.outputs[0];
+        if (!source || !sourcePort || more.length || connected || constant !== undefined) continue;
+        const ends = { source: source.id, sourcePort: sourcePort.name, target: target.id, targetPort: name };
+        if (this.#cuts.has(`${source.id}→${target.id}.${name}`)) continue;
+        if (!whyNotConnect(this.#state, ends) || source.kind === "input") {
+          this.#state = applyChange(this.#state, { op: "connect", ...ends, implicit: true });
+        }
+      }
+    }
   }
 
   #tell(): void {

@@ -28,7 +28,7 @@ document.addEventListener("keydown", ({ key }) => leaked.push(key));
 const openSecond = (): void => {
   const second = document.createElement("div");
   second.style.height = "400px";
-  host.before(second);
+  host.after(second);
   createRoot(second).render(<FlowCanvas store={store} editor={editor} wheelZooms />);
 };
 Object.assign(window, { kernel, store, editor, leaked, currentCanvas, openSecond });

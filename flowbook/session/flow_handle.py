@@ -1,26 +1,18 @@
-"""The composition root: what ``fb.Flow`` names, and the only place where the rooms are put together.
-
-A ``Flow`` binds flow data (core) to results and runs (runtime), traces and events (observe), payloads (data) and, in a
-notebook, to whoever shows it. Who shows flows registers a ``Presenter``; nothing else in here knows of notebooks.
-"""
+"""A flow as a person types it: ``fb.flow(name)``, ``fb.Flow``, ``@fb.node``."""
 
 from __future__ import annotations
 
 import builtins
 import contextlib
 import copy
-import os
 import sys
 import threading
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Set
-from importlib import metadata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import flowbook
-from flowbook import nodes
-from flowbook.canvas.control import Hub
+from flowbook.core.atomic_file import replace_file
 from flowbook.core.checks import Finding, check
 from flowbook.core.document import canonical_text, dump, from_document, load, parse, to_document
 from flowbook.core.edits import apply_operations, disconnect
@@ -28,135 +20,36 @@ from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, default_node_id, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.wiring import Wiring, edge_between, resolve
-from flowbook.data.payloads import TablePayloads
 from flowbook.errors import DocumentError, DuplicateIdError, RunError
 from flowbook.observe.event_bus import EventBus, EventHistory, Subscription
 from flowbook.observe.traces import Trace
-from flowbook.registry.registry import Registry
 from flowbook.runtime.asking import Wish, make_request
-from flowbook.runtime.capture import StreamCapture
 from flowbook.runtime.context import refuse_inside_firing, refuse_inside_flow
 from flowbook.runtime.decisions import Request
-from flowbook.runtime.engine import Engine
 from flowbook.runtime.execution import Execution
 from flowbook.runtime.plan import Plan, compile_plan
-from flowbook.runtime.results import FlowResults, NodeState
-from flowbook.runtime.run import Run, node_failed
+from flowbook.runtime.results import FlowResults
+from flowbook.runtime.run import Run
 from flowbook.runtime.self_runs import SelfRuns
 from flowbook.runtime.source_types import describe_type, type_from_source
 from flowbook.runtime.staleness import stale_reasons
+from flowbook.session.node_handle import Node
+from flowbook.session.process import session, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from flowbook.canvas.widget import FlowCanvas
-    from flowbook.core.events import Event, Stamp, Status
+    from flowbook.core.events import Event
+    from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Slot
     from flowbook.runtime.sweep import Batch
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 NODE_TYPE_ATTRIBUTE = "__flowbook_node_type__"
-#: Environment variable that names further folders of node types.
-NODE_FOLDERS_VARIABLE = "FLOWBOOK_NODES"
 #: A node whose last firing took longer does not re-run by itself, seconds.
 SELF_RUN_LIMIT_S = 2.0
-
-
-class Presenter(Protocol):
-    """Shows flows; set by the notebook."""
-
-    def made(self, flow: Flow) -> None:
-        """A named flow was asked for that was not there yet."""
-        ...
-
-    def run_started(self, flow: Flow, run: Run) -> None:
-        """A run was asked for; its trace can be shown from now on."""
-        ...
-
-    def event(self, flow: Flow, run: Run, event: Event, *, is_private: bool) -> None:
-        """Something happened in a run; called on engine threads, must only enqueue."""
-        ...
-
-    def defining(self, flow: Flow, node_id: str) -> None:
-        """Code is about to define a node; raises when another cell does already."""
-        ...
-
-    def defined(self, flow: Flow, node_id: str, *, is_new: bool) -> None:
-        """Code defined a node, or defined it again."""
-        ...
-
-    def renamed(self, flow: Flow, old: str, new: str) -> None:
-        """A node has another id now."""
-        ...
-
-    def changed(self, flow: Flow) -> None:
-        """Nodes, edges, settings or code changed."""
-        ...
-
-    def settle(self) -> None:
-        """Show everything there is to show before returning."""
-        ...
-
-
-class Session:
-    """Everything one process shares: the engine, the registry, the named flows, the presenter, the hub of live views.
-
-    For the hub it is where flows and node types are found (``canvas.control.Flows``).
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        named = os.environ.get(NODE_FOLDERS_VARIABLE, "").split(os.pathsep)
-        self.registry = Registry(
-            [Path(nodes.__file__).parent, *(Path(name) for name in named if name)], runtime=flowbook.__version__
-        )
-        self.flows: dict[str, Flow] = {}
-        #: Every flow there is, the nameless ones too.
-        self.members: weakref.WeakSet[Flow] = weakref.WeakSet()
-        self.presenter: Presenter | None = None
-        #: ``to=`` of every run that names no scope itself; set by the command line.
-        self.default_targets: tuple[str, ...] = ()
-        #: Tells live views what happens to flows.
-        self.hub = Hub(self)
-        self._engine: Engine | None = None
-
-    def find_flow(self, name: str) -> Flow | None:
-        """Return the flow of that name, or None."""
-        return self.flows.get(name)
-
-    def flow_names(self) -> list[str]:
-        """Return the names of all flows that have one of their own."""
-        with self.lock:
-            return list(self.flows)
-
-    def type_list(self) -> list[dict[str, str]]:
-        """Return the node types that can be added to any flow, as a palette lists them."""
-        return [
-            {
-                "typeId": entry.node_type.type_id,
-                "label": entry.label,
-                "doc": entry.node_type.doc,
-                "category": entry.category,
-                "icon": entry.icon,
-                "color": entry.color,
-            }
-            for entry in self.registry.palette()
-        ]
-
-    @property
-    def engine(self) -> Engine:
-        """The engine, made at first use."""
-        with self.lock:
-            if self._engine is None:
-                capture = StreamCapture()
-                capture.install()
-                versions = f"flowbook {flowbook.__version__}, polars {metadata.version('polars')}"
-                self._engine = Engine(payloads=TablePayloads(), capture=capture, versions=versions)
-            return self._engine
-
-
-session = Session()
 
 
 def flow(name: str = "main") -> Flow:
@@ -175,10 +68,19 @@ def flow(name: str = "main") -> Flow:
 def node(function: FunctionT) -> FunctionT: ...
 @overload
 def node(
-    *, outputs: Sequence[str] | None = None, name: str | None = None, **policy: Any
+    *,
+    outputs: Sequence[str] | None = None,
+    name: str | None = None,
+    mutable: bool | Sequence[str] = (),
+    **policy: Any,
 ) -> Callable[[FunctionT], FunctionT]: ...
 def node(
-    function: FunctionT | None = None, *, outputs: Sequence[str] | None = None, name: str | None = None, **policy: Any
+    function: FunctionT | None = None,
+    *,
+    outputs: Sequence[str] | None = None,
+    name: str | None = None,
+    mutable: bool | Sequence[str] = (),
+    **policy: Any,
 ) -> FunctionT | Callable[[FunctionT], FunctionT]:
     """Declare a reusable node type; the function stays as it is and can be called.
 
@@ -186,6 +88,7 @@ def node(
         function: the function, when used without parentheses.
         outputs: names of its outputs when it returns a tuple of several.
         name: id of the type; the function's name when left out.
+        mutable: inputs that the function changes in place, by name, or True for all: it gets private copies of them.
         policy: fields of a node's policy: ``retry``, ``timeout_s``, ``kind``, ``cache``, ``on_change``, ``executor`` …
 
     Raises:
@@ -193,7 +96,7 @@ def node(
     """
 
     def declare(function: FunctionT) -> FunctionT:
-        node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
+        node_type = node_type_of(function, type_id=name, outputs=outputs, mutable=mutable, policy=policy)
         _remember(function, node_type)
         old = session.registry.find(node_type.type_id)
         session.registry.register(node_type)
@@ -209,19 +112,6 @@ def _remember(function: Callable[..., Any], node_type: NodeType) -> None:
     """Let ``flow.add(function)`` find its declaration; a bound method bears no attributes and is declared anew."""
     with contextlib.suppress(AttributeError):
         setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
-
-
-def headless_defaults(*, to: Sequence[str] = ()) -> None:
-    """Make ``to`` the target of every run that does not name its own scope; used by ``flowbook run --to``."""
-    session.default_targets = tuple(to)
-
-
-def drain(timeout_s: float | None = None) -> None:
-    """Wait until no run is under way or queued, so that a process or a notebook does not end in the middle of one."""
-    while active := session.engine.active():
-        if not Run(active[0], None).wait(timeout_s):
-            return
-    _settle()
 
 
 class Flow:
@@ -384,7 +274,12 @@ class Flow:
     def node(self, function: FunctionT) -> FunctionT: ...
     @overload
     def node(
-        self, *, outputs: Sequence[str] | None = None, name: str | None = None, **policy: Any
+        self,
+        *,
+        outputs: Sequence[str] | None = None,
+        name: str | None = None,
+        mutable: bool | Sequence[str] = (),
+        **policy: Any,
     ) -> Callable[[FunctionT], FunctionT]: ...
     def node(
         self,
@@ -392,6 +287,7 @@ class Flow:
         *,
         outputs: Sequence[str] | None = None,
         name: str | None = None,
+        mutable: bool | Sequence[str] = (),
         **policy: Any,
     ) -> FunctionT | Callable[[FunctionT], FunctionT]:
         """Declare a node type and put one node of it, named like the function, into this flow.
@@ -401,7 +297,7 @@ class Flow:
         """
 
         def declare(function: FunctionT) -> FunctionT:
-            node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
+            node_type = node_type_of(function, type_id=name, outputs=outputs, mutable=mutable, policy=policy)
             _remember(function, node_type)
             self.define(node_type)
             return function
@@ -695,13 +591,9 @@ class Flow:
         """
         target = Path(path)
         text = canonical_text(to_document(self._data, types=self._type_sources()))
-        temporary = target.with_name(f".{target.name}.writing")
         try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(target)
+            replace_file(target, text.encode())
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
             raise DocumentError(
                 f"{target.name} cannot be written: {error.strerror}",
                 code="FB305",
@@ -868,7 +760,7 @@ class Flow:
         execution = Execution(plan, request, self._results, engine, teller)
         asked_at = engine.clock.time()
         trace = Trace(self.name, execution.trace_id, engine.payloads.table, asked_at=asked_at, look=execution.show)
-        run = teller.run = Run(execution, trace, teller.history, settle=_settle)
+        run = teller.run = Run(execution, trace, teller.history, settle=settle)
         self._last_run = run
         if session.presenter is not None and is_shown:
             session.presenter.run_started(self, run)
@@ -973,125 +865,6 @@ class _Teller:
             session.presenter.event(flow, self.run, event, is_private=self._is_private)
 
 
-class Node:
-    """One node of a flow, as ``flow["name"]`` gives it."""
-
-    def __init__(self, flow: Flow, node_id: str) -> None:
-        self._flow = flow
-        self.id = node_id
-
-    @property
-    def flow(self) -> Flow:
-        """The flow it is in."""
-        return self._flow
-
-    @property
-    def _state(self) -> NodeState:
-        return self._flow.results.state(self.id)
-
-    @property
-    def value(self) -> Any:
-        """Its present value (the primary output), also when stale.
-
-        Raises:
-            RunError: FB408, it has none yet.
-        """
-        state, where = self._state, f"flow {self._flow.name!r}"
-        plan = self._flow.plan
-        slot = plan.slots[plan.index[self.id]]
-        if state.result is None:
-            if state.error is not None:
-                raise node_failed(state.error, where) from state.error.cause
-            raise RunError(
-                f"{self.id!r} has no value yet", code="FB408", where=where, hint=f'await flow.run(to="{self.id}")'
-            )
-        if slot.primary is None:
-            return {
-                port.name: self._flow.engine.value_for_user(state.result, index, port.form)
-                for index, port in enumerate(slot.node_type.outputs)
-            }
-        form = slot.node_type.outputs[slot.primary].form
-        return self._flow.engine.value_for_user(state.result, slot.primary, form)
-
-    @property
-    def status(self) -> Status:
-        """idle, queued, running, ok, failed, skipped, muted, unresponsive or waiting."""
-        if self._flow.data.type_of(self.id).function is None:
-            return "waiting"
-        policy = self._flow.plan.slots[self._flow.plan.index[self.id]].policy
-        return "muted" if policy.muted else self._state.status
-
-    @property
-    def stamp(self) -> Stamp | None:
-        """live, cached or stale; None when it has no value."""
-        state = self._state
-        if state.result is None:
-            return None
-        return "stale" if self.id in self._flow.stale() else state.stamp
-
-    @property
-    def reason(self) -> str:
-        """Why it is stale, or why it fired or did not in the last run that covered it."""
-        return self._flow.stale().get(self.id, self._state.reason)
-
-    @property
-    def node_type(self) -> NodeType:
-        """What it is made from."""
-        return self._flow.data.type_of(self.id)
-
-    @property
-    def settings(self) -> MutableMapping[str, Any]:
-        """Its settings by name; setting one turns it and what is below it stale."""
-        return _Settings(self._flow, self.id)
-
-    def traits(self) -> Any:
-        """A ``traitlets.HasTraits`` whose traits are the settings; linked both ways.
-
-        A change through a trait is a person's: the node and those below it re-run by themselves if they are quick.
-        """
-        from flowbook.canvas.setting_traits import traits_of  # noqa: PLC0415 -- loads traitlets
-
-        return traits_of(self._flow, self.id, self._flow.traits)
-
-    def __repr__(self) -> str:
-        """Show flow, id, status and stamp."""
-        stamp = self.stamp
-        return f"<node {self.id} of {self._flow.name}: {self.status}{f', {stamp}' if stamp else ''}>"
-
-
-class _Settings(MutableMapping[str, Any]):
-    """A node's settings as a mapping of Python values."""
-
-    def __init__(self, flow: Flow, node_id: str) -> None:
-        self._flow = flow
-        self._node_id = node_id
-
-    def __getitem__(self, name: str) -> Any:
-        data = self._flow.data
-        spec = data.type_of(self._node_id).setting(name)
-        if spec is None:
-            raise KeyError(name)
-        return spec.to_python(data.node(self._node_id).settings.get(name, spec.default))
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._flow.set(self._node_id, **{name: value})
-
-    def __delitem__(self, name: str) -> None:
-        spec = self._flow.data.type_of(self._node_id).setting(name)
-        if spec is None:
-            raise KeyError(name)
-        self._flow.set(self._node_id, **{name: spec.to_python(spec.default)})
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([spec.name for spec in self._flow.data.type_of(self._node_id).settings])
-
-    def __len__(self) -> int:
-        return len(self._flow.data.type_of(self._node_id).settings)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-
 def _join_notebook() -> None:
     """Making a flow in a notebook loads the extension, so that a forgotten ``%load_ext`` costs nothing."""
     interactive = sys.modules.get("IPython")
@@ -1100,17 +873,8 @@ def _join_notebook() -> None:
         flowbook.load_ipython_extension(shell)
 
 
-def _settle() -> None:
-    """Who waited for a run sees its last state: a headless notebook reads no update after its last cell."""
-    if session.presenter is not None:
-        session.presenter.settle()
-
-
 def _compile_lazily(data: FlowData) -> None:
     """Give nodes whose code is in the document's ``types`` a type that compiles at its first firing."""
     for entry in data.type_sources:
         if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] not in data.types:
             data.types[entry["id"]] = type_from_source(entry)
-
-
-__all__ = ["Flow", "Node", "Presenter", "Session", "drain", "flow", "headless_defaults", "node", "session"]

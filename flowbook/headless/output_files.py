@@ -1,18 +1,18 @@
-"""A file is the old one or the new one, never half of either.
+"""Files that a command writes: whether that will work is asked before anything runs.
 
-The new text goes into a temporary file in the same folder (the same file system, so that the last step is a rename)
-and takes the old one's place by ``os.replace``. Whether that will work is asked before anything runs: nobody should
-wait an hour for a notebook and then learn that its folder does not exist.
+Nobody should wait an hour for a notebook and then learn that its folder does not exist.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from flowbook.core.atomic_file import create, real_path, replace_file, temporary_beside
 from flowbook.errors import HeadlessError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UNWRITABLE = "FB702"
 
@@ -27,7 +27,7 @@ def check_writable(path: Path, option: str) -> None:
     Raises:
         HeadlessError: the folder is missing, the file is a folder or read-only, or nothing can be created there.
     """
-    target = _real(path)
+    target = real_path(path)
     folder = target.parent
     if not folder.is_dir():
         raise _unwritable(path, option, "its folder does not exist", f"mkdir -p {path.parent}")
@@ -35,9 +35,9 @@ def check_writable(path: Path, option: str) -> None:
         raise _unwritable(path, option, "it is a folder", f"name a file in it: {option} {path / 'out.ipynb'}")
     if target.exists() and not os.access(target, os.W_OK):
         raise _unwritable(path, option, "it is read-only", f"chmod u+w {path}, or write elsewhere with {option}")
-    probe = _temporary(target)
+    probe = temporary_beside(target)
     try:
-        os.close(_create(probe))
+        os.close(create(probe))
         probe.unlink()
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
@@ -45,42 +45,16 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` (UTF-8) to ``path``: whole, or not at all.
-
-    A file that was there keeps its permissions; a symbolic link is followed, not replaced.
+    """Write ``text`` (UTF-8) to ``path``: whole, or not at all (``core.atomic_file``).
 
     Raises:
         HeadlessError: the system refused (disk full, permissions); what was there before is untouched.
     """
-    target = _real(path)
-    temporary = _temporary(target)
     try:
-        descriptor = _create(temporary)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o7777)
-        temporary.replace(target)
+        replace_file(path, text.encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         what = f"{path} cannot be written: {(error.strerror or type(error).__name__).lower()}"
         raise HeadlessError(what, code=UNWRITABLE, hint="what was there before is unchanged", path=path.name) from error
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
-
-
-def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.tmp")
-
-
-def _create(path: Path) -> int:
-    """Create the file with the permissions the user's umask asks for (``tempfile`` would make it private)."""
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
 
 
 def _unwritable(path: Path, option: str, reason: str, hint: str) -> HeadlessError:

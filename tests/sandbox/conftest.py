@@ -1,0 +1,24 @@
+"""Worker processes as the tests use them: one pool for all that leave it whole, or one of a test's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flowbook.sandbox.process_pool import ProcessPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def shared_pool() -> Iterator[ProcessPool]:
+    pool = ProcessPool(["polars", "numpy"], most_workers=2)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def pool(shared_pool: ProcessPool) -> ProcessPool:
+    return shared_pool
