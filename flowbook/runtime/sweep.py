@@ -260,6 +260,8 @@ class Sweep:
         #: Where the sweep was left, -1 if it came to its end.
         self.left_at = -1
         self.is_over = False
+        #: How many calls had ended when the watch looked last.
+        self.seen_count = -1
         self.batch = Batch(columns, covered, flow=run.plan.flow, trace_id=run.trace_id, is_forced=run.request.force)
         self._capture = run.engine.capture
         self.sink = SweptSink(self._open_sink, self._end_sink)
@@ -555,7 +557,7 @@ class LongWatch:
 
     def __init__(self, pool: WorkerPool) -> None:
         self._pool = pool
-        self._sweeps: dict[Sweep, int] = {}
+        self._sweeps: dict[Sweep, None] = {}
         self._is_awake = False
         self._wake = threading.Event()
         self._lock = threading.Lock()
@@ -563,7 +565,7 @@ class LongWatch:
 
     def add(self, sweep: Sweep) -> None:
         """Look after this one until it is taken away."""
-        self._sweeps[sweep] = -1
+        self._sweeps[sweep] = None
         self.wake()
 
     def wake(self) -> None:
@@ -590,13 +592,7 @@ class LongWatch:
             time.sleep(LOOK_S)
             is_waiting = self._pool.relieve()
             idle_s = 0.0 if self._sweeps or is_waiting else idle_s + LOOK_S
-            for sweep, count in list(self._sweeps.items()):
-                now = len(sweep.batch.ends)
-                if sweep.token and now == count:
-                    self._sweeps.pop(sweep, None)
-                    sweep.run.take_out(sweep, count)
-                else:
-                    self._sweeps[sweep] = now if sweep in self._sweeps else -1
+            self._look()
             if idle_s > AWAKE_S:
                 with self._lock:
                     self._wake.clear()
@@ -605,3 +601,11 @@ class LongWatch:
                     self._wake.wait()
                 self._is_awake = True
                 idle_s = 0.0
+
+    def _look(self) -> None:
+        """Take out what has been in one call since the last look."""
+        for sweep in list(self._sweeps):
+            count, sweep.seen_count = sweep.seen_count, len(sweep.batch.ends)
+            if sweep.token and sweep.seen_count == count:
+                self._sweeps.pop(sweep, None)
+                sweep.run.take_out(sweep, count)
