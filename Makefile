@@ -45,8 +45,9 @@ lessons: $(READY)
 	@for notebook in $(filter-out %.out.ipynb,$(wildcard notebooks/*.ipynb)); do \
 	  $(BIN)/flowbook run $$notebook --inplace || exit; done
 
-## Measure what the engine costs beside plain Python, and the canvas in JupyterLab.
+## Measure the engine beside plain Python and its peers, and the canvas in JupyterLab.
 bench: $(EXTENSION)
+	@HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(PIP) install -qq --no-build-isolation --editable ".[bench]"
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.browser
 

@@ -19,6 +19,7 @@ from flowbook.canvas.live_view import NoHost
 from flowbook.canvas.messages import PROTOCOL, read_message
 from flowbook.canvas.watching import NEVER, RETRY_S, Marks, WatchedFlow
 from flowbook.errors import CanvasError, FlowbookError
+from flowbook.runtime.code_checks import code_may_have_changed
 from flowbook.runtime.engine import SystemClock
 
 if TYPE_CHECKING:
@@ -114,6 +115,10 @@ class Hub:
         """Whether browsers can ask for this flow by its name: another one may bear it."""
         return self._flows.find_flow(flow.name) is flow
 
+    def watches(self, flow: Any) -> bool:
+        """Whether a browser looks at this flow."""
+        return flow in self._watched
+
     def event(self, flow: Any, run: Run, event: Event, *, is_private: bool) -> None:
         """Something happened in a run; called on engine threads.
 
@@ -145,6 +150,7 @@ class Hub:
 
     def cell_ended(self) -> None:
         """A cell was run: variables, functions or files may have changed, and with them what is stale."""
+        code_may_have_changed()
         for flow in list(self._watched):
             self.flow_changed(flow)
 

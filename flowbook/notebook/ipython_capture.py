@@ -17,7 +17,7 @@ from IPython.core.getipython import get_ipython
 from flowbook.notebook.pyplot_figures import FIGURES
 from flowbook.notebook.static_bundles import stilled
 from flowbook.runtime.capture import StreamCapture
-from flowbook.runtime.firing_sink import current_sink
+from flowbook.runtime.firing_sink import sink_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,12 +80,12 @@ class NotebookCapture(StreamCapture):
 
     def claim(self, value: object) -> None:
         """Close a figure that the firing returns as its value, so that it is not shown a second time."""
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is not None:
             FIGURES.close(sink, value)
 
     def _show_figure(self, figure: Any) -> None:
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None:
             return
         data: dict[str, Any] = {"text/plain": repr(figure)}
@@ -136,7 +136,7 @@ def _wrap_publisher(publisher: Any) -> list[Callable[[], None]]:
         update: bool = False,
         **kwargs: Any,
     ) -> None:
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None:
             publish(data, metadata, *args, transient=transient, update=update, **kwargs)
         else:
@@ -144,7 +144,7 @@ def _wrap_publisher(publisher: Any) -> list[Callable[[], None]]:
             sink.show(_json_values(data), dict(metadata or {}), display_id=display_id, updates=update)
 
     def flowbook_clear_output(wait: bool = False) -> None:
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None:
             clear_output(wait)
         else:
@@ -160,7 +160,7 @@ def _wrap_displayhook(shell: Any) -> Callable[[], None]:
     hook = shell.display_trap.hook
 
     def flowbook_displayhook(value: object = None) -> None:
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None:
             hook(value)
         elif value is not None:
@@ -183,7 +183,7 @@ def _wrap_formatter(formatter: Any) -> Callable[[], None]:
 
     def flowbook_format(value: object, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = format_(value, *args, **kwargs)
-        return (data if current_sink.get() is None else stilled(value, data)), metadata
+        return (data if sink_here() is None else stilled(value, data)), metadata
 
     return _replace(formatter, "format", flowbook_format)
 
@@ -192,7 +192,7 @@ def _wrap_traceback(shell: Any) -> Callable[[], None]:
     show = shell._showtraceback  # noqa: SLF001  (kernels override it; there is no public name)
 
     def flowbook_showtraceback(kind: type, value: BaseException, lines: list[str]) -> None:
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None:
             show(kind, value, lines)
         else:

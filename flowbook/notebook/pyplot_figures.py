@@ -25,7 +25,7 @@ import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from flowbook.runtime.firing_sink import MUTED, current_sink
+from flowbook.runtime.firing_sink import MUTED, sink_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -104,7 +104,7 @@ class PyplotFigures:
             state.figs = self._mapping
 
     def _of_firing(self) -> OrderedDict[Any, Any] | None:
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None or sink is MUTED:
             return None
         figures = self._figures.get(sink)

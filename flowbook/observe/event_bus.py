@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from flowbook.core.events import Event
 
@@ -76,18 +76,35 @@ class EventHistory:
 
     def __init__(self) -> None:
         self._events: list[Event] = []
+        #: What came and was not read yet; events of many nodes are made when somebody reads them.
+        self._unread: deque[Event | Callable[[], Iterable[Event]]] = deque()
         self._condition = threading.Condition()
 
     def put(self, event: Event) -> None:
         """Take an event."""
         with self._condition:
-            self._events.append(event)
+            self._unread.append(event)
             self._condition.notify_all()
+
+    def put_later(self, make: Callable[[], Iterable[Event]]) -> None:
+        """Take events that are made when somebody reads them."""
+        with self._condition:
+            self._unread.append(make)
+            self._condition.notify_all()
+
+    def _read(self) -> list[Event]:
+        while self._unread:
+            entry = self._unread.popleft()
+            if callable(entry):
+                self._events.extend(entry())
+            else:
+                self._events.append(entry)
+        return self._events
 
     def get(self, index: int, timeout_s: float | None = None) -> Event | None:
         """Return the event of that number, from 0; None when there is none in time."""
         with self._condition:
-            self._condition.wait_for(lambda: index < len(self._events), timeout_s)
+            self._condition.wait_for(lambda: index < len(self._read()), timeout_s)
             return self._events[index] if index < len(self._events) else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ class Trace:
         trace_id: id of the run, 32 hex digits.
         make_table: makes a table of rows and of types by column, for ``frame()``.
         asked_at: when the run was asked for, seconds since the epoch; it may have to queue before it starts.
+        look: called before the trace is read, so that what goes on at this moment is told first.
     """
 
     def __init__(
@@ -77,13 +79,17 @@ class Trace:
         trace_id: str,
         make_table: Callable[[Iterable[dict[str, Any]], Mapping[str, type]], Any],
         asked_at: float = 0.0,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         self.flow = flow
         self.trace_id = trace_id
-        self.status: RunStatus = "running"
-        self.is_final = False
-        self.seq = 0
+        self._status: RunStatus = "running"
+        self._is_final = False
+        self._seq = 0
+        #: What came and was not entered yet: that is done when somebody reads the trace.
+        self._unread: deque[Event | Callable[[], Iterable[Event]]] = deque()
         self._make_table = make_table
+        self._look = look
         self._asked_at = asked_at
         self._lock = threading.Lock()
         self._spans: dict[str, Span] = {}
@@ -91,21 +97,58 @@ class Trace:
         self._took_s = 0.0
 
     def take(self, event: Event) -> None:
-        """Enter one event."""
+        """Take one event."""
+        self._unread.append(event)
+
+    def take_later(self, make: Callable[[], Iterable[Event]]) -> None:
+        """Take events that are made when somebody reads the trace."""
+        self._unread.append(make)
+
+    def _read(self) -> None:
+        """Enter what came. Under the lock."""
+        while self._unread:
+            entry = self._unread.popleft()
+            for event in entry() if callable(entry) else (entry,):
+                self._enter(event)
+
+    def _enter(self, event: Event) -> None:
+        self._seq += 1
+        if isinstance(event, RunStarted):
+            self._started_at = event.at
+            self._spans = {node_id: Span(node=node_id) for node_id in event.node_ids}
+        elif isinstance(event, NodeStarted):
+            self._start(event)
+        elif isinstance(event, NodeFinished):
+            self._finish(event)
+        elif isinstance(event, RunFinished):
+            self._status = event.status
+            self._is_final = True
+        if self._started_at is not None:
+            self._took_s = event.at - self._started_at
+
+    @property
+    def status(self) -> RunStatus:
+        """running, ok, failed or cancelled."""
+        self._look()
         with self._lock:
-            self.seq += 1
-            if isinstance(event, RunStarted):
-                self._started_at = event.at
-                self._spans = {node_id: Span(node=node_id) for node_id in event.node_ids}
-            elif isinstance(event, NodeStarted):
-                self._start(event)
-            elif isinstance(event, NodeFinished):
-                self._finish(event)
-            elif isinstance(event, RunFinished):
-                self.status = event.status
-                self.is_final = True
-            if self._started_at is not None:
-                self._took_s = event.at - self._started_at
+            self._read()
+            return self._status
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run is over."""
+        self._look()
+        with self._lock:
+            self._read()
+            return self._is_final
+
+    @property
+    def seq(self) -> int:
+        """How many events it holds."""
+        self._look()
+        with self._lock:
+            self._read()
+            return self._seq
 
     def _start(self, event: NodeStarted) -> None:
         span = self._spans.setdefault(event.node_id, Span(node=event.node_id))
@@ -127,13 +170,18 @@ class Trace:
     @property
     def spans(self) -> list[Span]:
         """The spans, in topological order of their nodes."""
+        self._look()
         with self._lock:
+            self._read()
             return list(self._spans.values())
 
     @property
     def took_s(self) -> float:
         """Wall time from the first event to the last one so far, seconds."""
-        return self._took_s
+        self._look()
+        with self._lock:
+            self._read()
+            return self._took_s
 
     def counts(self) -> dict[str, int]:
         """Count what the run did: nodes that ran, were reused, failed, were skipped; copies and their bytes."""
@@ -152,6 +200,7 @@ class Trace:
 
         What is stored is a record: a value that was computed in this run is stamped ``recorded``, never ``live``.
         """
+        took_s = self.took_s
         started_at = dt.datetime.fromtimestamp(self._started_at or self._asked_at, tz=dt.UTC)
         return {
             "flowbook": FORMAT,
@@ -159,7 +208,7 @@ class Trace:
             "flow": self.flow,
             **json_names({"run_id": self.trace_id, "seq": self.seq, "status": self.status, "final": self.is_final}),
             **json_names({"started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}),
-            **json_names({"took_s": round(self._took_s, 6), "summarised": False, "counts": json_names(self.counts())}),
+            **json_names({"took_s": round(took_s, 6), "summarised": False, "counts": json_names(self.counts())}),
             "spans": [_span_json(span) for span in self.spans],
         }
 

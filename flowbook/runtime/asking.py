@@ -70,7 +70,7 @@ def _scope(flow: FlowData, plan: Plan, wish: Wish) -> tuple[frozenset[int], froz
             f"{' and '.join(given)} cannot be used together", code="FB410", where=flow.where, hint="use one of them"
         )
     if not given:
-        return frozenset(range(len(plan.slots))), frozenset()
+        return plan.everything, frozenset()
     (kind, value) = next(iter(given.items()))
     names = [value] if isinstance(value, str) else list(value)
     for node_id in names:
@@ -132,6 +132,8 @@ def _settings(flow: FlowData, plan: Plan, settings: Mapping[str, Any]) -> Iterab
 
 
 def _inputs(flow: FlowData, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    if not inputs:
+        return {}
     opened = [(slot.node_id, entry.name) for slot in plan.slots for entry in slot.bindings if entry.kind == "open"]
     known = {name for _, name in opened} | {f"{node_id}.{name}" for node_id, name in opened}
     for name in inputs:

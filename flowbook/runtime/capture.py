@@ -29,7 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from flowbook.runtime.firing_sink import MUTED, FiringSink, current_sink
+from flowbook.runtime.firing_sink import MUTED, FiringSink, current_sink, sink_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 def current_effects() -> Effects | None:
     """Give the effects of the firing whose code is running here, or None outside of firings."""
-    sink = current_sink.get()
+    sink = sink_here()
     return None if sink is None or sink is MUTED else sink.effects
 
 
@@ -133,7 +133,7 @@ class StreamCapture:
             max_entries=self._max_entries,
             max_chars=self._max_chars,
             on_late=self._on_late,
-            parent=current_sink.get(),
+            parent=sink_here(),
         )
 
 
@@ -175,7 +175,7 @@ class _StreamProxy:
 
     def write(self, text: str) -> int:
         """Record for the firing that is going on, or pass on."""
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None:
             return int(self.flowbook_stream.write(text) or 0)
         length = len(text)
@@ -192,7 +192,7 @@ class _StreamProxy:
 
     def flush(self) -> None:
         """Flush the stream, when something of this context can be in it."""
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None or sink.passes_through:
             self.flowbook_stream.flush()
 
@@ -291,7 +291,7 @@ _hooks = _Hooks()
 
 def _handing_on_start(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
     def start_in_firing(thread: threading.Thread) -> None:
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is not None:
             run = thread.run
 
@@ -308,7 +308,7 @@ def _handing_on_start(start: Callable[[threading.Thread], None]) -> Callable[[th
 
 def _handing_on_submit(submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
     def submit_in_firing(pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None:
             return submit(pool, fn, *args, **kwargs)
 
@@ -327,7 +327,7 @@ def _handing_on_submit(submit: Callable[..., Future[Any]]) -> Callable[..., Futu
 
 def _noting(call_handlers: Callable[..., None]) -> Callable[[logging.Logger, logging.LogRecord], None]:
     def note_and_call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None:
             call_handlers(logger, record)
             return
@@ -375,7 +375,7 @@ class _WarningHook:
         file: Any = None,
         line: str | None = None,
     ) -> None:
-        sink = current_sink.get()
+        sink = sink_here()
         if sink is None or file is not None:
             self.show(message, category, filename, lineno, file, line)
             return

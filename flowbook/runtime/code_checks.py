@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import CellType, CodeType, FunctionType
 
     from flowbook.runtime.code_values import Values
@@ -97,6 +97,32 @@ class Checks:
             raise _ChangedError
         return found[1]
 
+    @property
+    def has_values(self) -> bool:
+        """Whether it depends on something that may be changed in place."""
+        return bool(self._watched or self._values)
+
+    def enter(
+        self,
+        bound: dict[tuple[int, str], tuple[Mapping[str, Any], str, object]],
+        functions: dict[int, tuple[FunctionType, CodeType, object, object]],
+        cells: dict[int, tuple[CellType, object]],
+        classes: dict[int, tuple[type, tuple[str, ...], tuple[object, ...]]],
+    ) -> bool:
+        """Add what is compared by identity to what others depend on; False when they expect something else of it."""
+        agrees = True
+        for namespace, name, value in self._bound:
+            if namespace is not None:
+                known = bound.setdefault((id(namespace), name), (namespace, name, value))
+                agrees = agrees and known[2] is value
+        for entry in self._functions:
+            agrees = functions.setdefault(id(entry[0]), entry) == entry and agrees
+        for cell in self._cells:
+            agrees = cells.setdefault(id(cell[0]), cell)[1] is cell[1] and agrees
+        for cls in self._classes:
+            agrees = not any(map(_differ, classes.setdefault(id(cls[0]), cls)[2], cls[2])) and agrees
+        return agrees
+
     def hold(self, function: Any, extra: Mapping[str, object], values: Values) -> bool:
         """Look again; O(names read) and, for mutable values, O(their size).
 
@@ -105,7 +131,7 @@ class Checks:
             extra: the caller's extras, by the same labels as when the key was made.
             values: digests values, asking ``label`` for what they reach.
         """
-        return self._same_code(function) and self._same_bindings(function, extra) and self._same_values(extra, values)
+        return self._same_code(function) and self._same_bindings(function, extra) and self.same_values(extra, values)
 
     def _same_code(self, function: Any) -> bool:
         if self._root_code:
@@ -123,11 +149,7 @@ class Checks:
                 or helper.__kwdefaults__ is not kwdefaults
             ):
                 return False
-        for cls, names, attributes in self._classes:
-            now = vars(cls)
-            if len(now) != len(names) or any(map(_differ, now.values(), attributes)) or tuple(now) != names:
-                return False
-        return True
+        return all(_same_class(*entry) for entry in self._classes)
 
     def _same_bindings(self, function: object, extra: Mapping[str, object]) -> bool:
         for namespace, name, value in self._bound:
@@ -138,7 +160,8 @@ class Checks:
                 return False
         return all(_content(cell) is value for cell, value in self._cells)
 
-    def _same_values(self, extra: Mapping[str, object], values: Values) -> bool:
+    def same_values(self, extra: Mapping[str, object], values: Values) -> bool:
+        """Whether what may be changed in place has the content it had."""
         try:
             for namespace, name, digest in self._watched:
                 if values.digest((extra if namespace is None else namespace).get(name, MISSING)).digest != digest:
@@ -146,6 +169,64 @@ class Checks:
             return all(values.digest(value).digest == digest for value, digest in self._values)
         except _ChangedError:
             return False
+
+
+class Watch:
+    """The checks of many functions at once: what several of them depend on is looked at once.
+
+    The functions' own code is not looked at: it changes only when its module is loaded anew, which shows in the
+    module's ``__spec__``, or between two cells of a notebook, which ``code_may_have_changed`` is told.
+    """
+
+    def __init__(self) -> None:
+        self._epoch = _epoch
+        self._bound: dict[tuple[int, str], tuple[Mapping[str, Any], str, object]] = {}
+        self._functions: dict[int, tuple[FunctionType, CodeType, object, object]] = {}
+        self._cells: dict[int, tuple[CellType, object]] = {}
+        self._classes: dict[int, tuple[type, tuple[str, ...], tuple[object, ...]]] = {}
+        self._deep: list[Checks] = []
+
+    def add(self, checks: Checks, function: Any) -> None:
+        """Look at what one function depends on from now on."""
+        if not checks.enter(self._bound, self._functions, self._cells, self._classes):
+            self._epoch = -1  # they were made at different times, and one of them is out of date
+        if checks.has_values:
+            self._deep.append(checks)
+        namespace = function.__globals__
+        self._bound.setdefault((id(namespace), "__spec__"), (namespace, "__spec__", namespace.get("__spec__", MISSING)))
+
+    def holds(self, values_hold: Callable[[Checks], bool]) -> bool:
+        """Whether everything is as it was; O(what is looked at)."""
+        if self._epoch != _epoch:
+            return False
+        for namespace, name, value in self._bound.values():
+            if namespace.get(name, MISSING) is not value:
+                return False
+        for helper, code, defaults, kwdefaults in self._functions.values():
+            if (
+                helper.__code__ is not code
+                or helper.__defaults__ is not defaults
+                or helper.__kwdefaults__ is not kwdefaults
+            ):
+                return False
+        for cell, value in self._cells.values():
+            if _content(cell) is not value:
+                return False
+        return all(_same_class(*entry) for entry in self._classes.values()) and all(map(values_hold, self._deep))
+
+
+_epoch = 0
+
+
+def code_may_have_changed() -> None:
+    """Have every function looked at again before it counts as unchanged."""
+    global _epoch  # noqa: PLW0603 -- one process, one notebook
+    _epoch += 1
+
+
+def _same_class(cls: type, names: tuple[str, ...], attributes: tuple[object, ...]) -> bool:
+    now = vars(cls)
+    return len(now) == len(names) and not any(map(_differ, now.values(), attributes)) and tuple(now) == names
 
 
 def _differ(one: object, other: object) -> bool:

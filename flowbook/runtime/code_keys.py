@@ -113,6 +113,17 @@ class CodeKeys:
                     made.pop(asked, None)
             return key
 
+    def checks(self, function: Callable[..., object], *, skip: Collection[str]) -> Checks | None:
+        """Return what the key of ``function`` that was made last depends on; None when that cannot be told quickly."""
+        with self._lock:
+            found = (self._remembered(function) or {}).get((tuple(skip), ()))
+            return None if found is None else found[0]
+
+    def holds(self, checks: Checks) -> bool:
+        """Whether the values that may be changed in place are what they were."""
+        with self._lock:
+            return checks.same_values({}, Values(self._content_key, self._identities, checks.label))
+
     def _remembered(self, function: object) -> dict[tuple[object, ...], tuple[Checks, CodeKey]] | None:
         if not isinstance(function, FunctionType):
             return None

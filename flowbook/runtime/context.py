@@ -11,14 +11,24 @@ from flowbook.errors import EngineDeadlockError
 from flowbook.runtime.capture import current_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flowbook.core.interfaces import Effects
 
 #: The firing whose code is running here; tasks that it starts inherit it.
-current_firing: ContextVar[Context | None] = ContextVar("flowbook_current_firing", default=None)
+current_firing: ContextVar[Context | SweptFiring | None] = ContextVar("flowbook_current_firing", default=None)
 #: Firings that have not returned, by the id of their effects: threads that a node starts carry these.
 _in_progress: dict[int, Context] = {}
+
+
+def note_in_progress(context: Context) -> None:
+    """Remember a firing for the threads that it starts, until ``forget_in_progress``."""
+    _in_progress[id(context.effects)] = context
+
+
+def forget_in_progress(effects: Effects) -> None:
+    """The firing with these effects is over."""
+    _in_progress.pop(id(effects), None)
 
 
 @contextmanager
@@ -34,9 +44,38 @@ def firing_in_progress(context: Context) -> Iterator[None]:
             current_firing.reset(token)
 
 
+class SweptFiring:
+    """Stands for the firing of whichever node a sweep is calling.
+
+    Args:
+        node_here: the id of that node, and what it prints; None when no node is being called.
+        flow: name of the flow.
+        trace_id: id of the run.
+    """
+
+    def __init__(self, node_here: Callable[[], tuple[str, Effects] | None], flow: str, trace_id: str) -> None:
+        self._node_here = node_here
+        #: The firing that the sweep was taken out of; its code may go on for long.
+        self.pinned: Context | None = None
+        self._flow = flow
+        self._trace_id = trace_id
+
+    def context(self) -> Context | None:
+        """Make the context of the node that is being called."""
+        if self.pinned is not None:
+            return self.pinned
+        here = self._node_here()
+        if here is None:
+            return None
+        node_id, effects = here
+        return Context(flow=self._flow, node_id=node_id, trace_id=self._trace_id, attempt=1, effects=effects)
+
+
 def firing_here() -> Context | None:
     """Return the firing whose code asks, also from a thread that it started; None outside and after its end."""
     firing = current_firing.get()
+    if isinstance(firing, SweptFiring):
+        return firing.context()
     effects = firing.effects if firing is not None else current_effects()
     return _in_progress.get(id(effects)) if effects is not None else None
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowbook.core.packets import ErrorPacket
     from flowbook.runtime.plan import Plan
     from flowbook.runtime.results import NodeResult
+    from flowbook.runtime.sweep import Batch
 
 #: Reason of nodes that a cancelled run did not come to, or did not finish.
 CANCELLED: Final = "cancelled"
@@ -70,6 +71,51 @@ class Decision:
     error: ErrorPacket | None = None
     root: str = ""
     is_kept: bool = True
+
+
+class Books:
+    """What became of each slot of a run: what single firings came to, and what the sweep did.
+
+    Attributes:
+        entered: decisions about single slots, by node id.
+        batches: what was swept, each once it was over.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.entered: dict[str, Decision] = {}
+        self.batches: list[Batch] = []
+
+    def get(self, node_id: str) -> Decision | None:
+        """Return what became of a node, or None."""
+        found = self.entered.get(node_id)
+        if found is not None or not self.batches:
+            return found
+        index, batch = self._swept(node_id)
+        return None if batch is None else batch.decision(index)
+
+    def __contains__(self, node_id: str) -> bool:
+        if node_id in self.entered:
+            return True
+        return self._swept(node_id)[1] is not None
+
+    def _swept(self, node_id: str) -> tuple[int, Batch | None]:
+        index = self._plan.index.get(node_id, -1)
+        return index, next((batch for batch in self.batches if index >= 0 and batch.covered[index]), None)
+
+    def undecided(self, scope: frozenset[int]) -> list[int]:
+        """The slots of a run that nothing was decided about, in topological order."""
+        if len(self.batches) == 1 and not self.entered and self.batches[0].covered.count(1) == len(scope):
+            return []
+        index_of = self._plan.index
+        decided = {index_of[node_id] for node_id in self.entered}
+        masks = [batch.covered for batch in self.batches]
+        return [index for index in sorted(scope - decided) if not any(mask[index] for mask in masks)]
+
+    def reason(self, node_id: str) -> str | None:
+        """Say in words why a node was fired by a sweep; None when it was not."""
+        index, batch = self._swept(node_id)
+        return None if batch is None or index not in batch.places else batch.reason(batch.places[index])
 
 
 def refuse_loops(plan: Plan, scope: frozenset[int]) -> None:

@@ -14,9 +14,11 @@ from flowbook.runtime.code_keys import CodeKey, CodeKeys
 from flowbook.runtime.code_values import Identities
 from flowbook.runtime.executors import LoopThread, MainThreadQueue, WorkerPool
 from flowbook.runtime.firing import hand_edge
+from flowbook.runtime.sweep import LongWatch
 
 if TYPE_CHECKING:
-    from flowbook.core.interfaces import Capture, Clock, Namespace, Payloads, ValueWatch
+    from flowbook.core.interfaces import Clock, Namespace, Payloads, ValueWatch
+    from flowbook.runtime.capture import StreamCapture
     from flowbook.runtime.execution import Execution
     from flowbook.runtime.results import NodeResult
 
@@ -27,13 +29,9 @@ LEAST_CONCURRENCY = 4
 class SystemClock:
     """The machine's clocks."""
 
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        return time.perf_counter()
-
-    def time(self) -> float:
-        """Seconds since the epoch, UTC."""
-        return time.time()
+    #: Python's own, without a call of ours around it: they are asked for every node.
+    monotonic = staticmethod(time.perf_counter)
+    time = staticmethod(time.time)
 
 
 class NoNamespace:
@@ -60,7 +58,7 @@ class Engine:
         self,
         *,
         payloads: Payloads,
-        capture: Capture,
+        capture: StreamCapture,
         versions: str,
         namespace: Namespace | None = None,
         clock: Clock | None = None,
@@ -79,6 +77,7 @@ class Engine:
         #: Deadlines and alarms; no node code runs there, so that a node which blocks its loop cannot stop them.
         self.timers = LoopThread("flowbook-timers")
         self.main_queue = MainThreadQueue()
+        self.long_watch = LongWatch(self.pool)
         self.identities = Identities()
         self.code_keys = CodeKeys(payloads.content_key)
         self.no_code = CodeKey("", {})

@@ -21,23 +21,26 @@ from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError
 from flowbook.runtime import firing as firings
 from flowbook.runtime import sparing
 from flowbook.runtime.context import Context, firing_in_progress
-from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Decision
+from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Books, Decision
 from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
 from flowbook.runtime.scheduler import Scheduler
+from flowbook.runtime.sweep import Sweep
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
     from flowbook.core.packets import ErrorPacket
+    from flowbook.runtime.columns import Columns
     from flowbook.runtime.decisions import Request
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Plan, Slot
     from flowbook.runtime.results import FlowResults
+    from flowbook.runtime.sweep import Batch
 
 #: How long a cancelled firing may take to answer before it is given up, seconds.
 GRACE_S: Final = 0.4
@@ -95,16 +98,18 @@ class Execution:
         self.trace_id = secrets.token_hex(16)
         self.status: RunStatus = "running"
         self.done = threading.Event()
-        #: Ids of the nodes that fired, in the order in which they began.
-        self.recomputed: list[str] = []
-        self.decisions: dict[str, Decision] = {}
+        #: What fired, in the order in which it began: ids of nodes, and sweeps.
+        self.fired: list[str | Batch] = []
+        self.decisions = Books(plan)
         #: Why each node fired, kept apart because a failure's decision says how it failed.
         self.reasons: dict[str, str] = {}
-        self.node_ids = tuple(slot.node_id for slot in plan.slots if slot.index in request.scope)
         #: The node whose failure stopped the run, under ``on_error="stop"``.
         self.stopped_by = ""
         self._sink = sink
-        self._lock = threading.RLock()
+        self._later: Callable[[Batch, int], None] | None = getattr(sink, "later", None)
+        self._push: Callable[[Event], None] | None = getattr(sink, "push", None)
+        self._hears: Callable[[], bool] | None = getattr(sink, "is_heard", None)
+        self.lock = threading.RLock()
         self._is_cancelled = False
         self._has_started = False
         self._firings: dict[int, _Firing] = {}
@@ -112,12 +117,42 @@ class Execution:
         self._worker_count = 0
         self._flow_attempt = 1
         self._on_done: list[Callable[[], None]] = []
-        with results.lock:
-            self._costs_s = {index: results.state(plan.slots[index].node_id).cost_s for index in request.scope}
-        #: Whether every node was measured and is short; never measured counts as long.
-        self._is_cheap = all(cost is not None and cost < CHEAP_S for cost in self._costs_s.values())
-        self._scheduler = Scheduler(plan.slots, request.scope, self._costs_s)
+        #: Measured cost by slot; whether all were measured and are short: never measured counts as long.
+        self._costs_s: dict[int, float | None] = {}
+        self._is_cheap = False
+        #: What is left for single firings; None as long as the plain nodes have not been swept.
+        self._scheduler: Scheduler | None = None
+        self._sweep: Sweep | None = None
+        self._columns: Columns | None = None
+        self._has_concluded = False
         self._limit = plan.policy.max_concurrency or engine.default_concurrency
+
+    @property
+    def node_ids(self) -> tuple[str, ...]:
+        """The nodes it covers, in topological order."""
+        plan, scope = self.plan, self.request.scope
+        return (
+            plan.node_ids if scope is plan.everything else tuple(plan.slots[index].node_id for index in sorted(scope))
+        )
+
+    def covers(self, node_id: str) -> bool:
+        """Whether the node belongs to the run."""
+        return self.plan.index.get(node_id) in self.request.scope
+
+    @property
+    def recomputed(self) -> list[str]:
+        """Ids of the nodes that fired, in the order in which they began."""
+        slots, found = self.plan.slots, []
+        for entry in self.fired:
+            if isinstance(entry, str):
+                found.append(entry)
+            else:
+                found += [slots[index].node_id for index in entry.fired]
+        return found
+
+    def reason_to_fire(self, node_id: str) -> str | None:
+        """Say in words why a node fired; None when it did not."""
+        return self.reasons.get(node_id) or self.decisions.reason(node_id)
 
     # -- life
 
@@ -128,12 +163,30 @@ class Execution:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        with self._lock:
+        with self.lock:
             if self._has_started or self.done.is_set():
                 return
             self._announce()
-            self._kick()
+            if not self._has_nothing_to_do():
+                self._kick()
             self._finish_if_over()
+
+    def _has_nothing_to_do(self) -> bool:
+        """Whether every node is plain and clean; it is on the books then."""
+        if self.request.force or self.request.is_private:
+            return False
+        columns = self.results.is_current(self.plan, self.engine)
+        if columns is None:
+            return False
+        sweep = Sweep(self, columns, columns.covered(self.request.scope, is_whole=self._is_whole))
+        sweep.batch.begin_at = self.engine.clock.time()
+        self._enter_batch(sweep)
+        self._begin_general(())
+        return True
+
+    @property
+    def _is_whole(self) -> bool:
+        return self.request.scope is self.plan.everything
 
     def _announce(self) -> None:
         self._has_started = True
@@ -141,7 +194,7 @@ class Execution:
 
     def on_done(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when the run is over, or now when it is."""
-        with self._lock:
+        with self.lock:
             if not self.done.is_set():
                 self._on_done.append(callback)
                 return
@@ -149,10 +202,11 @@ class Execution:
 
     def cancel(self) -> None:
         """Start nothing more and ask what fires to end; what does not answer within the grace time is given up."""
-        with self._lock:
+        with self.lock:
             if self.done.is_set() or self._is_cancelled:
                 return
             self._is_cancelled = True
+            self._come_out()
             for active in list(self._firings.values()):
                 self._ask_to_end(active)
                 if active.is_waiting:
@@ -167,12 +221,14 @@ class Execution:
 
     def is_firing(self, node_id: str) -> bool:
         """Whether that node is being fired by this run at this moment."""
-        with self._lock:
+        with self.lock:
+            self._come_out()
             return self.plan.index.get(node_id) in self._firings
 
     def supersede(self, node_id: str) -> None:
         """Give up that node and what depends on it: a newer run computes it. The rest of this run goes on."""
-        with self._lock:
+        with self.lock:
+            self._come_out()
             index = self.plan.index.get(node_id)
             active = self._firings.get(index) if index is not None else None
             if active is None or self.done.is_set():
@@ -188,7 +244,8 @@ class Execution:
 
     def hand_over(self, node_ids: Iterable[str]) -> bool:
         """Leave these nodes to a newer run that starts now; False when one of them is being fired here."""
-        with self._lock:
+        with self.lock:
+            self._come_out()
             indexes = {self.plan.index[node_id] for node_id in node_ids if node_id in self.plan.index}
             if indexes & set(self._firings):
                 return False
@@ -210,6 +267,12 @@ class Execution:
         """
         if self._is_cancelled:
             return
+        if self._scheduler is None:
+            if not self._worker_count:
+                self._worker_count = 1
+                self.engine.pool.submit(self._work, is_patient=True)
+                self.engine.long_watch.wake()
+            return
         wanted = self._scheduler.ready_count - spare
         if self._is_cheap:
             wanted = min(wanted, 1 - self._worker_count)
@@ -226,15 +289,184 @@ class Execution:
         return self._worker_count + elsewhere + more <= self._limit
 
     def _work(self) -> None:
+        if self._scheduler is None and not self._run_sweep():
+            return
         while True:
-            with self._lock:
-                index = None if self._is_cancelled or not self._may_begin(0) else self._scheduler.take()
+            if self._has_concluded and self._sweeps_again():
+                return
+            with self.lock:
+                may_begin = not self._is_cancelled and self._scheduler is not None and self._may_begin(0)
+                index = self._scheduler.take() if may_begin and self._scheduler is not None else None
                 if index is None:
                     self._worker_count -= 1
                     self._finish_if_over()
                     return
             if not self._run_slot(self.plan.slots[index]):
                 return
+
+    # -- sweeping
+
+    def _run_sweep(self) -> bool:
+        """Fire the plain nodes; False when this worker was given up meanwhile."""
+        if self.request.is_private or self.engine.watch is not None:  # debug mode looks at every single firing
+            with self.lock:
+                self._begin_general(())
+                self._kick(spare=1)
+            return True
+        columns = self._columns = self.results.columns_for(self.plan, self.engine)
+        scope = self.request.scope
+        covered = columns.covered(scope, is_whole=self._is_whole)
+        if columns.long:
+            covered = columns.without_long(covered, is_forced=self.request.force)
+        return self._sweep_over(columns, covered)
+
+    def _sweeps_again(self) -> bool:
+        """Whether plain nodes are left that can be swept: nothing else goes on, and what they read is there."""
+        columns = self._columns
+        with self.lock:
+            if columns is None or self._worker_count != 1 or self._firings or self._is_cancelled:
+                return False
+            if self._scheduler is None or self._scheduler.ready_count == 0 or not self._has_concluded:
+                return False
+            if self.results.columns is not columns or self._superseded or self.stopped_by:
+                return False
+            self._has_concluded = False
+            left = self.decisions.undecided(self.request.scope)
+            failed = {self.plan.index[key] for key, entry in self.decisions.entered.items() if entry.status != "ok"}
+        if len(left) < 2:
+            return False
+        covered = columns.covered_of(left, failed)
+        if columns.long:
+            covered = columns.without_long(covered, is_forced=self.request.force)
+        return covered.count(1) > 1 and not self._sweep_over(columns, covered)
+
+    def _sweep_over(self, columns: Columns, covered: bytes) -> bool:
+        """Sweep what is covered; False when this worker was given up meanwhile."""
+        sweep = Sweep(self, columns, covered)
+        with self.lock:
+            if self.done.is_set():
+                self._worker_count -= 1
+                return False
+            if self._is_cancelled:
+                return True
+            self._sweep = sweep
+        self.engine.long_watch.add(sweep)
+        left = sweep.go()
+        self.engine.long_watch.take(sweep)
+        with self.lock:
+            active = sweep.taken_out
+            if active is None and left is not None:
+                active = self._take_out(sweep, sweep.left_at)
+            if active is None:
+                self._sweep = None
+                self._enter_batch(sweep)
+                self._begin_general(())
+                self._kick(spare=1)
+                self._finish_if_over()
+                return True
+        assert left is not None  # noqa: S101 -- somebody took the firing out, or it could not stay
+        active.has_returned.set()
+        return self._advance(active, left)
+
+    def take_out(self, sweep: Sweep, count: int) -> None:
+        """Go on beside a sweep that is in one call for long; ``count`` is how many calls it had ended."""
+        with self.lock:
+            if self._sweep is sweep and len(sweep.batch.ends) == count:
+                index = sweep.claim_at_once()
+                if index is not None:
+                    self._take_out(sweep, index)
+                    self._kick()
+
+    def show(self) -> None:
+        """Somebody looks: a firing that goes on in a sweep is put where it can be seen. Returns at once."""
+        sweep = self._sweep
+        if sweep is None or not sweep.token or not self.lock.acquire(blocking=False):
+            return
+        try:
+            index = sweep.claim_at_once() if self._sweep is sweep else None
+            if index is not None:
+                self._take_out(sweep, index)
+                self._kick()
+        finally:
+            self.lock.release()
+
+    def _come_out(self) -> None:
+        """Take the firing that goes on out of the sweep, and end the sweep there. Under the lock."""
+        sweep = self._sweep
+        index = sweep.claim() if sweep is not None else None
+        if sweep is not None and index is not None:
+            self._take_out(sweep, index)
+
+    def _take_out(self, sweep: Sweep, index: int) -> _Firing:
+        batch = sweep.batch
+        slot = self.plan.slots[index]
+        effects = batch.effects_of(index)
+        context = Context(flow=self.plan.flow, node_id=slot.node_id, trace_id=self.trace_id, attempt=1, effects=effects)
+        sweep.firing.pinned = context
+        if not sweep.is_over:
+            sweep.sink.pinned()
+        began = batch.ends[-1] if batch.ends else batch.begin
+        reason = sweep.reason_at(index)
+        self._enter_batch(sweep, index)
+        inputs = SlotInputs(self, slot)
+        active = sweep.taken_out = _Firing(
+            slot=slot,
+            inputs=inputs,
+            key=inputs.key(),
+            reason=reason,
+            started_at=batch.begin_at + began - batch.begin,
+            began=began,
+            context=context,
+            effects=effects,
+        )
+        self._sweep = None
+        self._firings[index] = active
+        self._note_fired(active)
+        self._publish_started(active)
+        self._begin_general((index,))
+        return active
+
+    def _enter_batch(self, sweep: Sweep, at: int = -1) -> None:
+        """Put what a sweep did on the books, up to where it was left, and tell of it. Under the lock."""
+        batch = sweep.end(at)
+        self.decisions.batches.append(batch)
+        self.fired.append(batch)
+        told = sweep.told
+        if self._later is None:
+            for event in batch.events(told):
+                self._publish(event)
+            return
+        try:
+            self._later(batch, told)
+        except Exception:  # whoever shows a run must not be able to hang it
+            _log.exception("events could not be handed on")
+
+    def _begin_general(self, taken: tuple[int, ...]) -> None:
+        """Leave what was not swept to single firings. Under the lock."""
+        rest = self.decisions.undecided(self.request.scope)
+        with self.results.lock:
+            slots = self.plan.slots
+            self._costs_s = {index: self.results.state(slots[index].node_id).cost_s for index in rest}
+        self._is_cheap = all(cost is not None and cost < CHEAP_S for cost in self._costs_s.values())
+        self._scheduler = Scheduler(self.plan.slots, rest, self._costs_s)
+        for index in taken:
+            self._scheduler.take_this(index)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody listens while it goes on."""
+        return self._hears is None or self._hears()
+
+    def push(self, event: Event) -> None:
+        """Tell whoever listens now; who reads later reads the batch."""
+        try:
+            (self._push or self._sink)(event)
+        except Exception:  # whoever shows a run must not be able to hang it
+            _log.exception("an event could not be handed on")
+
+    def claim(self, returned: Any) -> None:
+        """Say, inside a firing, which values it returns."""
+        self._claim(returned)
 
     def _run_slot(self, slot: Slot) -> bool:
         """Decide about one slot, firing it if need be; False when this worker was given up meanwhile."""
@@ -243,7 +475,7 @@ class Execution:
         except Exception as error:
             outcome = self._failed(slot, error, 0)
         if isinstance(outcome, Decision):
-            with self._lock:
+            with self.lock:
                 if self.done.is_set():  # cancelled while this worker was still considering
                     self._worker_count -= 1
                     return False
@@ -288,7 +520,7 @@ class Execution:
     def _fire(self, active: _Firing) -> bool:
         """Fire a slot; False when this worker was given up meanwhile."""
         slot = active.slot
-        with self._lock:
+        with self.lock:
             if self._is_cancelled:
                 self._worker_count -= 1
                 self._finish_if_over()
@@ -298,9 +530,7 @@ class Execution:
                 self._after_decision()
                 return True
             self._firings[slot.index] = active
-            if slot.node_id not in self.reasons:
-                self.recomputed.append(slot.node_id)
-            self.reasons[slot.node_id] = active.reason
+            self._note_fired(active)
             self._publish_started(active)
             self._arm_timer(active)
         try:
@@ -314,12 +544,17 @@ class Execution:
             return self._conclude(active, self._failed(slot, error, active.attempt))
         return self._launch(active)
 
+    def _note_fired(self, active: _Firing) -> None:
+        if active.slot.node_id not in self.reasons:
+            self.fired.append(active.slot.node_id)
+        self.reasons[active.slot.node_id] = active.reason
+
     def _launch(self, active: _Firing) -> bool:
         """Call the node where its policy says; False when this worker was given up meanwhile."""
         slot = active.slot
         is_async = slot.node_type.is_async
         is_main = not is_async and slot.policy.executor == "main"
-        with self._lock:
+        with self.lock:
             if self._firings.get(slot.index) is not active:
                 active.has_returned.set()
                 return False
@@ -379,7 +614,7 @@ class Execution:
         """Queue the call for whoever serves the main thread."""
 
         def job() -> None:
-            with self._lock:
+            with self.lock:
                 if self._firings.get(active.slot.index) is not active:
                     active.has_returned.set()
                     return
@@ -395,7 +630,7 @@ class Execution:
 
     def _resume(self, active: _Firing, returned: Any, error: BaseException | None) -> None:
         """Go on, on a worker, with a firing that ended elsewhere."""
-        with self._lock:
+        with self.lock:
             active.has_returned.set()
             if self._firings.get(active.slot.index) is not active:
                 return
@@ -411,7 +646,7 @@ class Execution:
         if decision.status != "failed" or retry is None or active.attempt >= retry.max_attempts:
             return self._conclude(active, decision)
         delay_s = delay_before(active.attempt + 1, retry, self.engine.random)
-        with self._lock:
+        with self.lock:
             if self._firings.get(active.slot.index) is not active or active.context.cancelled:
                 return self._conclude(active, decision)
             # The wait belongs to no attempt, and holds neither its deadline nor a worker.
@@ -425,7 +660,7 @@ class Execution:
 
     def _try_again(self, active: _Firing) -> None:
         """Make the next attempt of a firing, on a worker."""
-        with self._lock:
+        with self.lock:
             if self._firings.get(active.slot.index) is not active:
                 return
             self._worker_count += 1
@@ -440,7 +675,7 @@ class Execution:
     def _conclude(self, active: _Firing, decision: Decision) -> bool:
         active.has_returned.set()
         active.arguments = {}
-        with self._lock:
+        with self.lock:
             if self._firings.get(active.slot.index) is not active:
                 return False  # struck: somebody decided already, and took this worker off the books
             self._disarm(active)
@@ -449,6 +684,7 @@ class Execution:
                 # Also when it brought a value: one that looked and returned early may have brought a part of it.
                 decision = self._cancelled(active.slot)
             self._decide(active.slot, decision, active)
+            self._has_concluded = True
             self._after_decision()
             return True
 
@@ -505,8 +741,8 @@ class Execution:
         primary = slot.primary
         result = NodeResult(
             outputs=outputs,
-            key=key,
-            effective_key=effective,
+            made_key=key,
+            made_effective=effective,
             run_id=self.trace_id,
             at=self._now(),
             took_s=0.0,
@@ -563,7 +799,7 @@ class Execution:
 
     def _give_up(self) -> None:
         """After the grace time of a cancel: what still fires is marked unresponsive."""
-        with self._lock:
+        with self.lock:
             for active in list(self._firings.values()):
                 self._strike(active)
                 self._watch(active)
@@ -583,7 +819,7 @@ class Execution:
             active.disarm_timer = None
 
     def _overdue(self, active: _Firing, timeout_s: float) -> None:
-        with self._lock:
+        with self.lock:
             if self._firings.get(active.slot.index) is not active:
                 return
             self._ask_to_end(active)
@@ -620,7 +856,7 @@ class Execution:
 
     def _decide(self, slot: Slot, decision: Decision, active: _Firing | None = None) -> None:
         """Enter a decision: books, flow state, event, scheduler. Under the lock."""
-        self.decisions[slot.node_id] = decision
+        self.decisions.entered[slot.node_id] = decision
         took_s = self.engine.clock.monotonic() - active.began if active is not None else None
         # A node that a cancelled run never reached keeps what was known of it.
         is_kept = decision.is_kept and (decision.reason != CANCELLED or active is not None)
@@ -647,7 +883,8 @@ class Execution:
         )
         if decision.status == "failed" and self.plan.policy.on_error == "stop" and not self.stopped_by:
             self.stopped_by = slot.node_id
-        self._scheduler.finish(slot.index)
+        if self._scheduler is not None:
+            self._scheduler.finish(slot.index)
 
     def _commit(self, slot: Slot, decision: Decision, active: _Firing | None, took_s: float | None) -> None:
         with self.results.lock:
@@ -659,25 +896,30 @@ class Execution:
                 if took_s is not None and decision.status == "ok":
                     state.cost_s = took_s if state.cost_s is None else 0.7 * state.cost_s + 0.3 * took_s
             if decision.result is not None:
+                if state.result is not None and state.result.effective_key == decision.result.effective_key:
+                    decision.result.version = state.result.version
                 state.result, state.stamp = decision.result, decision.stamp
-                state.last_key = decision.result.key
+                state.last_key = decision.result.made_key
                 if slot.policy.cache == "memory" and slot.policy.kind == "pure" and not slot.policy.bypassed:
                     self.results.cache.put(slot.node_id, decision.result)
             elif state.result is not None and not (decision.reason == CANCELLED and _is_current(state.result, active)):
                 state.stamp = "stale"
+            self.results.commit(self.plan, slot, decision.result, took_s)
 
     def _finish_if_over(self) -> None:
         """End the run when nothing is left to do. Under the lock."""
-        if self.done.is_set() or self._firings:
+        if self.done.is_set() or self._firings or self._sweep is not None:
             return
-        if not self._is_cancelled and not (self._scheduler.is_done and self._has_started):
+        is_done = self._scheduler is not None and self._scheduler.is_done and self._has_started
+        if not self._is_cancelled and not is_done:
             return
         if not self._is_cancelled and self._begin_again():
             return
-        for slot in self.plan.slots:
-            if slot.index in self.request.scope and slot.node_id not in self.decisions:
-                self._decide(slot, self._cancelled(slot))
-        failed = any(decision.status in ("failed", "unresponsive") for decision in self.decisions.values())
+        if self._is_cancelled:
+            for slot in self.plan.slots:
+                if slot.index in self.request.scope and slot.node_id not in self.decisions:
+                    self._decide(slot, self._cancelled(slot))
+        failed = any(decision.status in ("failed", "unresponsive") for decision in self.decisions.entered.values())
         self.status = "cancelled" if self._is_cancelled else "failed" if failed else "ok"
         self._publish(RunFinished(flow=self.plan.flow, trace_id=self.trace_id, at=self._now(), status=self.status))
         self.done.set()
@@ -690,13 +932,13 @@ class Execution:
         policy = self.plan.policy
         if policy.on_error != "retry_flow" or self._flow_attempt >= policy.flow_attempts:
             return False
-        failed = [node_id for node_id, decision in self.decisions.items() if decision.status == "failed"]
+        failed = [node_id for node_id, decision in self.decisions.entered.items() if decision.status == "failed"]
         if not failed:
             return False
         self._flow_attempt += 1
         again = frozenset(self.plan.downstream(failed) & self.request.scope)
         for index in again:
-            self.decisions.pop(self.plan.slots[index].node_id, None)
+            self.decisions.entered.pop(self.plan.slots[index].node_id, None)
         self._scheduler = Scheduler(self.plan.slots, again, self._costs_s)
         self._kick()
         return True

@@ -34,14 +34,35 @@ class WorkerPool:
         self._jobs: deque[Callable[[], None]] = deque()
         self._idle_count = 0
         self._made_count = 0
+        self._alive_count = 0
 
-    def submit(self, job: Callable[[], None]) -> None:
-        """Run ``job`` soon; it must not raise."""
+    def submit(self, job: Callable[[], None], *, is_patient: bool = False) -> None:
+        """Run ``job`` soon; it must not raise.
+
+        Args:
+            job: what to run.
+            is_patient: it may wait for a thread that is at work; ``relieve`` is called when that takes long.
+        """
         with self._condition:
             self._jobs.append(job)
             if self._idle_count >= len(self._jobs):
                 self._condition.notify()
                 return
+            if is_patient and self._alive_count > self._idle_count:
+                return
+        self._begin()
+
+    def relieve(self) -> bool:
+        """Begin another thread if jobs wait and nobody is idle; whether jobs wait."""
+        with self._condition:
+            is_waiting = len(self._jobs) > self._idle_count
+        if is_waiting:
+            self._begin()
+        return is_waiting
+
+    def _begin(self) -> None:
+        with self._condition:
+            self._alive_count += 1
             self._made_count += 1
             number = self._made_count
         with outside_firings():
@@ -54,6 +75,7 @@ class WorkerPool:
                 while not self._jobs:
                     if not self._condition.wait(IDLE_S) and not self._jobs:
                         self._idle_count -= 1
+                        self._alive_count -= 1
                         return
                 self._idle_count -= 1
                 job = self._jobs.popleft()

@@ -15,7 +15,7 @@ _OPEN_ENTRY_CHARS = 8_192  # a line that grows beyond this goes on in a new entr
 _MAX_DISPLAYS = 64
 _MAX_DISPLAY_CHARS = 16_000_000
 
-#: The sink of the firing whose code is running in this context.
+#: The sink of the firing whose code is running in this context; ``sink_here`` reads it.
 current_sink: ContextVar[FiringSink | None] = ContextVar("flowbook_firing", default=None)
 
 
@@ -114,6 +114,10 @@ class FiringSink:
                 self._clear_if_asked()
         self._tell_if_late()
 
+    def pinned(self) -> FiringSink:
+        """Give the sink that a thread takes along, whatever is current later."""
+        return self
+
     def lineage(self) -> Iterator[FiringSink]:
         """Give this sink and those it is nested in, innermost first."""
         sink: FiringSink | None = self
@@ -169,6 +173,44 @@ class FiringSink:
             self._on_late(self.effects)
 
 
+class SweptSink(FiringSink):
+    """Stands for the sink of whichever node a sweep is calling; a real one is made for a node that writes something.
+
+    Args:
+        make: makes the sink of the node that is being called.
+        end: ends such a sink, while it is current.
+    """
+
+    def __init__(self, make: Callable[[], FiringSink], end: Callable[[FiringSink], None]) -> None:
+        super().__init__(Effects(), passes_through=False, max_entries=0, max_chars=0)
+        self._make = make
+        self._end = end
+        #: The sink of the node that is being called, once it has one.
+        self.opened: FiringSink | None = None
+
+    def pinned(self) -> FiringSink:
+        """Give the sink of the node that is being called."""
+        if self.opened is None:
+            token = current_sink.set(None)
+            try:
+                self.opened = self._make()
+            finally:
+                current_sink.reset(token)
+        return self.opened
+
+    def close(self) -> None:
+        """End the sink of the node that was called."""
+        sink, self.opened = self.opened, None
+        if sink is None:
+            return
+        token = current_sink.set(sink)
+        try:
+            self._end(sink)
+        finally:
+            sink.is_ended = True
+            current_sink.reset(token)
+
+
 class _MutedSink(FiringSink):
     """Swallows everything: what console handlers write for a log record that is noted already."""
 
@@ -191,6 +233,12 @@ class _MutedSink(FiringSink):
 
 
 MUTED = _MutedSink()
+
+
+def sink_here() -> FiringSink | None:
+    """Give the sink of the firing whose code asks, or None outside of firings."""
+    sink = current_sink.get()
+    return None if sink is None else sink.pinned()
 
 
 def _overwrite_lines(text: str) -> str:

@@ -93,8 +93,11 @@ class SlotInputs:
             if node_id == slot.node_id:
                 (self._settings if name in slot.settings else self._constants)[name] = value
 
-    def key(self) -> KeyParts:
+    def key(self, *, with_edges: bool = True) -> KeyParts:
         """Make the slot's key.
+
+        Args:
+            with_edges: False leaves out what it reads of other nodes.
 
         Raises:
             FlowbookError: an input is missing or ambiguous.
@@ -111,7 +114,8 @@ class SlotInputs:
                     raise firings.missing_setting(self.view.plan.flow, slot, name)
                 self._add_files(maker, spec, plain)
         for binding in slot.bindings:
-            self._add(maker, binding, environment)
+            if with_edges or binding.kind != "edge":
+                self._add(maker, binding, environment)
         function = slot.node_type.function
         assert function is not None  # noqa: S101 -- stubs were decided before
         skip = [port.name for port in slot.node_type.inputs] + list(slot.settings)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowbook.core.document import policy_with_overrides
@@ -92,6 +93,10 @@ class Plan:
         cycle: node ids of one loop, the first repeated at the end; empty when there is none.
         looped: ids of nodes on or behind a loop.
         revision: of the flow data it was compiled from.
+        everything: the indexes of all slots.
+        node_ids: the ids of all slots, in their order.
+        family: the same object in all plans that differ in settings alone.
+        changed: slots that may differ from those of other plans of the family.
     """
 
     flow: str
@@ -101,6 +106,31 @@ class Plan:
     cycle: list[str]
     looped: frozenset[str]
     revision: int
+    everything: frozenset[int] = frozenset()
+    node_ids: tuple[str, ...] = ()
+    family: object = None
+    changed: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Make once what most runs ask for."""
+        self.everything = frozenset(range(len(self.slots)))
+        self.node_ids = tuple(slot.node_id for slot in self.slots)
+        self.family = object()
+
+    def with_settings(self, node_id: str, settings: dict[str, Any], revision: int) -> Plan:
+        """Return this plan with other settings of one node; runs that go on keep theirs.
+
+        Args:
+            node_id: the node.
+            settings: all of its settings, JSON form.
+            revision: of the flow data from now on.
+        """
+        index = self.index[node_id]
+        other = copy.copy(self)
+        other.slots = self.slots.copy()
+        other.slots[index] = replace(self.slots[index], settings=settings)
+        other.changed, other.revision = self.changed | {index}, revision
+        return other
 
     def upstream(self, node_ids: list[str]) -> set[int]:
         """Return the slots of these nodes and of everything they read, directly or not."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from flowbook.runtime.code_keys import CodeKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,9 +16,30 @@ if TYPE_CHECKING:
     from flowbook.core.events import Stamp, Status
     from flowbook.core.interfaces import Effects, Handed, PayloadCopy, Payloads, ValueShape
     from flowbook.core.packets import ErrorPacket
-    from flowbook.runtime.code_keys import CodeKey
+    from flowbook.runtime.columns import Columns
+    from flowbook.runtime.engine import Engine
+    from flowbook.runtime.plan import Plan, Slot
+    from flowbook.runtime.sweep import Batch
+
+_versions = itertools.count(1)
+#: Least that an entry of the cache takes, bytes: its key, its place and its header.
+_LEAST_BYTES = 400
+_NO_BUFFERS: dict[int, int] = {}
+#: A node that took long in more runs in a row than this takes long; much too long counts twice.
+_LONG_RUNS = 2
+#: A plain node that takes longer is not swept the next time: others may go on beside it, seconds.
+LONG_S = 0.001
+
+
+def new_version() -> int:
+    """Return a number that no value had before."""
+    return next(_versions)
+
 
 DEFAULT_BUDGET_BYTES = 512 * 1024 * 1024
+
+
+NO_CODE = CodeKey("", {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +65,10 @@ class NodeResult:
 
     Attributes:
         outputs: one value per output port, guarded.
-        key: what the outputs were made from.
-        effective_key: what readers put into their own key: ``key`` plus the state of the files that were scanned.
+        made_key: see ``key``; None until somebody asks.
+        made_effective: see ``effective_key``.
+        lazy_key: makes both, or None when what the outputs were made from is gone.
+        version: stands for what the outputs were made from; two results of one node with one version are equal.
         files: ``(path, size, mtime_ns)`` of files that lazy outputs read.
         collected: tables that lazy outputs turned into, by output index; filled at most once per output.
         kept: outputs that were collected for their own sake (shown, pinned): readers start from the table. One that
@@ -63,8 +89,10 @@ class NodeResult:
     """
 
     outputs: tuple[Any, ...]
-    key: KeyParts
-    effective_key: str
+    made_key: KeyParts | None = None
+    made_effective: str = ""
+    lazy_key: Callable[[], tuple[KeyParts, str] | None] | None = None
+    version: int = field(default_factory=new_version)
     files: tuple[tuple[str, int, int], ...] = ()
     collected: dict[int, Any] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)
@@ -82,6 +110,25 @@ class NodeResult:
     buffers: dict[int, int] = field(default_factory=dict)
     is_own: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def key(self) -> KeyParts:
+        """What the outputs were made from."""
+        if self.made_key is None:
+            made = self.lazy_key() if self.lazy_key is not None else None
+            self.made_key, self.made_effective = made or (
+                KeyParts(digest=f"value {self.version}", code=NO_CODE, parts={}, shown={}),
+                f"value {self.version}",
+            )
+            self.lazy_key = None
+        return self.made_key
+
+    @property
+    def effective_key(self) -> str:
+        """What readers put into their own key: ``key`` plus the state of the files that were scanned."""
+        if self.made_key is None:
+            self.key  # noqa: B018 -- makes both
+        return self.made_effective
 
     def measure(self, payloads: Payloads) -> None:
         """Estimate ``size_bytes`` anew: a lazy table takes more once it is collected, a copied form comes on top.
@@ -135,12 +182,12 @@ class MemoryCache:
     def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
         self._budget_bytes = budget_bytes
         #: With the size and the buffers it was entered with: a result grows when somebody asks for another form of it.
-        self._entries: OrderedDict[tuple[str, str], tuple[NodeResult, int, dict[int, int]]] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, Any], tuple[Any, int, dict[int, int]]] = OrderedDict()
         #: How many results hold a buffer: its memory is counted with the first and freed with the last.
         self._holders: Counter[int] = Counter()
         self._size_bytes = 0
 
-    def get(self, node_id: str, digest: str) -> NodeResult | None:
+    def get(self, node_id: str, digest: Any) -> Any:
         """Return the result of that key and make it the most recent; None when it is gone."""
         found = self._entries.get((node_id, digest))
         if found is None:
@@ -160,7 +207,29 @@ class MemoryCache:
         while self._size_bytes > self._budget_bytes:
             self._drop(next(iter(self._entries)))
 
-    def _drop(self, key: tuple[str, str]) -> None:
+    def get_plain(self, key: tuple[str, Any]) -> Any:
+        """Return what is kept of a plain node, by node id and by what it was made from; None when it is gone."""
+        found = self._entries.get(key)
+        if found is None:
+            return None
+        self._entries.move_to_end(key)
+        return found[0]
+
+    def put_plain(self, key: tuple[str, Any], kept: tuple[int, Any, str, float, float]) -> None:
+        """Keep a value that nobody can change: the fields of a ``Kept``."""
+        value = kept[1]
+        size_bytes = _LEAST_BYTES + len(value) if type(value) in (str, bytes) else _LEAST_BYTES
+        if size_bytes > self._budget_bytes:
+            return
+        entries = self._entries
+        if key in entries:
+            self._drop(key)
+        entries[key] = (kept, size_bytes, _NO_BUFFERS)
+        self._size_bytes += size_bytes
+        while self._size_bytes > self._budget_bytes:
+            self._drop(next(iter(entries)))
+
+    def _drop(self, key: tuple[str, Any]) -> None:
         _, size_bytes, buffers = self._entries.pop(key, (None, 0, {}))
         self._holders.subtract(buffers.keys())
         self._size_bytes -= size_bytes - self._held_already(buffers)
@@ -195,17 +264,110 @@ class FlowResults:
         self.cache = MemoryCache(budget_bytes)
         #: Inputs given to a run by name are remembered for the session.
         self.given: dict[str, Any] = {}
+        #: Counts what inputs were given, so that it shows when there are others.
+        self.given_count = 0
+        #: Nodes that look plain and are not: they gave a value that can be changed.
+        self.odd: set[str] = set()
+        #: Plain nodes that take so long that others shall go on beside them.
+        self.long: set[str] = set()
+        self._long_counts: dict[str, tuple[int, int]] = {}
+        self._sweep_count = 0
+        #: What is known of plain nodes; made for the plan of the latest run.
+        self.columns: Columns | None = None
         #: Firings that were given up but have not returned: node id -> test whether it still runs.
         self.unresponsive: dict[str, Callable[[], bool]] = {}
 
     def state(self, node_id: str) -> NodeState:
         """Return the node's state, a fresh one when nothing is known."""
         with self.lock:
-            return self.states.setdefault(node_id, NodeState())
+            if self.columns is not None:
+                self.columns.bring_up(node_id)
+            return self.own_state(node_id)
+
+    def own_state(self, node_id: str) -> NodeState:
+        """Return the node's state as it was written last, without asking the columns. Under the lock."""
+        found = self.states.get(node_id)
+        if found is None:
+            found = self.states[node_id] = NodeState()
+        return found
+
+    def columns_for(self, plan: Plan, engine: Engine) -> Columns:
+        """Return what is known of plain nodes, laid out for that plan."""
+        from flowbook.runtime.columns import Columns  # noqa: PLC0415 -- columns are made of results
+
+        with self.lock:
+            self._sweep_count += 1
+            columns = self.columns
+            if columns is None or columns.plan.family is not plan.family or columns.given_count != self.given_count:
+                columns = Columns(plan, self, engine, columns)
+                self.columns = columns
+            elif columns.plan is not plan:
+                columns.take_settings(plan)
+            columns.look()
+            return columns
+
+    def is_current(self, plan: Plan, engine: Engine) -> Columns | None:
+        """Return the columns when every node is plain and clean, so that there is nothing to run."""
+        with self.lock:
+            columns = self.columns
+            is_known = columns is not None and columns.plan is plan and columns.given_count == self.given_count
+            if columns is None or not is_known or not columns.has_only_front or 1 in columns.dirty:
+                return None
+            return columns if columns.watch.holds(engine.code_keys.holds) else None
+
+    def kept(self, plan: Plan, slot: Slot, own_digest: str) -> NodeResult | None:
+        """Return what the cache keeps of a slot from when it was plain. Under the lock."""
+        from flowbook.runtime.columns import Kept, result_of  # noqa: PLC0415 -- columns are made of results
+
+        columns = self.columns
+        if columns is None or columns.plan is not plan:
+            return None
+        made_from = (own_digest, *[columns.versions[entry.source] for entry in slot.bindings if entry.kind == "edge"])
+        found = self.cache.get_plain((slot.node_id, made_from))
+        if found is None:
+            return None
+        kept = Kept._make(found)
+        return result_of(columns, slot.index, kept.value, kept.trace_id, kept.at, kept.took_s, kept.version)
+
+    def commit(self, plan: Plan, slot: Slot, result: NodeResult | None, took_s: float | None) -> None:
+        """Enter what a slot of a plan came to that was run with all care. Under the lock."""
+        if self.columns is None:
+            return
+        index = self.columns.plan.index.get(slot.node_id)
+        if index is None:
+            return
+        self.columns.commit(index, result, is_for_this_plan=self.columns.plan is plan)
+        if took_s is not None and self.columns.front[index]:
+            if took_s > LONG_S:
+                self.count_long(slot.node_id, took_s)
+            elif slot.node_id in self.long:
+                self.long.discard(slot.node_id)
+                self.columns.long.discard(index)
+
+    def count_long(self, node_id: str, took_s: float) -> None:
+        """A plain node took long; when it does so run after run it is not taken for a short one any more."""
+        run, count = self._long_counts.get(node_id, (0, 0))
+        if run == self._sweep_count:
+            return
+        count = (count if run == self._sweep_count - 1 else 0) + (2 if took_s > 10 * LONG_S else 1)
+        self._long_counts[node_id] = (self._sweep_count, count)
+        if count > _LONG_RUNS:
+            del self._long_counts[node_id]
+            self.long.add(node_id)
+            if self.columns is not None and node_id in self.columns.plan.index:
+                self.columns.long.add(self.columns.plan.index[node_id])
+
+    def note_elsewhere(self, columns: Columns, index: int, batch: Batch) -> None:
+        """Enter what a run made for a plan that has changed since. Under the lock."""
+        node_id = columns.plan.slots[index].node_id
+        if self.columns is not None and node_id in self.columns.plan.index:
+            batch.enter(index, self.own_state(node_id), batch.result(index))
+            self.columns.pending[self.columns.plan.index[node_id]] = 0
 
     def remember(self, inputs: Mapping[str, Any]) -> None:
         """Keep inputs for later runs; what is said last for a port holds, whether or not its node was named."""
         with self.lock:
+            self.given_count += bool(inputs)
             for key in [key for key in self.given if "." in key and key.partition(".")[2] in inputs]:
                 del self.given[key]
             self.given.update(inputs)
@@ -213,6 +375,12 @@ class FlowResults:
     def rename(self, old: str, new: str) -> None:
         """Let the state follow a renamed node."""
         with self.lock:
+            if self.columns is not None:
+                self.columns.bring_up(old)
+            for marks in (self.odd, self.long):
+                if old in marks:
+                    marks.remove(old)
+                    marks.add(new)
             if old in self.states:
                 self.states[new] = self.states.pop(old)
             if old in self.unresponsive:
@@ -224,6 +392,10 @@ class FlowResults:
     def forget(self, node_id: str) -> None:
         """Drop a removed node's state and results."""
         with self.lock:
+            if self.columns is not None:
+                self.columns.forget(node_id)
+            self.odd.discard(node_id)
+            self.long.discard(node_id)
             self.states.pop(node_id, None)
             for key in [key for key in self.given if key.partition(".")[0] == node_id and "." in key]:
                 del self.given[key]

@@ -160,6 +160,7 @@ class Run:
         while self._events is not None:
             _serve_main_thread(execution.engine)
             is_over = execution.done.is_set()  # asked first: what came before the end is there then
+            execution.show()
             event = self._events.get(count, SLICE_S)
             if event is not None:
                 count += 1
@@ -177,12 +178,12 @@ class Run:
     @property
     def recomputed(self) -> list[str]:
         """Ids of the nodes that fired, in the order in which they began."""
-        return list(self._execution.recomputed)
+        return self._execution.recomputed
 
     @property
     def errors(self) -> list[ErrorPacket]:
         """One packet per failed node."""
-        return [entry.error for entry in self._execution.decisions.values() if entry.error is not None]
+        return [entry.error for entry in self._execution.decisions.entered.values() if entry.error is not None]
 
     @property
     def copies(self) -> CopyTable:
@@ -231,7 +232,7 @@ class Run:
         return self._execution.engine.value_for_user(decision.result, index, slot.node_type.outputs[index].form)
 
     def _decision(self, node_id: str) -> Decision | None:
-        if node_id not in self._execution.node_ids:
+        if not self._execution.covers(node_id):
             raise UnknownIdError(
                 f"the run does not cover {node_id!r}",
                 where=f"flow {self.flow!r}, run {self.id[:4]}",
@@ -245,10 +246,11 @@ class Run:
         decision = self._decision(node_id)
         if decision is None:
             return f"{node_id} has not been decided yet"
-        if node_id in self._execution.reasons:
+        why = self._execution.reason_to_fire(node_id)
+        if why is not None:
             verb = "failed" if decision.status == "failed" else "fired"
             end = f" ({decision.reason})" if decision.status != "ok" else ""
-            return f"{node_id} {verb}: {self._execution.reasons[node_id]}{end}"
+            return f"{node_id} {verb}: {why}{end}"
         if decision.status == "muted":
             return f"{node_id} is muted"
         if decision.result is not None and decision.stamp != "cached":
@@ -264,7 +266,8 @@ class Run:
         """
         if self.status != "failed":
             return
-        failed = [entry for entry in self._execution.decisions.values() if entry.status in ("failed", "unresponsive")]
+        entered = self._execution.decisions.entered.values()
+        failed = [entry for entry in entered if entry.status in ("failed", "unresponsive")]
         errors = self.errors
         listed = "; ".join(f"{error.node_id}: {error.message}" for error in errors[:3])
         what = f"{len(failed)} node{'s' if len(failed) != 1 else ''} failed: {listed}"

@@ -65,6 +65,11 @@ class Scheduler:
                 if not self._waiting_for[reader]:
                     self._push(reader)
 
+    def take_this(self, index: int) -> None:
+        """Take a slot that goes on already."""
+        self._ready = [entry for entry in self._ready if entry[2] != index]
+        heapq.heapify(self._ready)
+
     def put_back(self, index: int) -> None:
         """Make a taken slot ready again."""
         self._push(index)

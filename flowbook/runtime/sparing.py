@@ -119,9 +119,22 @@ def reusable(run: Execution, slot: Slot, key: KeyParts, known: NodeResult | None
     if slot.policy.cache == "memory":
         with run.results.lock:
             earlier = run.results.cache.get(slot.node_id, key.digest)
+        if earlier is None:
+            earlier = _kept_when_plain(run, slot, key)
         if earlier is not None and not changed_file(earlier):
             return earlier, "computed before with the same settings and inputs"
     return None
+
+
+def _kept_when_plain(run: Execution, slot: Slot, key: KeyParts) -> NodeResult | None:
+    own = {label: part for label, part in key.parts.items() if not label.startswith("input ")}
+    maker = KeyMaker(run.engine.payloads.content_key, run.engine.identities)
+    maker.parts, maker.shown = own, {}
+    with run.results.lock:
+        kept = run.results.kept(run.plan, slot, maker.finish(key.code, run.engine.versions).digest)
+    if kept is not None:
+        kept.made_key, kept.made_effective = key, key.digest
+    return kept
 
 
 def refuse_second_copy(run: Execution, slot: Slot) -> None:
@@ -152,7 +165,8 @@ def reason_to_fire(run: Execution, slot: Slot, key: KeyParts) -> str:
         return "forced"
     with run.results.lock:
         state = run.results.state(slot.node_id)
-        known, last_key, failed_before = state.result, state.last_key, state.error is not None
+        known, failed_before = state.result, state.error is not None
+        last_key = state.last_key or (known.key if known is not None else None)
     why = explain(last_key, key)
     if why != "nothing changed":
         return why

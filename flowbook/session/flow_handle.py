@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from flowbook.core.events import Event
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Slot
+    from flowbook.runtime.sweep import Batch
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 NODE_TYPE_ATTRIBUTE = "__flowbook_node_type__"
@@ -155,7 +156,14 @@ class Flow:
     @property
     def results(self) -> FlowResults:
         """The present values and states; for the rooms that show them."""
+        for execution in self._executions():
+            execution.show()
         return self._results
+
+    @property
+    def bus(self) -> EventBus:
+        """Tells who observes the flow."""
+        return self._bus
 
     @property
     def last_run(self) -> Run | None:
@@ -188,6 +196,8 @@ class Flow:
 
     def ahead(self) -> builtins.set[str]:
         """Name the nodes that runs under way, or queued, cover and have not come to."""
+        for execution in self._executions():
+            execution.show()
         return {
             node_id
             for execution in self._executions()
@@ -219,6 +229,18 @@ class Flow:
                 self._wiring = resolve(self._data)
                 self._plan = compile_plan(self._data, self._wiring)
                 self._compiled_revision = self._data.revision
+
+    def _keep_plan(self, node_id: str, names: Iterable[str], before: int) -> None:
+        """After settings of one node were set: wiring and plan stay as they are but for these."""
+        data = self._data
+        node, node_type = data.node(node_id), data.type_of(node_id)
+        is_known = self._plan is not None and self._compiled_revision == before
+        if self._plan is None or not is_known or any(node_type.setting(name) is None for name in names):
+            return
+        if data.revision != before:
+            settings = {spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings}
+            self._plan = self._plan.with_settings(node_id, settings, data.revision)
+            self._compiled_revision = data.revision
 
     def __iter__(self) -> Iterator[str]:
         """Yield the ids of the nodes."""
@@ -504,8 +526,10 @@ class Flow:
         with self._edit():
             for name, value in values.items():  # all are checked before any is set
                 self._data.checked_value(node_id, name, value)
+            before = self._data.revision
             for name, value in values.items():
                 self._data.set_value(node_id, name, value)
+            self._keep_plan(node_id, values, before)
 
     def set_policy(self, node_id: str, **policy: Any) -> None:
         """Override policy fields of one node: ``muted=True``, ``pinned=True``, ``timeout_s=5``.
@@ -732,21 +756,11 @@ class Flow:
 
     def _submit(self, plan: Plan, request: Request, *, supersedes: str | None = None, is_shown: bool = True) -> Run:
         engine = self.engine
-        holder: list[Run] = []
-
-        def sink(event: Event) -> None:
-            trace.take(event)
-            history.put(event)
-            self._bus.publish(event)
-            session.hub.event(self, holder[0], event, is_private=request.is_private)
-            if session.presenter is not None:
-                session.presenter.event(self, holder[0], event, is_private=request.is_private)
-
-        history = EventHistory()
-        execution = Execution(plan, request, self._results, engine, sink)
-        trace = Trace(self.name, execution.trace_id, engine.payloads.table, asked_at=engine.clock.time())
-        run = Run(execution, trace, history, settle=settle)
-        holder.append(run)
+        teller = _Teller(self, is_private=request.is_private)
+        execution = Execution(plan, request, self._results, engine, teller)
+        asked_at = engine.clock.time()
+        trace = Trace(self.name, execution.trace_id, engine.payloads.table, asked_at=asked_at, look=execution.show)
+        run = teller.run = Run(execution, trace, teller.history, settle=settle)
         self._last_run = run
         if session.presenter is not None and is_shown:
             session.presenter.run_started(self, run)
@@ -758,7 +772,9 @@ class Flow:
     def setting_moved(self, node_id: str, name: str, value: Any) -> None:
         """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
+            before = self._data.revision
             changed = self._data.set_value(node_id, name, value)
+            self._keep_plan(node_id, (name,), before)
             if changed:
                 self._rerun_soon(node_id)
 
@@ -810,6 +826,43 @@ class Flow:
         state = self._results.state(slot.node_id)
         is_quick = state.cost_s is None or state.cost_s <= SELF_RUN_LIMIT_S
         return state.result is not None and is_quick and slot.policy.on_change == "auto"
+
+
+class _Teller:
+    """Tells of one run: its trace and its history, which are read later, and whoever listens while it goes on."""
+
+    def __init__(self, flow: Flow, *, is_private: bool) -> None:
+        self._flow = flow
+        self._is_private = is_private
+        self.history = EventHistory()
+        self.run: Run  # who makes the run needs who tells of it
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        self.run.trace.take(event)
+        self.history.put(event)
+        self.push(event)
+
+    def is_heard(self) -> bool:
+        """Whether somebody listens."""
+        flow = self._flow
+        return bool(flow.bus.subscription_count or session.presenter is not None or session.hub.watches(flow))
+
+    def later(self, batch: Batch, told: int) -> None:
+        """Take what a sweep did; whoever listens has heard of the slots up to ``told``."""
+        self.run.trace.take_later(batch.events)
+        self.history.put_later(batch.events)
+        if self.is_heard():
+            for event in batch.events(told):
+                self.push(event)
+
+    def push(self, event: Event) -> None:
+        """Tell whoever listens."""
+        flow = self._flow
+        flow.bus.publish(event)
+        session.hub.event(flow, self.run, event, is_private=self._is_private)
+        if session.presenter is not None:
+            session.presenter.event(flow, self.run, event, is_private=self._is_private)
 
 
 def _join_notebook() -> None:

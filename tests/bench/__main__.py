@@ -1,118 +1,399 @@
-"""What the engine costs: flows of nodes that do nothing, beside plain Python that calls the same functions in order.
+"""What the engine costs, beside plain Python and its peers; figures are printed, judged and kept as JSON.
 
-Both sides of a line are measured in one process, alternating, so that a busy machine slows both. Figures are printed
-and never asserted: the ratio belongs to the machine as much as to the code.
+All sides of a line are measured in one process, one after the other in turn, in CPU time of all threads. Every run's
+sinks are compared with what plain Python computes, and fired nodes are counted. flowbook runs as everybody runs it:
+capture, trace, events and explanations are on, and ``_assert_features`` asks for them after the timed runs.
 """
 
 from __future__ import annotations
 
-import gc
-import statistics
+import json
+import os
+import platform
+import subprocess
+import sys
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import flowbook as fb
+from flowbook.session import session
+from tests.bench import graphs, peers
+from tests.bench.measuring import Goal, Times, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-ROUNDS = 15
-WIDTH = 10
+    from tests.bench.graphs import Graph
 
+OUT: Final = Path("build/bench/engine.json")
+US: Final = 1e6
 
-@fb.node
-def first() -> int:
-    """Start a chain."""
-    return 1
-
-
-@fb.node
-def step(value: Any) -> Any:
-    """Do nothing, which is what is measured."""
-    return value
+rows: list[dict[str, Any]] = []
+goals: list[Goal] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One line of the table: seconds per run on either side, the median of all rounds."""
-
-    title: str
-    node_count: int
-    plain_s: float
-    flow_s: float
-
-    def line(self) -> str:
-        """Lay the figures out: milliseconds, microseconds added per node of the flow, times slower."""
-        per_node_us = (self.flow_s - self.plain_s) / self.node_count * 1e6
-        return (
-            f"{self.title:<44}{self.plain_s * 1e3:>10.3f}{self.flow_s * 1e3:>10.3f}"
-            f"{per_node_us:>13.1f}{self.flow_s / self.plain_s:>10.0f}x"
-        )
-
-
-def chains(name: str, *, width: int, length: int) -> fb.Flow:
-    """Make ``width`` independent chains of ``length`` nodes each."""
-    flow = fb.Flow(name)
-    for chain in range(width):
-        flow.add(first, f"c{chain}_0")
-        for place in range(1, length):
-            flow.add(step, f"c{chain}_{place}")
-            flow.connect(f"c{chain}_{place - 1}", f"c{chain}_{place}.value")
+def flow_of(graph: Graph) -> fb.Flow:
+    """Make the graph as a flow; names wire it."""
+    flow = fb.Flow(graph.name)
+    for function in graph.functions:
+        flow.node(function)
     return flow
 
 
-def plain(*, width: int, length: int) -> dict[str, Any]:
-    """Do the work of :func:`chains` as a person would write it, keeping every value as a flow does."""
-    values: dict[str, Any] = {}
-    for chain in range(width):
-        values[f"c{chain}_0"] = first()
-        for place in range(1, length):
-            values[f"c{chain}_{place}"] = step(values[f"c{chain}_{place - 1}"])
-    return values
+def sinks_of(run: fb.Run, graph: Graph) -> dict[str, Any]:
+    """Read what the run's sinks hold."""
+    return {f"n{node}": run[f"n{node}"] for node in graph.sinks}
 
 
-def alternate(functions: Sequence[Callable[[], object]]) -> list[float]:
-    """Time the functions in turn, ``ROUNDS`` times; the median of each, in seconds."""
-    took_s: list[list[float]] = [[] for _ in functions]
-    for function in functions:  # the first call pays for plans and caches that the others reuse
-        function()
-    gc.collect()
-    for _ in range(ROUNDS):
-        for function, times in zip(functions, took_s, strict=True):
-            started = time.perf_counter()
-            function()
-            times.append(time.perf_counter() - started)
-    return [statistics.median(times) for times in took_s]
+def full_run(graph: Graph, *, with_peers: bool = True) -> dict[str, Times]:
+    """Measure one shape, everything firing."""
+    flow = flow_of(graph)
+    floor = graph.unrolled()
+    expected = graph.expected()
+    last: list[fb.Run] = []
+
+    def forced() -> None:
+        last[:] = [flow.run_sync(force=True)]
+
+    calls: dict[str, Callable[[], object]] = {"floor": floor, "flowbook": forced}
+    for name, (package, make, most) in peers.PEERS.items():
+        if with_peers and peers.is_there(package) and graph.size <= most:
+            peer = make(graph)
+            assert peer() == expected, name
+            calls[name] = peer
+    times = side_by_side(calls, repeats=9 if graph.size < 50_000 else 3)
+    assert sinks_of(last[0], graph) == expected
+    _assert_features(last[0], graph)
+    for name, measured in times.items():
+        row(
+            graph.name,
+            name,
+            measured.median_s / graph.size * US,
+            "µs/node",
+            measured.median_s / times["floor"].median_s,
+        )
+    return times
 
 
-def compare(width: int, length: int) -> list[Comparison]:
-    """Run one shape of flow in full, and again when nothing or only the last node has to fire."""
-    flow = chains(f"bench_{width}x{length}", width=width, length=length)
-    last = f"c{width - 1}_{length - 1}"
-    plain_s, full_s, nothing_s, one_s = alternate(
-        [
-            lambda: plain(width=width, length=length),
-            lambda: flow.run_sync(force=True),
-            flow.run_sync,
-            lambda: flow.run_sync(only=last, force=True),
-        ]
+def _assert_features(run: fb.Run, graph: Graph) -> None:
+    """What a run does by default was done by the runs that were timed."""
+    assert sorted(run.recomputed) == sorted(f"n{node}" for node in range(graph.size))
+    spans = {span.node: span for span in run.trace.spans}
+    assert len(spans) == graph.size
+    assert all(span.status == "ok" and span.stamp == "live" and span.took_s is not None for span in spans.values())
+    assert run.explain("n0") == "n0 fired: forced"
+    kinds = [event.kind for event in run.events()]
+    assert kinds.count("node_started") == kinds.count("node_finished") == graph.size
+    assert (kinds[0], kinds[-1]) == ("run_started", "run_finished")
+
+
+def captures() -> None:
+    """Prints of a node in a long chain are the node's own, as in any run."""
+    shape = graphs.chain(50)
+    flow = flow_of(shape)
+
+    @flow.node
+    def speaks(n49: int) -> int:
+        print("heard")
+        return n49
+
+    for _ in range(3):
+        run = flow.run_sync(force=True)
+        said = {span.node: span.effects.entries for span in run.trace.spans if span.effects and span.effects.entries}
+        assert said == {"speaks": [("stdout", "heard\n")]}, said
+
+
+def full_runs() -> None:
+    """All shapes, and the promises about them."""
+    at: dict[str, dict[str, Times]] = {}
+    for shape in (
+        graphs.chain(100),
+        graphs.chain(1_000),
+        graphs.chain(10_000),
+        graphs.fan(1_000),
+        graphs.ladder(50, 20),
+        graphs.scattered(2_000),
+    ):
+        times = at[shape.name] = full_run(shape)
+        floor, own = times["floor"], times["flowbook"]
+        goal(f"{shape.name}: × floor", own.median_s / floor.median_s, 12, floor)
+        for peer, least in (("hamilton", 10), ("reaktiv", 2)):
+            if peer in times:
+                faster = times[peer].median_s / own.median_s
+                goal(f"{shape.name}: times faster than {peer}", faster, least, floor, is_upper=False)
+    large = full_run(graphs.chain(100_000), with_peers=False)
+    ends = {size: at[f"chain {size:,}"]["flowbook"].median_s for size in (1_000, 10_000)}
+    slope = (ends[10_000] - ends[1_000]) / 9_000
+    slope_of_large = (large["flowbook"].median_s - ends[10_000]) / 90_000
+    goal("slope 10k to 100k beside 1k to 10k", slope_of_large / slope, 1.25, large["floor"])
+    joined = at["fan 1,000 out and in"]["flowbook"].median_s - ends[1_000]
+    goal("a node that joins 1000 beside 1000 chain nodes", max(0.0, joined) / ends[1_000], 1, large["floor"])
+
+
+def incremental() -> None:
+    """Nothing changed, and one leaf of ten changed."""
+    shape = graphs.comb(10, 99)
+    floor = shape.unrolled()
+    flow = flow_of(shape)
+
+    @flow.node
+    def n0(n: int = 0) -> int:
+        return n
+
+    moves = 0
+    counted: list[int] = []
+
+    def full() -> None:
+        counted[:] = [len(flow.run_sync(force=True).recomputed)]
+
+    def nothing() -> None:
+        counted[:] = [len(flow.run_sync().recomputed)]
+
+    def one_leaf() -> None:
+        nonlocal moves
+        moves += 1
+        flow.set("n0", n=moves)
+        run = flow.run_sync()
+        counted[:] = [len(run.recomputed)]
+        assert counted == [100], counted
+        assert run["n990"] == moves
+
+    full()
+    assert counted == [991]
+    nothing()
+    assert counted == [0]
+    times = side_by_side({"floor": floor, "full": full, "nothing": nothing, "one leaf": one_leaf, "hop": hop})
+    for name, measured in times.items():
+        row(shape.name, name, measured.median_s * US, "µs", measured.median_s / times["floor"].median_s)
+    hops_s = 3 * times["hop"].median_s
+    whole = times["full"].median_s
+    goal(
+        "nothing changed, run_sync less 3 hops: share of full",
+        (times["nothing"].median_s - hops_s) / whole,
+        1 / 200,
+        times["floor"],
     )
-    shape = f"{width} x {length} nodes" if width > 1 else f"a chain of {length} nodes"
-    count = width * length
-    return [
-        Comparison(f"{shape}, everything fires", count, plain_s, full_s),
-        Comparison(f"{shape}, nothing changed", count, plain_s, nothing_s),
-        Comparison(f"{shape}, only the last fires", count, plain_s, one_s),
-    ]
+    goal(
+        "one leaf of ten changed, run_sync less 3 hops: share of full",
+        (times["one leaf"].median_s - hops_s) / whole,
+        1 / 4,
+        times["floor"],
+    )
+
+
+def hop() -> None:
+    """Hand a job to a worker thread and wait for it."""
+    import threading
+
+    done = threading.Event()
+    session.engine.pool.submit(done.set)
+    done.wait()
+
+
+def many_flows() -> None:
+    """A thousand flows of five nodes."""
+    shape = graphs.chain(5)
+    floor = shape.unrolled()
+    flows = [flow_of(shape) for _ in range(1_000)]
+    calls: dict[str, Callable[[], object]] = {
+        "floor": lambda: [floor() for _ in range(1_000)],
+        "flowbook": lambda: [run.wait() for run in [flow.start(force=True) for flow in flows]],
+    }
+    if peers.is_there("hamilton"):
+        many = [peers.hamilton(shape) for _ in range(1_000)]
+        calls["hamilton"] = lambda: [run() for run in many]
+    times = side_by_side(calls)
+    for name, measured in times.items():
+        row("1000 flows of 5", name, measured.median_s * 1e3, "ms", measured.median_s / times["floor"].median_s)
+    if "hamilton" in times:
+        goal(
+            "1000 flows of 5: share of hamilton",
+            times["flowbook"].median_s / times["hamilton"].median_s,
+            1 / 2,
+            times["floor"],
+        )
+
+
+def parallel() -> None:
+    """Eight branches of 25 ms of numpy on two cores, in wall time."""
+    import numpy as np
+
+    data = np.random.default_rng(1).random(400_000)
+    rounds = 1
+
+    def work(seed: int) -> float:
+        total = 0.0
+        for _ in range(rounds):
+            total += float(np.sort(data * seed)[0])
+        return total
+
+    started = time.perf_counter()
+    work(2)
+    rounds = max(1, round(0.025 / (time.perf_counter() - started)))
+    flow = fb.Flow("branches", policy=fb.FlowPolicy(max_concurrency=2))
+    for branch in range(8):
+
+        def node(seed: int = branch + 1) -> float:
+            return work(seed)
+
+        flow.add(node, f"b{branch}", seed=branch + 1)
+    with ThreadPoolExecutor(2) as pool:
+        times = side_by_side(
+            {
+                "serial": lambda: [work(branch + 1) for branch in range(8)],
+                "ThreadPoolExecutor(2)": lambda: list(pool.map(work, range(1, 9))),
+                "flowbook": lambda: flow.run_sync(force=True),
+            },
+            clock=time.perf_counter,
+        )
+    for name, measured in times.items():
+        row(
+            "8 branches x 25 ms", name, measured.median_s * 1e3, "ms wall", times["serial"].median_s / measured.median_s
+        )
+    pooled = times["ThreadPoolExecutor(2)"]
+    goal(
+        "8 branches: speed beside ThreadPoolExecutor(2)",
+        pooled.median_s / times["flowbook"].median_s,
+        0.95,
+        pooled,
+        is_upper=False,
+    )
+
+
+def building() -> None:
+    """Build and check a chain of 1000."""
+    shape = graphs.chain(1_000)
+
+    def build() -> None:
+        assert not flow_of(shape).check()
+
+    calls: dict[str, Callable[[], object]] = {"floor": shape.unrolled, "flowbook": build}
+    if peers.is_there("hamilton"):
+        calls["hamilton"] = lambda: peers.hamilton(shape)
+    times = side_by_side(calls)
+    for name, measured in times.items():
+        row("build and check 1,000", name, measured.median_s / shape.size * US, "µs/node", 0.0)
+    if "hamilton" in times:
+        goal(
+            "build and check: share of hamilton",
+            times["flowbook"].median_s / times["hamilton"].median_s,
+            1 / 5,
+            times["hamilton"],
+        )
+
+
+def payload() -> None:
+    """Hand 100 MB through ten nodes."""
+    import tracemalloc
+
+    import numpy as np
+
+    flow = fb.Flow("payload")
+
+    @flow.node
+    def start() -> np.ndarray:
+        return np.zeros(100_000_000 // 8)
+
+    def same(value: np.ndarray) -> np.ndarray:
+        return value
+
+    previous = "start"
+    for place in range(10):
+        flow.add(same, f"p{place}")
+        flow.connect(previous, f"p{place}.value")
+        previous = f"p{place}"
+    tracemalloc.start()
+    run = flow.run_sync()
+    peak = tracemalloc.get_traced_memory()[1] / 100e6
+    tracemalloc.stop()
+    assert np.shares_memory(run["start"], run["p9"])
+    copied = sum(span.copied_bytes for span in run.trace.spans)
+    row("payload 10 x 100 MB", "flowbook", peak, "payloads at the peak", copied)
+    goal("payload handed on: payloads at the peak", peak, 2.1)
+    goal("payload handed on: bytes copied", copied, 0)
+
+
+_MEMORY = """
+import tracemalloc, gc, sys
+from tests.bench import graphs
+from tests.bench.__main__ import flow_of
+shape = graphs.chain(10_000)
+warm = flow_of(graphs.chain(10)); warm.run_sync()
+gc.collect(); tracemalloc.start()
+flow = flow_of(shape); flow.run_sync(); gc.collect()
+first = tracemalloc.get_traced_memory()[0]
+runs = [flow.run_sync(force=True) for _ in range(3)]; gc.collect()
+last = tracemalloc.get_traced_memory()[0]
+print(first / shape.size, (last - first) / shape.size / 3)
+"""
+_IMPORT = "import time; a = time.process_time(); import {}; print(time.process_time() - a)"
+
+
+def memory_and_import() -> None:
+    """Bytes per node after a first run, growth per further run that is kept, and what importing costs."""
+    first, growth = map(float, _child(_MEMORY).split())
+    row("memory, chain 10,000", "flowbook", first, "bytes/node", growth)
+    goal("memory per node, bytes", first, 1_500)
+    goal("growth per further run and node, bytes", growth, 150)
+    taken: dict[str, list[float]] = {"flowbook": [], "dataclasses, json, asyncio": []}
+    for _ in range(9):
+        for names, times_s in taken.items():
+            times_s.append(float(_child(_IMPORT.format(names))))
+    plain, own = Times(taken["dataclasses, json, asyncio"]), Times(taken["flowbook"])
+    for names, measured in (("floor", plain), ("flowbook", own)):
+        row("import", names, measured.median_s * 1e3, "ms", measured.median_s / plain.median_s)
+    goal("import flowbook beside dataclasses, json, asyncio", own.median_s / plain.median_s, 2, plain)
+
+
+def _child(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def row(case: str, who: str, figure: float, unit: str, ratio: float) -> None:
+    """Print and keep one line of the table."""
+    rows.append({"case": case, "who": who, "figure": figure, "unit": unit, "ratio": ratio})
+    print(f"{case:<30}{who:<24}{figure:>12.3f} {unit:<22}{ratio:>10.2f}", flush=True)
+
+
+def goal(name: str, figure: float, limit: float, floor: Times | None = None, *, is_upper: bool = True) -> None:
+    """Keep one promise to be judged at the end."""
+    goals.append(Goal(name, figure, limit, is_upper, floor.spread if floor is not None else 0.0))
+
+
+CASES: Final[dict[str, Callable[[], None]]] = {
+    "captures": captures,
+    "full": full_runs,
+    "incremental": incremental,
+    "flows": many_flows,
+    "parallel": parallel,
+    "building": building,
+    "payload": payload,
+    "memory": memory_and_import,
+}
 
 
 def main() -> None:
-    """Print the table."""
-    print(f"{'nodes that do nothing':<44}{'plain ms':>10}{'flow ms':>10}{'µs per node':>13}{'ratio':>11}")
-    for width, length in ((1, 10), (1, 200), (WIDTH, 20)):
-        for comparison in compare(width, length):
-            print(comparison.line())
+    """Run the cases named on the command line, or all."""
+    os.environ["HAMILTON_TELEMETRY_ENABLED"] = "false"
+    sys.setrecursionlimit(1_000_000)  # hamilton and reaktiv recurse as deep as a graph is long
+    load = os.getloadavg()
+    print(f"{'case':<30}{'who':<24}{'figure':>12} {'unit':<22}{'ratio':>10}")
+    for name in sys.argv[1:] or CASES:
+        CASES[name]()
+    print()
+    for entry in goals:
+        sign = "<=" if entry.is_upper else ">="
+        print(f"{entry.verdict:<14}{entry.name:<66}{entry.figure:>10.4g} {sign} {entry.limit:.4g}")
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": [load, os.getloadavg()]}
+    judged = [
+        {"name": entry.name, "figure": entry.figure, "limit": entry.limit, "verdict": entry.verdict} for entry in goals
+    ]
+    OUT.write_text(json.dumps({"machine": machine, "rows": rows, "goals": judged}, indent=1), encoding="utf-8")
+    print(f"\n{OUT}; load {load[0]:.1f}, then {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

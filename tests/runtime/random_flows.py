@@ -40,15 +40,23 @@ def value_of(variant: int, n: Any, read: tuple[Any, ...]) -> int:
 def function_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
     """Make the function of a node: its inputs, one setting ``n``, and a context that says as which node it fires.
 
-    Every fourth is a coroutine function.
+    Every fourth is a coroutine function, and two of four take no context: nothing needs care about these, and they are
+    swept.
     """
     required, optional = [name for name in ports if name not in FREE], [name for name in ports if name in FREE]
+    is_plain = variant % 4 < 2
     signature = ", ".join(
-        [*required, "ctx: fb.Context", *(f"{port}: object = None" for port in optional), "n: int = 1"]
+        [
+            *required,
+            *([] if is_plain else ["ctx: fb.Context"]),
+            *(f"{port}: object = None" for port in optional),
+            "n: int = 1",
+        ]
     )
     read = "".join(f"{port}, " for port in ports)
     head, wait = ("async def", "    await sleep(0)\n") if variant % 4 == 3 else ("def", "")
-    source = f"{head} f({signature}):\n    note(ctx)\n{wait}    v = value_of({variant}, n, ({read}))\n    return v\n"
+    noted = "" if is_plain else "    note(ctx)\n"
+    source = f"{head} f({signature}):\n{noted}{wait}    v = value_of({variant}, n, ({read}))\n    return v\n"
     namespace: dict[str, Any] = {"fb": fb, "value_of": value_of, "note": note, "sleep": asyncio.sleep}
     exec(source, namespace)  # noqa: S102 -- our own text: functions with these parameters cannot be written down
     made: Callable[..., Any] = namespace["f"]

@@ -25,7 +25,13 @@ REUSED = "computed before with the same settings and inputs"
 def result(digest: str, size_bytes: int) -> NodeResult:
     key = KeyParts(digest=digest, code=CodeKey("", {}), parts={}, shown={})
     return NodeResult(
-        outputs=(digest,), key=key, effective_key=digest, run_id="0" * 32, at=0.0, took_s=0.0, size_bytes=size_bytes
+        outputs=(digest,),
+        made_key=key,
+        made_effective=digest,
+        run_id="0" * 32,
+        at=0.0,
+        took_s=0.0,
+        size_bytes=size_bytes,
     )
 
 

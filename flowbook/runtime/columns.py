@@ -1,0 +1,579 @@
+"""What the plain nodes of a flow came to, in columns: one list per kind of fact, one place per slot of the plan.
+
+A *plain* node is called with values that cannot be changed (numbers, text, nothing) and gives such a value; nothing has
+to be guarded, converted, timed out or waited for, so that all that a run has to remember of it fits into a few lists.
+Objects that people and other rooms ask for (``NodeState``, ``NodeResult``, events, keys) are made from the columns when
+somebody asks. A version stands for each value: a slot whose own key and whose inputs' versions are what they were when
+it fired is *clean* and is not even looked at; every other one is *dirty*.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from operator import itemgetter
+from types import FunctionType, NoneType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from flowbook.errors import FlowbookError
+from flowbook.runtime.code_checks import Watch
+from flowbook.runtime.inputs import SlotInputs
+from flowbook.runtime.keys import KeyMaker
+from flowbook.runtime.results import NodeResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowbook.core.packets import ErrorPacket
+    from flowbook.runtime.engine import Engine
+    from flowbook.runtime.plan import Plan, Slot
+    from flowbook.runtime.results import FlowResults, KeyParts
+    from flowbook.runtime.sweep import Batch
+
+#: Types whose values nobody can change.
+PLAIN: Final = frozenset({int, float, complex, bool, str, bytes, NoneType})
+#: How a slot is called: without arguments, with one, with several in order, with several by name.
+NONE, ONE, SEVERAL, BY_NAME = range(4)
+
+#: What is called, how, from which slots, and the digest of the slot's own part of the key.
+Step = tuple[Any, int, Any, str]
+Seen = tuple[Any, ...]
+
+
+class Kept(NamedTuple):
+    """A value of a plain node that the memory cache keeps."""
+
+    version: int
+    value: Any
+    trace_id: str
+    at: float
+    took_s: float
+
+
+class _Nothing:
+    """No inputs for one run alone."""
+
+    settings: Mapping[tuple[str, str], Any] = {}
+    inputs: Mapping[str, Any] = {}
+
+
+class _Owns:
+    """What the own part of a slot's key is made from: the flow as it is, without any values."""
+
+    trace_id = ""
+    request = _Nothing()
+
+    def __init__(self, plan: Plan, results: FlowResults, engine: Engine) -> None:
+        self.plan = plan
+        self.results = results
+        self.engine = engine
+
+    def result_of(self, slot: Slot) -> NodeResult | None:  # noqa: ARG002 -- own parts read no values
+        return None
+
+    def error_of(self, slot: Slot) -> ErrorPacket | None:  # noqa: ARG002
+        return None
+
+
+class Columns:
+    """See the module's docstring. All access under the lock of the flow's results, save by the run that sweeps.
+
+    Args:
+        plan: whose slots these are.
+        results: of the flow; results of earlier plans are taken over from there.
+        engine: code keys and payloads.
+        old: the columns of the plan before, whose values stay where a node is what it was.
+
+    Attributes:
+        front: 1 where a slot is plain and reads, directly and indirectly, plain slots alone.
+        dirty: 1 where a slot may have to fire.
+        values: present values of plain slots; replaced, never changed, once a run keeps them.
+        versions: of the values; 0 without one.
+        seen: own digest and input versions that the value was made from.
+        made: who made the value: a batch, a result or what the cache kept.
+        own: the part of a slot's key that is its own.
+        steps: how it is called.
+    """
+
+    def __init__(self, plan: Plan, results: FlowResults, engine: Engine, old: Columns | None) -> None:
+        size = len(plan.slots)
+        self.plan = plan
+        self.results = results
+        self.engine = engine
+        self.given_count = results.given_count
+        self.readers = [slot.successors for slot in plan.slots]
+        self.steps: list[Step | None] = [None] * size
+        self.values: list[Any] = [None] * size
+        self.versions = [0] * size
+        self.seen: list[Seen | None] = [None] * size
+        self.made: list[Batch | NodeResult | Kept | None] = [None] * size
+        self.own: list[KeyParts | None] = [None] * size
+        #: What it was when it fired last, where that is another one.
+        self.old_own: dict[int, KeyParts] = {}
+        self.effective: list[str | None] = [None] * size
+        self.dirty = bytearray(b"\1" * size)
+        self.pending = bytearray(size)
+        self.front = bytearray(size)
+        self.cover: Batch | None = None
+        self.watch = Watch()
+        self._is_shared = False
+        self._owns = _Owns(plan, results, engine)
+        self._find_front()
+        if old is not None:
+            self._take_over(old)
+        self._own_all()
+        self._import_results()
+        self.long = {plan.index[node_id] for node_id in results.long if node_id in plan.index}
+        self.has_only_front = not self.front.count(0)
+
+    # -- which slots are plain
+
+    def _find_front(self) -> None:
+        front, odd, slots = self.front, self.results.odd, self.plan.slots
+        if self.plan.policy.max_concurrency == 1 or any(slot.policy.priority for slot in slots):
+            return  # somebody cares for the order
+        for slot in slots:
+            if slot.node_id in odd or slot.node_id in self.plan.looped:
+                continue
+            step = step_of(slot, slots, self.results.given)
+            if step is not None and all(front[source] for source in slot.predecessors):
+                self.steps[slot.index] = step
+                front[slot.index] = 1
+
+    def leave_front(self, index: int) -> None:
+        """A slot turned out not to be plain: it, and what reads it, is run with all care from now on."""
+        self.results.odd.add(self.plan.slots[index].node_id)
+        waiting = [index]
+        while waiting:
+            place = waiting.pop()
+            if self.front[place]:
+                self.bring_up(self.plan.slots[place].node_id)
+                self.front[place] = 0
+                waiting.extend(self.readers[place])
+        self.has_only_front = False
+
+    def covered(self, scope: frozenset[int], *, is_whole: bool) -> bytes:
+        """Mark the plain slots of a scope."""
+        if is_whole:
+            return bytes(self.front)
+        return self.covered_of(sorted(scope), set())
+
+    def without_long(self, covered: bytes, *, is_forced: bool) -> bytes:
+        """Leave out the slots that take long and may have to fire, and what reads them."""
+        reach = bytearray(len(covered))
+        kept = bytearray(covered)
+        for index, is_covered in enumerate(covered):
+            if not is_covered:
+                continue
+            sources = self.plan.slots[index].predecessors
+            may_fire = is_forced or self.dirty[index] or any(reach[source] for source in sources)
+            reach[index] = bool(may_fire)
+            is_behind = any(covered[source] and not kept[source] for source in sources)
+            if (may_fire and index in self.long) or is_behind:
+                kept[index] = 0
+        return bytes(kept)
+
+    def covered_of(self, left: list[int], failed: set[int]) -> bytes:
+        """Mark the slots among those ``left`` that can be swept: what they read is there, or marked too."""
+        covered, waiting = bytearray(len(self.front)), failed.union(left)
+        for index in left:
+            if self.front[index]:
+                covered[index] = all(
+                    covered[source] or (source not in waiting and self.versions[source])
+                    for source in self.plan.slots[index].predecessors
+                )
+        return bytes(covered)
+
+    def present_key(self, index: int) -> KeyParts | None:
+        """Make the key that the slot would fire under now."""
+        own = self.own[index]
+        if own is None:
+            return None
+        maker = KeyMaker(self.engine.payloads.content_key, self.engine.identities)
+        maker.parts, maker.shown = dict(own.parts), dict(own.shown)
+        for binding in self.plan.slots[index].bindings:
+            if binding.kind == "edge":
+                source = binding.source
+                maker.add_edge(binding.name, self.plan.slots[source].node_id, f"{self.effective_key(source)}.0")
+        return maker.finish(own.code, self.engine.versions)
+
+    # -- what a slot is, and whether that changed
+
+    def _take_over(self, old: Columns) -> None:
+        if old.plan.node_ids != self.plan.node_ids:
+            # What was swept is written down by place, and the places are others now.
+            for slot in old.plan.slots:
+                old.bring_up(slot.node_id)
+                old.result(slot.index)
+            old.cover = None
+        for slot in self.plan.slots:
+            earlier = old.plan.index.get(slot.node_id)
+            if earlier is not None:
+                self.versions[slot.index] = old.versions[earlier]
+                self._take_slot(old, earlier, slot)
+        self.cover = old.cover
+
+    def _take_slot(self, old: Columns, earlier: int, slot: Slot) -> None:
+        index = slot.index
+        if not old.front[earlier] or not self.front[index]:
+            old.bring_up(slot.node_id)
+            return
+        for column in ("values", "versions", "seen", "made", "effective"):
+            getattr(self, column)[index] = getattr(old, column)[earlier]
+        self.pending[index] = old.pending[earlier]
+        if _is_same(old.plan.slots[earlier], slot, old.plan.slots, self.plan.slots):
+            self.own[index], self.dirty[index] = old.own[earlier], old.dirty[earlier]
+            if self.own[index] is not None:
+                self._watch(slot)
+                self._set_digest(index)
+            if earlier in old.old_own:
+                self.old_own[index] = old.old_own[earlier]
+            return
+        before = old.old_own.get(earlier) or old.own[earlier]
+        if before is not None:
+            self.old_own[index] = before
+
+    def take_settings(self, plan: Plan) -> None:
+        """Go over to a plan that differs in settings alone."""
+        before, self.plan = self.plan, plan
+        self._owns.plan = plan
+        for index in plan.changed | before.changed:
+            slot = plan.slots[index]
+            if slot is before.slots[index] or not self.front[index]:
+                continue
+            step, own = step_of(slot, plan.slots, self.results.given), self.own[index]
+            if step is None:
+                self.leave_front(index)
+                continue
+            self.steps[index] = step
+            self._renew_own(slot)
+            self._note_own(index, own)
+
+    def _note_own(self, index: int, before: KeyParts | None) -> None:
+        """A slot's own part was made anew; see whether it is another one."""
+        now = self.own[index]
+        if before is None or now is None or before.digest != now.digest:
+            self.dirty[index] = 1
+            if before is not None:
+                self.old_own.setdefault(index, before)
+
+    def _own_all(self) -> None:
+        for slot in self.plan.slots:
+            if self.front[slot.index] and self.own[slot.index] is None:
+                self._renew_own(slot)
+
+    def _renew_own(self, slot: Slot) -> None:
+        try:
+            own = SlotInputs(self._owns, slot).key(with_edges=False)
+        except FlowbookError:
+            self.leave_front(slot.index)  # whoever runs it with care says what is wrong
+            return
+        if own.code.paths or not self._watch(slot):
+            self.leave_front(slot.index)
+            return
+        self.own[slot.index] = own
+        self._set_digest(slot.index)
+
+    def _set_digest(self, index: int) -> None:
+        step, own = self.steps[index], self.own[index]
+        if step is not None and own is not None:
+            self.steps[index] = (*step[:3], own.digest)
+
+    def _watch(self, slot: Slot) -> bool:
+        function = slot.node_type.function
+        checks = None if function is None else self.engine.code_keys.checks(function, skip=skipped_names(slot))
+        if checks is None:
+            return False
+        self.watch.add(checks, function)
+        return True
+
+    def look(self) -> None:
+        """See whether code, or what it reads by name, changed since the last look; O(names read) when it has not."""
+        if self.watch.holds(self.engine.code_keys.holds):
+            return
+        self.watch = Watch()
+        for slot in self.plan.slots:
+            index = slot.index
+            if not self.front[index]:
+                continue
+            before = self.own[index]
+            self._renew_own(slot)
+            self._note_own(index, before)
+
+    def _import_results(self) -> None:
+        """Take over values that were computed with care, or under another name."""
+        states = self.results.states
+        for slot in self.plan.slots:
+            index = slot.index
+            state = states.get(slot.node_id)
+            if not self.front[index] or self.made[index] is not None or state is None or state.result is None:
+                continue
+            result = state.result
+            if len(result.outputs) == 1 and type(result.outputs[0]) in PLAIN and state.error is None:
+                self._enter(index, result)
+                # Everything above has been entered: whether this is what would be computed now can be told.
+                self.effective[index], self.seen[index] = None, self.due(index)
+                key = self.made_key(index)
+                self.dirty[index] = key is None or key.digest != result.key.digest
+                self.effective[index] = result.effective_key
+                if self.dirty[index]:
+                    self.seen[index] = None
+
+    def _enter(self, index: int, result: NodeResult) -> None:
+        self.own_values()
+        self.values[index] = result.outputs[0]
+        self.versions[index] = result.version
+        self.made[index] = result
+        self.effective[index] = result.effective_key
+        self.seen[index] = None
+
+    def due(self, index: int) -> Seen | None:
+        """What the value would be made from now."""
+        own = self.own[index]
+        if own is None:
+            return None
+        versions = self.versions
+        edges = [binding.source for binding in self.plan.slots[index].bindings if binding.kind == "edge"]
+        return (own.digest, *[versions[source] for source in edges])
+
+    # -- values
+
+    def own_values(self) -> None:
+        """Make the values this object's own again, after a run was given them to keep."""
+        if self._is_shared:
+            self.values, self._is_shared = self.values.copy(), False
+
+    def replace_values(self, values: list[Any]) -> None:
+        """Take a run's values as the present ones; the run keeps them too."""
+        self.values, self._is_shared = values, True
+
+    def commit(self, index: int, result: NodeResult | None, *, is_for_this_plan: bool) -> None:
+        """Enter what a slot came to that was run with care; None: it failed or was skipped."""
+        if result is None:
+            self.dirty[index] = 1
+        else:
+            is_new = self.versions[index] != result.version
+            is_plain = len(result.outputs) == 1 and type(result.outputs[0]) in PLAIN
+            if self.front[index] and not is_plain:
+                self.leave_front(index)
+            if self.front[index]:
+                self._enter(index, result)
+                self.seen[index] = self.due(index) if is_for_this_plan else None
+                self.dirty[index] = not is_for_this_plan
+                self.pending[index] = 0
+                self.old_own.pop(index, None)
+            self.versions[index] = result.version
+            if not is_new:
+                return
+        for reader in self.readers[index]:
+            self.dirty[reader] = 1
+
+    # -- keys, when somebody asks
+
+    def effective_key(self, index: int) -> str:
+        """Digest what the present value was made from."""
+        waiting = [index]
+        while waiting:
+            place = waiting[-1]
+            if self.effective[place] is None:
+                missing = [source for source, _ in self._read(place) if self.effective[source] is None]
+                if missing:
+                    waiting.extend(missing)
+                    continue
+                key = self._made_key(place)
+                # What it was made from may no longer be there to be digested; then nothing else is equal to it.
+                self.effective[place] = f"value {self.versions[place]}" if key is None else key.digest
+            waiting.pop()
+        return self.effective[index] or ""
+
+    def made_key(self, index: int) -> KeyParts | None:
+        """Make the key that the present value was made under; None when that is no longer known."""
+        self.effective_key(index)
+        return self._made_key(index)
+
+    def _read(self, index: int) -> list[tuple[int, int]]:
+        """The slots that a value was made from and that still hold what it was made from, with their versions."""
+        seen = self.seen[index]
+        sources = [binding.source for binding in self.plan.slots[index].bindings if binding.kind == "edge"]
+        return [
+            (source, version)
+            for source, version in zip(sources, (seen or ())[1:], strict=False)
+            if self.versions[source] == version
+        ]
+
+    def _made_key(self, index: int) -> KeyParts | None:
+        seen, own = self.seen[index], self.old_own.get(index) or self.own[index]
+        if seen is None or own is None or own.digest != seen[0]:
+            return None
+        present = dict(self._read(index))
+        maker = KeyMaker(self.engine.payloads.content_key, self.engine.identities)
+        maker.parts, maker.shown = dict(own.parts), dict(own.shown)
+        edges = [binding for binding in self.plan.slots[index].bindings if binding.kind == "edge"]
+        for binding, version in zip(edges, seen[1:], strict=True):
+            source = binding.source
+            key = self.effective[source] if present.get(source) == version else f"value {version}"
+            maker.add_edge(binding.name, self.plan.slots[source].node_id, f"{key}.0")
+        return maker.finish(own.code, self.engine.versions)
+
+    # -- objects, when somebody asks
+
+    def result(self, index: int) -> NodeResult | None:
+        """Return the present result of a slot."""
+        made = self.made[index]
+        if made is None or isinstance(made, NodeResult):
+            return made
+        version = self.versions[index]
+        if isinstance(made, Kept):
+            result = result_of(self, index, self.values[index], made.trace_id, made.at, made.took_s, version)
+        else:
+            place = made.places[index]
+            at, took_s = made.time_of(place)
+            result = result_of(self, index, self.values[index], made.trace_id, at + took_s, took_s, version)
+            result.effects = made.effects_of(index)
+        self.made[index] = result
+        return result
+
+    def forget(self, node_id: str) -> None:
+        """A node is gone, and its value with it."""
+        index = self.plan.index.get(node_id)
+        if index is not None and self.front[index]:
+            self.own_values()
+            self.values[index] = self.made[index] = self.seen[index] = None
+            self.versions[index], self.pending[index], self.dirty[index] = 0, 0, 1
+
+    def bring_up(self, node_id: str) -> None:
+        """Write what is known of a node into its ``NodeState``."""
+        index = self.plan.index.get(node_id)
+        if index is None or not self.pending[index] or self.cover is None:
+            return
+        self.pending[index] = 0
+        self.cover.enter(index, self.results.own_state(node_id), self.result(index))
+
+
+def result_of(
+    columns: Columns, index: int, value: Any, trace_id: str, at: float, took_s: float, version: int
+) -> NodeResult:
+    """Make the result object of a plain value; its key is made when somebody asks."""
+    payloads = columns.engine.payloads
+
+    def key() -> tuple[KeyParts, str] | None:
+        made = columns.made_key(index) if columns.versions[index] == version else None
+        return None if made is None else (made, columns.effective_key(index))
+
+    return NodeResult(
+        outputs=(value,),
+        lazy_key=key,
+        version=version,
+        run_id=trace_id,
+        at=at,
+        took_s=took_s,
+        shape=payloads.shape(value),
+        size_bytes=payloads.size_bytes(value),
+    )
+
+
+def skipped_names(slot: Slot) -> list[str]:
+    """Names of a slot's function whose values do not come from the code."""
+    return [port.name for port in slot.node_type.inputs] + list(slot.settings)
+
+
+def _is_same(before: Slot, now: Slot, slots_before: list[Slot], slots_now: list[Slot]) -> bool:
+    """Whether a node is what it was, and reads what it read."""
+    if before is now:
+        return True
+    if before.node_type is not now.node_type or before.policy != now.policy or before.settings != now.settings:
+        return False
+    return len(before.bindings) == len(now.bindings) and all(
+        one.name == other.name
+        and one.kind == other.kind
+        and one.output == other.output
+        and one.value == other.value
+        and type(one.value) is type(other.value)
+        and (one.kind != "edge" or slots_before[one.source].node_id == slots_now[other.source].node_id)
+        for one, other in zip(before.bindings, now.bindings, strict=True)
+    )
+
+
+def step_of(slot: Slot, slots: list[Slot], given: Mapping[str, Any]) -> Step | None:
+    """Say how a plain slot is called, or None when it needs more care than that."""
+    node_type, policy = slot.node_type, slot.policy
+    function: Any = node_type.function
+    needs_care = (
+        type(function) is not FunctionType
+        or node_type.origin != "code"
+        or node_type.is_async
+        or node_type.context_name is not None
+        or bool(node_type.packet_names)
+        or node_type.load is not None
+        or len(node_type.outputs) != 1
+        or node_type.is_tuple_result
+        or (policy.kind, policy.cache, policy.on_change, policy.executor) != ("pure", "memory", "auto", "thread")
+        or policy.timeout_s is not None
+        or policy.muted
+        or policy.bypassed
+        or policy.retry is not None
+    )
+    if needs_care:
+        return None
+    fixed = _fixed_values(slot, given)
+    edges = _edges(slot, slots)
+    if fixed is None or edges is None:
+        return None
+    names, sources = edges
+    code = function.__code__
+    call = partial(function, **fixed) if fixed else function
+    if not names:
+        return call, NONE, None, ""
+    is_in_order = names == list(code.co_varnames[: len(names)]) and code.co_argcount >= len(names)
+    if not is_in_order or hasattr(function, "__wrapped__"):
+        return call, BY_NAME, (tuple(names), tuple(sources)), ""
+    return (call, ONE, sources[0], "") if len(sources) == 1 else (call, SEVERAL, itemgetter(*sources), "")
+
+
+def _edges(slot: Slot, slots: list[Slot]) -> tuple[list[str], list[int]] | None:
+    names, sources = [], []
+    for binding in slot.bindings:
+        if binding.kind != "edge":
+            continue
+        if binding.output != 0 or binding.port is None or binding.port.form:
+            return None
+        if len(slots[binding.source].node_type.outputs) != 1:
+            return None
+        names.append(binding.name)
+        sources.append(binding.source)
+    return names, sources
+
+
+def _fixed_values(slot: Slot, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Values that stay as they are from run to run, or None when there are others."""
+    fixed: dict[str, Any] = {}
+    node_type = slot.node_type
+    fed = {binding.name for binding in slot.bindings}
+    for spec in node_type.settings:
+        if spec.name in fed:
+            return None
+        plain = slot.settings[spec.name]
+        if spec.is_required and plain is None:
+            return None
+        fixed[spec.name] = spec, plain
+    for binding in slot.bindings:
+        if binding.kind == "constant":
+            fixed[binding.name] = binding.port.plain if binding.port is not None else None, binding.value
+        elif binding.kind == "problem":
+            return None
+        elif binding.kind == "open":
+            is_given = binding.name in given or f"{slot.node_id}.{binding.name}" in given
+            if is_given or binding.port is None or binding.port.is_required or binding.port.is_ambient:
+                return None
+    return _made_plain(fixed)
+
+
+def _made_plain(fixed: dict[str, Any]) -> dict[str, Any] | None:
+    for name, (spec, plain) in fixed.items():
+        try:
+            value = plain if spec is None else spec.to_python(plain if plain is spec.default else spec.checked(plain))
+        except (FlowbookError, ValueError, TypeError, KeyError):
+            return None
+        if type(value) not in PLAIN:
+            return None
+        fixed[name] = value
+    return fixed

@@ -1,0 +1,611 @@
+"""The plain part of a run: slot after slot on one worker, without a queue, a task or an object per node.
+
+Nothing is locked while nodes are called. Around each call lies a *token*: whoever takes it away (a cancel, a newer run,
+the watch for nodes that take long) has taken that one firing out (``Execution.come_out``) and sees to the rest; the
+sweep finds the token gone when the call returns, and hands what it brought to those who look after single firings. So
+does a call that fails, or gives a value that needs care.
+
+All calls share one context of variables as long as nobody sets one: the first node that does gets the context for
+itself, and the next ones a new one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextvars import Context as VariableContext
+from typing import TYPE_CHECKING, Any, Final
+
+from flowbook.core.events import NodeFinished, NodeStarted
+from flowbook.core.interfaces import Effects
+from flowbook.runtime import keys
+from flowbook.runtime.capture import outside_firings
+from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, Kept, result_of
+from flowbook.runtime.context import SweptFiring, current_firing, forget_in_progress, note_in_progress
+from flowbook.runtime.decisions import Decision
+from flowbook.runtime.firing_sink import SweptSink, current_sink
+from flowbook.runtime.results import LONG_S, KeyParts, new_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowbook.core.events import Event
+    from flowbook.runtime.columns import Columns, Seen
+    from flowbook.runtime.execution import Execution
+    from flowbook.runtime.executors import WorkerPool
+    from flowbook.runtime.firing_sink import FiringSink
+    from flowbook.runtime.results import NodeResult, NodeState
+
+#: How often whoever listens is told, and the streams are looked after, seconds.
+FLUSH_S: Final = 0.01
+#: A node that is inside its call for two looks of the watch in a row is taken out of the sweep, seconds.
+LOOK_S: Final = 0.008
+#: As long as nodes take less than this on average, none of them is looked at by itself, seconds.
+_SUSPICIOUS_S: Final = 0.00001
+#: How long the watch stays awake after the last sweep, seconds.
+AWAKE_S: Final = 0.05
+
+REUSED: Final = "nothing changed"
+FROM_CACHE: Final = "computed before with the same settings and inputs"
+
+
+class Batch:
+    """What one sweep did, as flat lists; everything else is made from them when somebody asks.
+
+    Attributes:
+        fired: slots in the order in which they fired.
+        ends: when each ended, by the engine's monotonic clock; it began when the one before it ended.
+        news: by slot, what its value was made from before, and now; nothing for one that fired because it was
+            forced to.
+        reused: slots whose value came from the cache.
+        effects: what nodes printed, of those that did.
+    """
+
+    __slots__ = (
+        "_known",
+        "_places",
+        "before",
+        "begin",
+        "begin_at",
+        "columns",
+        "covered",
+        "effects",
+        "ends",
+        "fired",
+        "flow",
+        "is_forced",
+        "news",
+        "reused",
+        "trace_id",
+        "values",
+    )
+
+    def __init__(self, columns: Columns, covered: bytes, *, flow: str, trace_id: str, is_forced: bool) -> None:
+        self.columns = columns
+        self.covered = covered
+        self.flow = flow
+        self.trace_id = trace_id
+        self.is_forced = is_forced
+        self.begin = self.begin_at = 0.0
+        self.fired: list[int] = []
+        self.ends: list[float] = []
+        self.news: dict[int, tuple[Seen | None, Seen, KeyParts | None]] = {}
+        self.reused: dict[int, Kept] = {}
+        self.before: dict[int, tuple[KeyParts | None, bool]] = {}
+        self.effects: dict[int, Effects] = {}
+        self.values: list[Any] = columns.values
+        self._places: dict[int, int] | None = None
+        self._known: dict[int, NodeResult] = {}
+
+    @property
+    def places(self) -> dict[int, int]:
+        """Place in ``fired`` by slot."""
+        if self._places is None or len(self._places) != len(self.fired):
+            self._places = {index: place for place, index in enumerate(self.fired)}
+        return self._places
+
+    def time_of(self, place: int) -> tuple[float, float]:
+        """When a firing began, seconds since the epoch, and how long it took."""
+        began = self.ends[place - 1] if place else self.begin
+        return self.begin_at + began - self.begin, self.ends[place] - began
+
+    def effects_of(self, index: int) -> Effects:
+        """What a firing printed."""
+        return self.effects.setdefault(index, Effects())
+
+    def reason(self, place: int) -> str:
+        """Say in words why a slot fired."""
+        if self.is_forced:
+            return "forced"
+        index = self.fired[place]
+        news = self.news.get(index)
+        return "first run" if news is None else reason_of(self.columns, index, news, self.before.get(index))
+
+    def enter(self, index: int, state: NodeState, result: NodeResult | None) -> None:
+        """Write what the sweep made of a node into its state."""
+        place = self.places.get(index)
+        state.status, state.error, state.run_id, state.last_key = "ok", None, self.trace_id, None
+        state.result = result
+        if place is None:
+            state.stamp = "cached"
+            state.reason = FROM_CACHE if index in self.reused else REUSED
+        else:
+            took_s = self.time_of(place)[1]
+            state.stamp, state.reason = "live", self.reason(place)
+            state.cost_s = took_s if state.cost_s is None else 0.7 * state.cost_s + 0.3 * took_s
+
+    def decision(self, index: int) -> Decision | None:
+        """Return what became of a slot, or None when the sweep did not decide about it."""
+        if not self.covered[index]:
+            return None
+        place = self.places.get(index)
+        if place is None:
+            reason = FROM_CACHE if index in self.reused else REUSED
+            return Decision(status="ok", stamp="cached", reason=reason, result=self.result(index))
+        return Decision(status="ok", stamp="live", reason=self.reason(place), result=self.result(index))
+
+    def result(self, index: int) -> NodeResult:
+        """Return the value of a slot in this run."""
+        known = self._known.get(index)
+        if known is not None:
+            return known
+        columns, place = self.columns, self.places.get(index)
+        if columns.values[index] is self.values[index]:
+            present = columns.result(index)
+            if present is not None and (place is None or present.run_id == self.trace_id):
+                return present
+        if place is None:  # it was reused, and computed again since
+            result = result_of(columns, index, self.values[index], self.trace_id, self.begin_at, 0.0, -1)
+        else:
+            at, took_s = self.time_of(place)
+            result = result_of(columns, index, self.values[index], self.trace_id, at + took_s, took_s, -1)
+            result.effects = self.effects_of(index)
+        self._known[index] = result
+        return result
+
+    def events(self, start: int = 0, stop: int | None = None) -> Iterator[Event]:
+        """Make the events of the sweep, or of a range of slots, in the order of the slots: as they were decided."""
+        places, covered = self.places, self.covered
+        for index in range(start, len(covered) if stop is None else stop):
+            if not covered[index]:
+                continue
+            if index in places:
+                yield from self._events_of(places[index])
+            else:
+                yield self._reused_event(index)
+
+    def _events_of(self, place: int) -> Iterator[Event]:
+        index = self.fired[place]
+        at, took_s = self.time_of(place)
+        node_id, reason, effects = self.columns.plan.slots[index].node_id, self.reason(place), self.effects_of(index)
+        yield NodeStarted(
+            flow=self.flow, trace_id=self.trace_id, node_id=node_id, at=at, attempt=1, reason=reason, effects=effects
+        )
+        yield NodeFinished(
+            flow=self.flow,
+            trace_id=self.trace_id,
+            node_id=node_id,
+            at=at + took_s,
+            status="ok",
+            stamp="live",
+            reason=reason,
+            started_at=at,
+            took_s=took_s,
+            attempt=1,
+            shape=self.columns.engine.payloads.shape(self.values[index]),
+            effects=effects,
+        )
+
+    def _reused_event(self, index: int) -> Event:
+        return NodeFinished(
+            flow=self.flow,
+            trace_id=self.trace_id,
+            node_id=self.columns.plan.slots[index].node_id,
+            at=self.begin_at,
+            status="ok",
+            stamp="cached",
+            reason=FROM_CACHE if index in self.reused else REUSED,
+            shape=self.columns.engine.payloads.shape(self.values[index]),
+        )
+
+
+def reason_of(
+    columns: Columns,
+    index: int,
+    news: tuple[Seen | None, Seen, KeyParts | None],
+    before: tuple[KeyParts | None, bool] | None,
+) -> str:
+    """Say in words why a slot has to fire: what its key was made from before, and is made from now."""
+    seen, due, old_own = news
+    own = columns.own[index]
+    if seen is None:
+        if before is None or before[0] is None or own is None:
+            return "first run"
+        now = columns.present_key(index)
+        why = keys.explain(before[0], now) if now is not None else "first run"
+        return why if why != REUSED else "failed last time" if before[1] else "its value was not kept"
+    if own is None:
+        return "code changed"
+    names = [
+        (binding.name, columns.plan.slots[binding.source].node_id)
+        for binding in columns.plan.slots[index].bindings
+        if binding.kind == "edge"
+    ]
+    old = _with_versions(old_own or own, names, seen, "before")
+    why = keys.explain(old, _with_versions(own, names, due, "after"))
+    return why if why != "flowbook or polars was upgraded" else "its value was not kept"
+
+
+def _with_versions(own: KeyParts, names: list[tuple[str, str]], seen: Seen, word: str) -> KeyParts:
+    parts, shown = dict(own.parts), dict(own.shown)
+    for (name, source), version in zip(names, seen[1:], strict=False):
+        parts[f"input {name}"], shown[f"input {name}"] = str(version), source
+    return KeyParts(digest=word, code=own.code, parts=parts, shown=shown)
+
+
+class Sweep:
+    """Fires the plain slots of one run, as far as nothing comes between.
+
+    Args:
+        run: whose slots.
+        columns: where they stand.
+        covered: 1 for each slot that the sweep decides about.
+    """
+
+    def __init__(self, run: Execution, columns: Columns, covered: bytes) -> None:
+        self.run = run
+        self.columns = columns
+        #: The slot whose code is being called; empty between calls, and when somebody has taken the firing out.
+        self.token: list[int] = []
+        #: Where the sweep was left, -1 if it came to its end.
+        self.left_at = -1
+        self.is_over = False
+        #: How many calls had ended when the watch looked last.
+        self.seen_count = -1
+        self.batch = Batch(columns, covered, flow=run.plan.flow, trace_id=run.trace_id, is_forced=run.request.force)
+        self._capture = run.engine.capture
+        self.sink = SweptSink(self._open_sink, self._end_sink)
+        self.firing = SweptFiring(self._here, run.plan.flow, run.trace_id)
+        #: Up to which slot whoever listens has been told.
+        self.told = 0
+        self._todo = _todo(columns, covered, is_forced=run.request.force)
+        self._left: tuple[Any, BaseException | None] | None = None
+        #: The firing that this sweep was taken out of, when that happened.
+        self.taken_out: Any = None
+
+    def _here(self) -> tuple[str, Effects] | None:
+        """The node whose code is being called, and what it prints."""
+        try:
+            at = self.token[0]
+        except IndexError:
+            return None
+        return self.columns.plan.slots[at].node_id, self.batch.effects_of(at)
+
+    def claim(self) -> int | None:
+        """Take away the firing that goes on: its slot, or None when the sweep is over. Under the run's lock."""
+        while not self.is_over:
+            index = self.claim_at_once()
+            if index is not None:
+                return index
+            time.sleep(0)  # it is between two calls
+        return None
+
+    def claim_at_once(self) -> int | None:
+        """The same, but None when no call goes on at this moment."""
+        try:
+            index = self.token.pop()
+            return index if index >= 0 else self.token.pop()
+        except IndexError:
+            return None
+
+    def _open_sink(self) -> FiringSink:
+        """Make the sink of the node whose code is being called: it writes, or starts a thread."""
+        context = self.firing.context()
+        assert context is not None  # noqa: S101 -- only node code asks
+        note_in_progress(context)
+        self.token.append(-1)  # the sweep looks after it when the call returns
+        return self._capture.new_sink(context.effects)
+
+    def _end_sink(self, sink: FiringSink) -> None:
+        try:
+            self._capture.end(sink)
+        finally:
+            forget_in_progress(sink.effects)
+
+    def go(self) -> tuple[Any, BaseException | None] | None:
+        """Fire; what the last call brought when it has to be looked after by others, else None."""
+        batch, run = self.batch, self.run
+        clock = run.engine.clock
+        run.engine.capture.begin()
+        batch.begin_at, batch.begin = clock.time(), clock.monotonic()
+        batch.values = self.columns.values.copy()  # whoever looks meanwhile sees what was there before
+        position: int | None = 0
+        try:
+            while position is not None:
+                context = VariableContext()
+                position = context.run(self._go_on, context, position)
+        finally:
+            self.is_over = True
+        return self._left
+
+    def _go_on(self, context: VariableContext, position: int) -> int | None:  # noqa: C901, PLR0912, PLR0915 -- see below
+        # One long function on purpose: it runs once per node of every run, and a call costs as much as all of this.
+        current_sink.set(self.sink)
+        current_firing.set(self.firing)
+        own_count = len(context)
+        columns, batch, run = self.columns, self.batch, self.run
+        put, take, now_s = self.token.append, self.token.pop, run.engine.clock.monotonic
+        steps, values = columns.steps, batch.values
+        readers, dirty, todo = columns.readers, columns.dirty, self._todo
+        versions, seen, effective, news = columns.versions, columns.seen, columns.effective, batch.news
+        node_ids, trace_id, to_epoch_s = columns.plan.node_ids, batch.trace_id, batch.begin_at - batch.begin
+        get_kept, keep = columns.results.cache.get_plain, columns.results.cache.put_plain
+        find, add_fired, add_end = todo.find, batch.fired.append, batch.ends.append
+        covered, is_forced, sink = batch.covered, batch.is_forced, self.sink
+        ended_s = batch.ends[-1] if batch.ends else batch.begin
+        flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
+        index = find(1, position)
+        key: Any = None
+        value: Any
+        while index >= 0:
+            call, how, source, digest = steps[index]  # type: ignore[misc]
+            due: Seen | None = None
+            if dirty[index]:
+                if how == ONE:
+                    due = (digest, versions[source])
+                elif how == NONE:
+                    due = (digest,)
+                elif how == SEVERAL:
+                    due = (digest, *source(versions))
+                else:
+                    due = (digest, *[versions[place] for place in source[1]])
+                was = seen[index]
+                if was == due:
+                    dirty[index] = 0
+                    if not is_forced:
+                        index = find(1, index + 1)
+                        continue
+                    due = None
+                else:
+                    key = (node_ids[index], due)
+                    known = get_kept(key) if not is_forced else None
+                    if known is not None:
+                        self._reuse(index, due, Kept._make(known))
+                        index = find(1, index + 1)
+                        continue
+                    if was is None or columns.old_own:
+                        self._note_news(index, was, due)
+                    else:
+                        news[index] = (was, due, None)
+            put(index)
+            try:
+                if how == ONE:
+                    value = call(values[source])
+                elif how == NONE:
+                    value = call()
+                elif how == SEVERAL:
+                    value = call(*source(values))
+                else:
+                    value = call(**dict(zip(source[0], [values[place] for place in source[1]], strict=True)))
+            except BaseException as error:
+                sink.close()
+                self._leave(index, None, error)
+                return None
+            try:
+                is_mine = take() == index
+            except IndexError:
+                is_mine = False
+            if (not is_mine or type(value) not in PLAIN) and not self._is_settled(index, value, is_taken=is_mine):
+                return None
+            values[index] = value
+            add_fired(index)
+            began_s, ended_s = ended_s, now_s()
+            add_end(ended_s)
+            if due is not None:
+                versions[index] = version = new_version()
+                dirty[index], seen[index], effective[index] = 0, due, None
+                if columns.old_own:
+                    columns.old_own.pop(index, None)
+                keep(key, (version, value, trace_id, ended_s + to_epoch_s, ended_s - began_s))
+                for reader in readers[index]:
+                    dirty[reader] = 1
+                    if covered[reader]:
+                        todo[reader] = 1
+            if ended_s > flush_s:
+                self.flush()
+                self._count_long(looked_at)
+                run.engine.capture.begin()
+                flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
+            index += 1
+            if not todo[index]:
+                index = find(1, index)
+            if len(context) != own_count and index >= 0:
+                return index
+        self._count_long(looked_at)
+        return None
+
+    def _is_settled(self, index: int, value: Any, *, is_taken: bool) -> bool:
+        """After a call that is not like most: it printed, gave a value that needs care, or was taken out."""
+        self.run.claim(value)
+        self.sink.close()
+        if not is_taken:
+            # It printed or started a thread, and what marks that lay on top; or the firing was taken out.
+            is_taken = self.claim_at_once() == index
+        if is_taken and type(value) in PLAIN:
+            return True
+        self._leave(index if is_taken else -1, value, None)
+        return False
+
+    def _leave(self, index: int, value: Any, error: BaseException | None) -> None:
+        self._left = (value, error)
+        if error is not None:
+            index = index if self.claim_at_once() == index else -1
+        self.left_at = index
+
+    def _count_long(self, start: int) -> None:
+        """See whether nodes took long, if those since the last look took long in all."""
+        batch = self.batch
+        ends = batch.ends
+        began = ends[start - 1] if start else batch.begin
+        count = len(ends) - start
+        if not count or ends[-1] - began < max(LONG_S, count * _SUSPICIOUS_S):
+            return
+        slots = self.columns.plan.slots
+        for place in range(start, len(ends)):
+            if ends[place] - began > LONG_S:
+                self.columns.results.count_long(slots[batch.fired[place]].node_id, ends[place] - began)
+            began = ends[place]
+
+    def _note_news(self, index: int, seen: Seen | None, due: Seen) -> None:
+        """Remember what a dirty slot was made from, and is made from now, for whoever asks why it fired."""
+        columns, batch = self.columns, self.batch
+        batch.news[index] = (seen, due, columns.old_own.get(index) if columns.old_own else None)
+        if seen is None:
+            state = columns.results.states.get(columns.plan.slots[index].node_id)
+            if state is not None and (state.last_key is not None or state.result is not None):
+                key = state.last_key or (state.result.key if state.result is not None else None)
+                batch.before[index] = (key, state.error is not None)
+
+    def _reuse(self, index: int, due: Seen, known: Kept) -> None:
+        columns = self.columns
+        columns.dirty[index], columns.seen[index] = 0, due
+        columns.old_own.pop(index, None)
+        self.batch.values[index] = known.value
+        self.batch.reused[index] = known
+        if columns.versions[index] != known.version:
+            columns.versions[index], columns.effective[index] = known.version, None
+            for reader in columns.readers[index]:
+                columns.dirty[reader] = 1
+                if self.batch.covered[reader]:
+                    self._todo[reader] = 1
+
+    def reason_at(self, at: int) -> str:
+        """Say in words why the node fires that was taken out."""
+        batch = self.batch
+        if batch.is_forced:
+            return "forced"
+        news = batch.news.get(at)
+        return "first run" if news is None else reason_of(self.columns, at, news, batch.before.get(at))
+
+    def flush(self) -> None:
+        """Tell whoever listens what has happened since the last time."""
+        if self.run.is_heard and self.batch.fired:
+            told, self.told = self.told, self.batch.fired[-1] + 1
+            for event in self.batch.events(told, self.told):
+                self.run.push(event)
+
+    def end(self, at: int = -1) -> Batch:
+        """Give everything to the books: nothing more will be fired here. Under the run's lock.
+
+        Args:
+            at: where it was left; what comes from there on is for others to decide. -1: it came to its end.
+        """
+        columns, batch = self.columns, self.batch
+        if at >= 0:
+            batch.covered = batch.covered[:at] + bytes(len(batch.covered) - at)
+        self.flush()
+        results = columns.results
+        with results.lock:
+            if batch.fired or batch.reused:
+                columns.replace_values(batch.values)
+                _enter_made(columns.made, batch)
+            if results.columns is columns:
+                self._publish(columns)
+            else:
+                for index in batch.fired:
+                    results.note_elsewhere(columns, index, batch)
+        return batch
+
+    def _publish(self, columns: Columns) -> None:
+        batch = self.batch
+        slots, own_state = columns.plan.slots, columns.results.own_state
+        if batch.covered == columns.front:
+            columns.cover = batch
+            columns.pending[:] = batch.covered
+            return
+        for index, is_covered in enumerate(batch.covered):
+            if is_covered:
+                columns.bring_up(slots[index].node_id)
+                batch.enter(index, own_state(slots[index].node_id), columns.result(index))
+
+
+def _enter_made(made: list[Batch | NodeResult | Kept | None], batch: Batch) -> None:
+    if len(batch.fired) == len(made):
+        made[:] = [batch] * len(made)
+        return
+    for index in batch.fired:
+        made[index] = batch
+    for index, kept in batch.reused.items():
+        made[index] = kept
+
+
+def _todo(columns: Columns, covered: bytes, *, is_forced: bool) -> bytearray:
+    """Mark the slots to be looked at, with a place more at the end, which is never marked."""
+    if is_forced:
+        return bytearray(covered + b"\0")
+    size = len(covered)
+    both = int.from_bytes(covered, "little") & int.from_bytes(columns.dirty, "little")
+    return bytearray(both.to_bytes(size + 1, "little"))
+
+
+class LongWatch:
+    """Looks after sweeps that are inside one call for long, so that what is ready besides can go on.
+
+    Args:
+        pool: whose threads sweep; runs that wait for one get another one when that takes long.
+    """
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._sweeps: dict[Sweep, None] = {}
+        self._is_awake = False
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, sweep: Sweep) -> None:
+        """Look after this one until it is taken away."""
+        self._sweeps[sweep] = None
+        self.wake()
+
+    def wake(self) -> None:
+        """Look for a while."""
+        if not self._is_awake:
+            self._start()
+
+    def take(self, sweep: Sweep) -> None:
+        """It is over."""
+        self._sweeps.pop(sweep, None)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="flowbook-watch", daemon=True)
+                with outside_firings():
+                    self._thread.start()
+            self._is_awake = True
+            self._wake.set()
+
+    def _serve(self) -> None:
+        idle_s = 0.0
+        while True:
+            time.sleep(LOOK_S)
+            is_waiting = self._pool.relieve()
+            idle_s = 0.0 if self._sweeps or is_waiting else idle_s + LOOK_S
+            self._look()
+            if idle_s > AWAKE_S:
+                with self._lock:
+                    self._wake.clear()
+                    self._is_awake = False
+                if not self._sweeps and not self._pool.relieve():
+                    self._wake.wait()
+                self._is_awake = True
+                idle_s = 0.0
+
+    def _look(self) -> None:
+        """Take out what has been in one call since the last look."""
+        for sweep in list(self._sweeps):
+            count, sweep.seen_count = sweep.seen_count, len(sweep.batch.ends)
+            if sweep.token and sweep.seen_count == count:
+                self._sweeps.pop(sweep, None)
+                sweep.run.take_out(sweep, count)
