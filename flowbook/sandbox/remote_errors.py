@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import contextlib
 import pickle
@@ -10,7 +11,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Final
 
 _ROOM: Final = str(Path(__file__).parent)
@@ -84,12 +85,23 @@ def traceback_of(places: tuple[Place, ...]) -> TracebackType | None:
     """Make a traceback through these places; the frames know their file, line and function and nothing else."""
     made: TracebackType | None = None
     for place in reversed(places):
-        code = compile("frame = here()", place.filename, "exec").replace(co_name=place.name, co_qualname=place.name)
-        scope: dict[str, Any] = {"here": lambda: sys._getframe(1), "__name__": "__main__"}  # noqa: SLF001
-        exec(code, scope)  # noqa: S102 -- our own line: a frame with that file and name
-        frame = scope.pop("frame")
-        made = TracebackType(made, frame, -1, place.line)  # -1: no instruction, so that the line is taken as given
+        frame = _frame_at(place)
+        made = TracebackType(made, frame, frame.f_lasti, place.line)
     return made
+
+
+def _frame_at(place: Place) -> FrameType:
+    """Make a frame that stands on that line; it names no columns, so that nothing of the line is underlined."""
+    tree = ast.parse("frame = here()")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt | ast.expr):
+            node.lineno = node.end_lineno = place.line
+            node.col_offset = node.end_col_offset = -1
+    code = compile(tree, place.filename, "exec").replace(co_name=place.name, co_qualname=place.name)
+    scope: dict[str, Any] = {"here": lambda: sys._getframe(1), "__name__": "__main__"}  # noqa: SLF001
+    exec(code, scope)  # noqa: S102 -- our own line
+    frame: FrameType = scope.pop("frame")
+    return frame
 
 
 def fatal_places(report: str) -> tuple[Place, ...]:
