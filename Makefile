@@ -17,7 +17,7 @@ EXTENSION_SOURCES := js/package.json js/package-lock.json js/hatch_build.py js/b
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab bench soak lint format extension lock setup
+.PHONY: help demo test lab bench soak lint format extension lessons lock setup
 
 ## Show what can be made.
 help:
@@ -40,13 +40,18 @@ lab: $(EXTENSION)
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
+## Execute the lessons and store them with what they show.
+lessons: $(READY)
+	@for notebook in $(filter-out %.out.ipynb,$(wildcard notebooks/*.ipynb)); do \
+	  $(BIN)/flowbook run $$notebook --inplace || exit; done
+
 ## Measure what the engine costs beside plain Python, and the canvas in JupyterLab.
 bench: $(EXTENSION)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.browser
 
 ## Run the long tests, and the property tests with many more examples.
-soak: $(READY)
+soak: $(EXTENSION)
 	$(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile=soak
 
 ## Check style, types and the rules of who may import whom, in Python and in TypeScript.

@@ -195,7 +195,8 @@ class Hub:
         self._answer_all()
         now = self._clock.monotonic()
         if now >= self._next_tick_at and self._due_at() <= now:
-            self._next_tick_at = now + 1 / BATCHES_PER_S
+            # After a rest the second batch may come early: it brings the value that a moved setting led to.
+            self._next_tick_at = max(self._next_tick_at, now - 0.5 / BATCHES_PER_S) + 1 / BATCHES_PER_S
             for watched in list(self._watched.values()):
                 with self._condition:
                     self._is_marked = False

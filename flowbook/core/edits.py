@@ -4,8 +4,9 @@ A list of operations is applied to a copy: either all of them hold and the copy 
 not hold raises and nothing has changed. What follows for values (a renamed node keeps its own, a removed one loses it)
 is told in ``Applied`` and left to the caller, who knows of values.
 
-    {"op": "move", "node", "x", "y"}
-    {"op": "connect" | "disconnect", "source", "sourcePort"?, "target", "targetPort"}
+    {"op": "move", "node", "x", "y"}               # both null: the layout decides
+    {"op": "connect" | "disconnect", "source", "sourcePort"?, "target", "targetPort", "implicit"?}
+                                                   # implicit: the edge that names make; a cut goes or comes
     {"op": "add", "typeId", "node", "x"?, "y"?, "settings"?}
     {"op": "remove", "node"}
     {"op": "rename", "node", "to"}
@@ -170,7 +171,8 @@ def disconnect(data: FlowData, source: str, target: str) -> None:
 
 
 def _move(applied: Applied, operation: Operation, _around: Surroundings) -> None:
-    applied.data.set_position(_take(operation, "node", str), _place(operation))
+    is_left_to_layout = operation["x"] is None and operation["y"] is None
+    applied.data.set_position(_take(operation, "node", str), None if is_left_to_layout else _place(operation))
 
 
 def _place(operation: Operation) -> tuple[int, int]:
@@ -188,11 +190,22 @@ def _is_pixels(value: Any) -> bool:
 
 def _connect(applied: Applied, operation: Operation, _around: Surroundings) -> None:
     source, target = _ends(operation)
+    if operation.get("implicit"):
+        applied.data.remove_cut(*_cut(applied.data, operation))
+        return
     applied.data.add_edge(edge_between(applied.data, source, target))
 
 
 def _disconnect(applied: Applied, operation: Operation, _around: Surroundings) -> None:
-    disconnect(applied.data, *_ends(operation))
+    if operation.get("implicit"):
+        applied.data.add_cut(*_cut(applied.data, operation))
+    else:
+        disconnect(applied.data, *_ends(operation))
+
+
+def _cut(data: FlowData, operation: Operation) -> tuple[str, str, str]:
+    source, target = data.node(_take(operation, "source", str)), data.node(_take(operation, "target", str))
+    return source.id, target.id, _take(operation, "targetPort", str)
 
 
 def _ends(operation: Operation) -> tuple[str, str]:

@@ -268,6 +268,11 @@ class FlowData:
         self.cuts.setdefault((source, target, target_port), {})
         self.revision += 1
 
+    def remove_cut(self, source: str, target: str, target_port: str) -> None:
+        """Allow an implicit edge again."""
+        if self.cuts.pop((source, target, target_port), None) is not None:
+            self.revision += 1
+
     def set_value(self, node_id: str, name: str, value: Any) -> bool:
         """Set a setting, or the constant of an input port; the default's value is not stored.
 

@@ -82,6 +82,14 @@ class Payloads(Protocol):
         """
         ...
 
+    def private_copy(self, value: object) -> Handed:
+        """Give ``value``, which was handed out, to a consumer that may change it: ``mutable=True``.
+
+        Raises:
+            DataError: FB606, it does not let itself be copied.
+        """
+        ...
+
     def collect(self, values: Sequence[object]) -> list[object]:
         """Turn lazy tables into tables, together, in one pass; values that are not lazy come back as they are."""
         ...

@@ -139,7 +139,7 @@ def node_type_of(
     *,
     type_id: str | None = None,
     outputs: Sequence[str] | None = None,
-    mutable: Sequence[str] = (),
+    mutable: bool | Sequence[str] = (),
     policy: Mapping[str, Any] | None = None,
 ) -> NodeType:
     """Read a node type off a function.
@@ -148,11 +148,12 @@ def node_type_of(
         function: any function with named parameters; left as it is.
         type_id: how documents name it; the function's name when left out.
         outputs: names of its outputs when it returns a tuple of several.
-        mutable: input ports that get a private copy which the function may change.
+        mutable: inputs that get a private copy which the function may change, by name; True: all of them.
         policy: fields of ``Policy``.
 
     Raises:
-        DefinitionError: FB101 to FB109: an unknown policy, ``*args``, a setting whose default does not fit …
+        DefinitionError: FB101 to FB109: an unknown policy, ``*args``, a setting whose default does not fit …; FB111:
+            ``mutable`` names no input.
     """
     name: str = type_id or str(getattr(function, "__name__", ""))
     where = f"node {name!r}"
@@ -172,9 +173,11 @@ def node_type_of(
         )
     namespace = getattr(inspect.unwrap(function), "__globals__", {})
     signature = _signature(function, name)
-    reader = _SignatureReader(namespace, _parameter_docs(function.__doc__ or ""), set(mutable), where)
+    chosen = set(signature.parameters) if mutable is True else set() if mutable is False else {*mutable}
+    reader = _SignatureReader(namespace, _parameter_docs(function.__doc__ or ""), chosen, where)
     for parameter in signature.parameters.values():
         reader.read(parameter)
+    _refuse_unknown_mutable(mutable, [port.name for port in reader.inputs], where)
     ports, is_tuple = _outputs(signature.return_annotation, outputs, namespace, where)
     code = getattr(inspect.unwrap(function), "__code__", None)
     return NodeType(
@@ -193,6 +196,18 @@ def node_type_of(
         filename=code.co_filename if code else "",
         first_line=code.co_firstlineno if code else 1,
     )
+
+
+def _refuse_unknown_mutable(mutable: bool | Sequence[str], names: list[str], where: str) -> None:
+    unknown = [] if isinstance(mutable, bool) else [name for name in mutable if name not in names]
+    if isinstance(mutable, str) or unknown:
+        wrong = repr(mutable) if isinstance(mutable, str) else ", ".join(map(repr, unknown))
+        raise DefinitionError(
+            f"mutable={wrong} names no input",
+            code="FB111",
+            where=where,
+            hint=f"mutable=True, or a list of some of: {', '.join(names) or '(it has no inputs)'}",
+        )
 
 
 def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:

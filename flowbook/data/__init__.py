@@ -2,9 +2,10 @@
 
 A value made by a node goes through this room several times::
 
-    node returns ──publish──► edge ──hand_out──► consumer       guards.py, conversions.py, category_codes.py, foreign_tables.py
-                               │
+    node returns ──publish──► edge ──hand_out──► consumer       guards.py, conversions.py, private_copies.py
+                               │                                category_codes.py, foreign_tables.py
                                ├─ shape, preview ──► card        kinds.py, previews.py, pictures.py, short_text.py
+                               ├─ view ────────────► grid        viewports.py, value_stats.py
                                ├─ content_key, size ► cache      content_keys.py, sizes.py
                                ├─ scanned_files, collect         plans.py
                                └─ encode, decode ───► stores     lasting_codecs.py

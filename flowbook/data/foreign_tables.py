@@ -87,6 +87,26 @@ def head(table: Any, rows: int) -> pl.DataFrame:
     return read(cut).frame.head(rows)
 
 
+def height(table: Any) -> int | None:
+    """Count the rows of a foreign table; None when it does not say."""
+    try:
+        size = getattr(table, "shape", None)
+        return int(size[0] if size else table.num_rows if hasattr(table, "num_rows") else len(table))
+    except Exception:  # a stranger's property may raise anything
+        return None
+
+
+def part(table: Any, start: int, count: int) -> pl.DataFrame:
+    """Read some rows of a foreign table; it is cut by its own library before it is read, where that knows how."""
+    if hasattr(table, "iloc"):
+        return read(table.iloc[start : start + count]).frame
+    if hasattr(table, "slice"):
+        return read(table.slice(start, count)).frame
+    if hasattr(table, "limit"):  # a query
+        return read(table.limit(count, start)).frame
+    return read(table).frame.slice(start, count)
+
+
 def isolate(table: Any) -> Any:
     """Share a pandas object lazily where pandas copies on write; Arrow's own tables cannot be changed.
 

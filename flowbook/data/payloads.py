@@ -8,7 +8,18 @@ import decimal
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from flowbook.data import content_keys, conversions, guards, kinds, plans, previews, sizes
+from flowbook.data import (
+    content_keys,
+    conversions,
+    guards,
+    kinds,
+    plans,
+    previews,
+    private_copies,
+    sizes,
+    value_stats,
+    viewports,
+)
 from flowbook.data.families import family_of
 
 if TYPE_CHECKING:
@@ -18,6 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from flowbook.core.interfaces import Handed, ValueShape
+    from flowbook.data.viewports import TableView
 
 _COLUMN_TYPES: Final = frozenset(
     {bool, int, float, str, bytes, datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal}
@@ -46,6 +58,10 @@ class TablePayloads:
         """
         return conversions.hand_out(value, form)
 
+    def private_copy(self, value: object) -> Handed:
+        """Give ``value`` to a consumer that may change it; see `private_copies.private_copy`."""
+        return private_copies.private_copy(value)
+
     def collect(self, values: Sequence[object]) -> list[object]:
         """Collect the lazy tables among ``values`` in one pass; see `plans.collect`."""
         return plans.collect(values)
@@ -53,6 +69,19 @@ class TablePayloads:
     def preview(self, value: object, *, collect_head: bool = False) -> dict[str, Any] | None:
         """Make the small JSON preview of the canvas bundle; see `previews.preview`."""
         return previews.preview(value, collect_head=collect_head)
+
+    def view(self, value: object) -> TableView:
+        """Show a table, Series or array to a grid, page by page; see `viewports.TableView`.
+
+        Raises:
+            DataError: FB600, it has no rows and columns.
+        """
+        return viewports.TableView(value)
+
+    def array_stats(self, value: object) -> dict[str, Any] | None:
+        """Describe an array, with a histogram and an image; None for what is none. See `value_stats.array_stats`."""
+        array: Any = value
+        return value_stats.array_stats(array) if family_of(value) == "array" else None
 
     def size_bytes(self, value: object) -> int:
         """Estimate the memory a value holds, in bytes; see `sizes.size_bytes`."""

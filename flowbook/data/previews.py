@@ -129,7 +129,7 @@ def _preview_arrow_table(table: Any) -> dict[str, Any] | None:
 
 
 def _table(head: pl.DataFrame, width: int) -> dict[str, Any]:
-    columns = [_cells(series) for series in head]
+    columns = [cell_texts(series) for series in head]
     return {
         "kind": "table",
         "columns": [_column(name, dtype) for name, dtype in head.schema.items()],
@@ -146,33 +146,54 @@ def _column(name: str, dtype: Any) -> dict[str, str]:
     }
 
 
-def _cells(series: pl.Series) -> list[str]:
-    """Write a few values of a column; times that Python cannot hold are written by polars."""
+def cell_texts(series: pl.Series, limit: int = short_text.CELL_CHARS) -> list[str]:
+    """Write a few values of a column, each on one line of at most ``limit`` characters.
+
+    Times that Python cannot hold are written by polars.
+    """
     import polars as pl
 
     unwritable = (Exception, pl.exceptions.PanicException)  # year 12000, a type younger than this file
     with contextlib.suppress(*unwritable):
         if series.dtype.is_nested() or series.dtype in {pl.String, pl.Binary}:
-            series = pl.select(_shortened(pl.lit(series), series.dtype)).to_series()
-        return [short_text.cell(value) for value in series.to_list()]
+            series = pl.select(
+                _shortened(pl.lit(series), series.dtype, max(_CUT_CHARS, limit + 1), _CUT_ITEMS)
+            ).to_series()
+        return [short_text.cell(value, limit) for value in series.to_list()]
     with contextlib.suppress(*unwritable):
         written = series.dt.to_string("polars") if series.dtype == pl.Duration else series.cast(pl.String)
-        return [short_text.cell(value) for value in written.to_list()]
+        return [short_text.cell(value, limit) for value in written.to_list()]
     return ["?"] * len(series)
 
 
-def _shortened(values: pl.Expr, dtype: Any) -> pl.Expr:
+def whole_cell(series: pl.Series, limit: int) -> str:
+    """Write the first value of a column in up to ``limit`` characters, line ends and all items kept."""
+    import polars as pl
+
+    dtype = series.dtype
+    first = series.head(1)
+    if not (dtype.is_nested() or dtype in {pl.String, pl.Binary}):
+        return cell_texts(first, limit)[0]
+    try:
+        value = pl.select(_shortened(pl.lit(first), dtype, limit + 1, limit // 2)).to_series().to_list()[0]
+    except (Exception, pl.exceptions.PanicException):  # a time deep inside that Python cannot hold
+        return cell_texts(first, limit)[0]
+    text = "null" if value is None else value if isinstance(value, str) else repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _shortened(values: pl.Expr, dtype: Any, most_chars: int, most_items: int) -> pl.Expr:
     """Cut long lists and texts before they become Python objects: a cell shows six items, not a million."""
     import polars as pl
 
     if dtype == pl.String:
-        return values.str.head(_CUT_CHARS)
+        return values.str.head(most_chars)
     if dtype == pl.Binary:
-        return values.bin.head(_CUT_CHARS)
+        return values.bin.head(most_chars)
     if dtype == pl.Array:
         values, dtype = values.arr.to_list(), pl.List(dtype.inner)
     if dtype == pl.List:
-        return values.list.head(_CUT_ITEMS).list.eval(_shortened(pl.element(), dtype.inner))
+        return values.list.head(most_items).list.eval(_shortened(pl.element(), dtype.inner, most_chars, most_items))
     return values
 
 

@@ -247,8 +247,7 @@ class SlotInputs:
                 wants_packet=binding.name in self.slot.node_type.packet_names,
                 origin=f"{source.node_id}.{source.node_type.outputs[output].name}",
             )
-        self._count(binding, copies)
-        return self._checked(binding, value)
+        return self._checked(binding, self._counted(binding, value, copies))
 
     def _checked(self, binding: Binding, value: Any) -> Any:
         """Check a value that an edge brings to a setting."""
@@ -260,13 +259,17 @@ class SlotInputs:
         handed = self.view.engine.payloads.hand_out(
             value, binding.port.form if binding.port is not None else "", is_own=False
         )
-        self._count(binding, handed.copies)
-        return handed.value
+        return self._counted(binding, handed.value, handed.copies)
 
-    def _count(self, binding: Binding, copies: tuple[PayloadCopy, ...]) -> None:
+    def _counted(self, binding: Binding, value: Any, copies: tuple[PayloadCopy, ...]) -> Any:
+        """Note the copies that an input took; one that the node may change is copied once more."""
+        if binding.port is not None and binding.port.is_mutable:
+            handed = self.view.engine.payloads.private_copy(value)
+            value, copies = handed.value, copies + handed.copies
         self.copies.extend(copies)
         if copies:
             self.copies_by_input[binding.name] = len(copies)
+        return value
 
 
 def _source_key(node_type: NodeType) -> CodeKey:

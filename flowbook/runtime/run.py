@@ -11,6 +11,7 @@ from flowbook.core.events import RunFinished
 from flowbook.core.node_types import ERROR
 from flowbook.errors import FlowFailedError, NodeFailedError, RunError, UnknownIdError, did_you_mean
 from flowbook.runtime.context import refuse_inside_firing
+from flowbook.runtime.copies import copies_of
 from flowbook.runtime.execution import GRACE_S
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from flowbook.core.events import Event, RunStatus
     from flowbook.core.packets import ErrorPacket
+    from flowbook.runtime.copies import CopyTable
     from flowbook.runtime.decisions import Decision
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.execution import Execution
@@ -181,6 +183,11 @@ class Run:
     def errors(self) -> list[ErrorPacket]:
         """One packet per failed node."""
         return [entry.error for entry in self._execution.decisions.values() if entry.error is not None]
+
+    @property
+    def copies(self) -> CopyTable:
+        """What was copied to hand the nodes that fired their inputs: a list of records, and ``copies.table()``."""
+        return copies_of(self._execution)
 
     @property
     def node_ids(self) -> tuple[str, ...]:

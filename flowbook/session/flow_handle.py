@@ -67,10 +67,19 @@ def flow(name: str = "main") -> Flow:
 def node(function: FunctionT) -> FunctionT: ...
 @overload
 def node(
-    *, outputs: Sequence[str] | None = None, name: str | None = None, **policy: Any
+    *,
+    outputs: Sequence[str] | None = None,
+    name: str | None = None,
+    mutable: bool | Sequence[str] = (),
+    **policy: Any,
 ) -> Callable[[FunctionT], FunctionT]: ...
 def node(
-    function: FunctionT | None = None, *, outputs: Sequence[str] | None = None, name: str | None = None, **policy: Any
+    function: FunctionT | None = None,
+    *,
+    outputs: Sequence[str] | None = None,
+    name: str | None = None,
+    mutable: bool | Sequence[str] = (),
+    **policy: Any,
 ) -> FunctionT | Callable[[FunctionT], FunctionT]:
     """Declare a reusable node type; the function stays as it is and can be called.
 
@@ -78,6 +87,7 @@ def node(
         function: the function, when used without parentheses.
         outputs: names of its outputs when it returns a tuple of several.
         name: id of the type; the function's name when left out.
+        mutable: inputs that the function changes in place, by name, or True for all: it gets private copies of them.
         policy: fields of a node's policy: ``retry``, ``timeout_s``, ``kind``, ``cache``, ``on_change``, ``executor`` …
 
     Raises:
@@ -85,7 +95,7 @@ def node(
     """
 
     def declare(function: FunctionT) -> FunctionT:
-        node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
+        node_type = node_type_of(function, type_id=name, outputs=outputs, mutable=mutable, policy=policy)
         _remember(function, node_type)
         old = session.registry.find(node_type.type_id)
         session.registry.register(node_type)
@@ -242,7 +252,12 @@ class Flow:
     def node(self, function: FunctionT) -> FunctionT: ...
     @overload
     def node(
-        self, *, outputs: Sequence[str] | None = None, name: str | None = None, **policy: Any
+        self,
+        *,
+        outputs: Sequence[str] | None = None,
+        name: str | None = None,
+        mutable: bool | Sequence[str] = (),
+        **policy: Any,
     ) -> Callable[[FunctionT], FunctionT]: ...
     def node(
         self,
@@ -250,6 +265,7 @@ class Flow:
         *,
         outputs: Sequence[str] | None = None,
         name: str | None = None,
+        mutable: bool | Sequence[str] = (),
         **policy: Any,
     ) -> FunctionT | Callable[[FunctionT], FunctionT]:
         """Declare a node type and put one node of it, named like the function, into this flow.
@@ -259,7 +275,7 @@ class Flow:
         """
 
         def declare(function: FunctionT) -> FunctionT:
-            node_type = node_type_of(function, type_id=name, outputs=outputs, policy=policy)
+            node_type = node_type_of(function, type_id=name, outputs=outputs, mutable=mutable, policy=policy)
             _remember(function, node_type)
             self.define(node_type)
             return function

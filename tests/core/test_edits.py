@@ -202,6 +202,32 @@ def test_a_place_is_a_number_of_pixels_that_can_be_reached(place: Any) -> None:
         flow.apply([{"op": "move", "node": "a", "x": place, "y": 0}])
 
 
+def test_a_node_goes_back_to_where_the_layout_puts_it() -> None:
+    """What undo of a first move asks for: the same document as before."""
+    flow = made()
+    text = flow.document_text()
+    flow.apply([{"op": "move", "node": "a", "x": 5, "y": 6}])
+    assert flow.document_text() != text
+    flow.apply([{"op": "move", "node": "a", "x": None, "y": None}])
+    assert flow.document_text() == text
+    with pytest.raises(FlowbookError, match="FB222"):
+        flow.apply([{"op": "move", "node": "a"}])
+
+
+def test_a_cut_is_made_and_taken_back_whether_an_edge_follows_or_not() -> None:
+    flow = made()
+    text = flow.document_text()
+    ends = {"source": "a", "sourcePort": "", "target": "b", "targetPort": "a", "implicit": True}
+    flow.apply([{"op": "disconnect", **ends}])
+    assert ("b", "a") not in flow.wiring.links
+    flow.apply([{"op": "connect", **ends}])
+    assert flow.document_text() == text, "the edge follows from names again and is not stored"
+    flow.apply([{"op": "disconnect", **ends, "targetPort": "k"}, {"op": "connect", **ends, "targetPort": "k"}])
+    assert flow.document_text() == text
+    with pytest.raises(FlowbookError, match="nowhere"):
+        flow.apply([{"op": "disconnect", **ends, "target": "nowhere"}])
+
+
 def test_a_policy_that_says_what_the_type_says_is_not_kept() -> None:
     flow = made()
     text = flow.document_text()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.lab_page import LabPage
+from tests.lab.lab_page import LabPage, page_apart
 from tests.lab.lab_server import EXTENSION, start_lab
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """A browser; its tests are skipped where there is none."""
+    """A browser."""
     from playwright.sync_api import Error, sync_playwright
 
     with sync_playwright() as playwright:
@@ -45,7 +45,8 @@ def browser() -> Iterator[Browser]:
         try:
             browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=arguments)
         except Error as error:
-            pytest.skip(f"no browser: {error.message.splitlines()[0]}")
+            said = error.message.splitlines()[0]
+            pytest.fail(f"no browser ({said}): python -m playwright install chromium")
         yield browser
         browser.close()
 
@@ -74,14 +75,8 @@ def lab(shared_page: LabPage) -> Iterator[LabPage]:
 @pytest.fixture
 def own_page(lab_server: LabServer, browser: Browser) -> Iterator[LabPage]:
     """A page of the test's own, on the same server: another tab, or one that may be loaded again."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    own = LabPage(context.new_page(), lab_server)
-    own.watch()
-    own.load()
-    yield own
-    own.close_all()
-    context.close()
-    assert own.foreign_requests == []
+    with page_apart(browser, lab_server) as own:
+        yield own
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,11 +11,11 @@ from urllib.parse import urlsplit
 import nbformat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from nbformat import NotebookNode
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
     from tests.lab.lab_server import LabServer
 
@@ -175,3 +176,16 @@ class LabPage:
         """What the page asked of anybody but its own server."""
         own = urlsplit(self.server.url).netloc
         return [url for url in self.requests if urlsplit(url).netloc != own and not url.startswith(("blob:", "data:"))]
+
+
+@contextmanager
+def page_apart(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    """A page that shares nothing with others but the server; it asks nobody else for anything."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page = LabPage(context.new_page(), server)
+    page.watch()
+    page.load()
+    yield page
+    page.close_all()
+    context.close()
+    assert page.foreign_requests == []

@@ -78,6 +78,8 @@ def start_lab(folder: Path, *, disabled: Iterable[str] = ()) -> LabServer:
         "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.expose_app_in_browser=True",
         f"--LabApp.extra_labextensions_path={extensions}",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
+        f"--JupyterNotebookApp.extra_labextensions_path={extensions}",
     ]  # fmt: skip
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=root, env={**os.environ, **own}, stdout=log, stderr=log)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -11,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nbformat import v4
 
+from tests.lab.lab_page import page_apart
 from tests.lab.live_notebook import ask, canvas_of, card, cell_text, document_in, type_in_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser
 
     from tests.lab.lab_page import LabPage, OpenNotebook
+    from tests.lab.lab_server import LabServer
 
-pytest.importorskip("flowbook.canvas.control", reason="this kernel answers no browser")
-
-STEPS = int(os.environ.get("FLOWBOOK_STEPS", "300"))
 FLOW = 1
 CELLS = (
     "%load_ext flowbook\nimport flowbook as fb",
@@ -256,28 +256,50 @@ def unlike_canvas(name: str, node: dict[str, Any], seen: dict[str, Any]) -> str:
     return ""
 
 
-def walk(page: LabPage, *, seed: int, steps: int) -> None:
-    """Do so many things, and see every now and then that all agree."""
+def begin(page: LabPage, seed: int) -> Walk:
+    """Open a notebook and run it."""
     notebook = page.open([v4.new_code_cell(source) for source in CELLS])
     notebook.run()
     canvas_of(notebook, FLOW)
-    person = Walk(notebook, Random(seed))  # noqa: S311 - a walk that can be taken again
+    return Walk(notebook, Random(seed))  # noqa: S311 - a walk that can be taken again
+
+
+def walk(person: Walk, steps: int, *, steps_a_load: int) -> None:
+    """Do so many things, and see every now and then that all agree."""
     for step in range(1, steps + 1):
         person.step()
         if person.random.random() < 0.4:
             person.settle()
-        if step % (steps // 4) == 0:
+        if step % steps_a_load == 0:
             person.settle()
             person.reload()
     person.settle()
-    assert [said for said in page.own_complaints if not said.startswith("Comm not found")] == []
+
+
+def complaints_of(page: LabPage) -> list[str]:
+    """What the page complained of, save for comms of pages that were."""
+    return [said for said in page.own_complaints if not said.startswith("Comm not found")]
 
 
 def test_edits_undos_runs_and_reloads_never_part_them(own_page: LabPage) -> None:
-    walk(own_page, seed=2, steps=40)
+    walk(begin(own_page, seed=2), 40, steps_a_load=20)
+    assert complaints_of(own_page) == []
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3], ids="seed {}".format)
+def long_walk(
+    lab_server: LabServer, browser: Browser, request: pytest.FixtureRequest
+) -> Iterator[tuple[LabPage, Walk]]:
+    """A walk that is begun anew for each seed only."""
+    with page_apart(browser, lab_server) as page:
+        yield page, begin(page, request.param)
 
 
 @pytest.mark.soak  # minutes
-@pytest.mark.parametrize("seed", [1])
-def test_three_hundred_edits_undos_runs_and_reloads_never_part_them(own_page: LabPage, seed: int) -> None:
-    walk(own_page, seed=seed, steps=STEPS)
+@pytest.mark.parametrize("hundred", ["first", "second", "third"])
+def test_three_hundred_edits_undos_runs_and_reloads_never_part_them(
+    long_walk: tuple[LabPage, Walk], hundred: str
+) -> None:
+    page, person = long_walk
+    walk(person, 100, steps_a_load=50)
+    assert complaints_of(page) == []

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from tests.lab.lab_page import LabPage, OpenNotebook
 
-pytest.importorskip("flowbook.canvas.control", reason="this kernel answers no browser")
-
 CELLS = (
     "%load_ext flowbook\nimport flowbook as fb\nflow = fb.flow('lab')",
     "%%flow lab\n",
@@ -30,6 +28,9 @@ CELLS = (
 )
 FLOW, COUNT, TOTAL, TWICE = 1, 2, 3, 4
 DOCKED = ".fb-docked .fb-canvas"
+THREE_FRAMES = """
+() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))
+"""
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_badge_covers_nothing_that_is_written_in_the_first_line(live: OpenNote
     live.page.locator(f"{DOCKED} .fb-card").first.wait_for()
     for index in (TOTAL, TWICE, COUNT):
         live.evaluate("async (panel, app, index) => { panel.content.activeCellIndex = index; }", index)
-        live.page.wait_for_timeout(300)
+        live.page.evaluate(THREE_FRAMES)  # one to notice, one to measure, one to paint
         assert all(not covers_first_line(live, cell) for cell in (COUNT, TOTAL, TWICE))
 
 
@@ -128,7 +129,6 @@ def test_a_node_is_the_way_to_its_cell(live: OpenNotebook) -> None:
     run_command(live, "flowbook:go-to-cell")
     card(live, FLOW, "count").locator(".fb-card-head").click()
     run_command(live, "flowbook:go-to-cell")
-    live.page.wait_for_timeout(100)
     assert active_cell(live) == COUNT
 
 

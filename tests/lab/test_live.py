@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from tests.lab.lab_page import LabPage, OpenNotebook
 
-pytest.importorskip("flowbook.canvas.control", reason="this kernel answers no browser")
-
 CELLS = (
     "%load_ext flowbook\nimport time\nfrom typing import Annotated\nimport flowbook as fb\nflow = fb.flow('lab')",
     "@flow.node\ndef source(count: Annotated[int, fb.Setting(min=0, max=50)] = 10) -> list:\n"
@@ -99,6 +97,16 @@ def test_a_moved_slider_runs_what_is_below_and_updates_cells_in_place(live: Open
     outputs = live.save().cells[TOTAL].outputs
     assert outputs[0]["data"][NODE_MIME]["status"] == "ok"
     assert "55" in outputs[0]["data"]["text/plain"], "what is saved is what is shown"
+
+
+def test_keys_pressed_on_a_control_stay_with_it(live: OpenNotebook) -> None:
+    live.evaluate("async (panel) => { panel.content.activeCellIndex = 0; panel.content.mode = 'command'; }")
+    slider = strip(live, SOURCE).locator("input[type=range]")
+    live.page.keyboard.press("Escape")
+    for key in ("d", "d", "ArrowRight"):
+        slider.press(key)
+    live.cell(TOTAL).locator(".fb-value :text-is('55')").wait_for()
+    assert live.evaluate("async (panel) => panel.content.widgets.length") == len(CELLS)
 
 
 def test_status_moves_while_a_run_goes_on(live: OpenNotebook) -> None:

@@ -12,6 +12,7 @@ from nbformat import v4
 
 from tests.lab.lab_page import LabPage
 from tests.lab.live_notebook import (
+    begin_cell,
     canvas_of,
     card,
     cell_text,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.lab.lab_page import OpenNotebook
-
-pytest.importorskip("flowbook.canvas.control", reason="this kernel answers no browser")
 
 SETUP = "%load_ext flowbook\nimport flowbook as fb"
 NODES = (
@@ -129,6 +128,29 @@ def test_what_is_typed_at_the_same_time_is_kept_until_somebody_chooses(kept: Ope
     bar.wait_for(state="detached")
     assert cell_text(kept, FLOW) == typed
     wait_for_document(kept, lambda flow: position(flow, "total") == (640, 40) and position(flow, "count") == (40, 40))
+
+
+def test_words_typed_while_the_flow_is_edited_again_and_again_all_stay(kept: OpenNotebook) -> None:
+    edit = "fb.flow('lab')['count'].settings['most'] = most"
+    begin_cell(kept, f"import time\nfor most in range(4, 40):\n    {edit}\n    time.sleep(0.05)")
+    words = "every letter of this stays in its place"
+    wait_for_text(kept, FLOW, lambda text: '"most"' in text, rests=False)
+    kept.evaluate(
+        """async (panel) => {
+          panel.content.activeCellIndex = 1;
+          const {editor} = panel.content.activeCell;
+          editor.focus();
+          editor.setCursorPosition({line: 2, column: 0});
+        }"""
+    )
+    kept.page.keyboard.type(words, delay=20)
+    kept.cell(FLOW).locator('.fb-keeper[data-fb-keeping="differs"]').wait_for()
+    assert words in cell_text(kept, FLOW)
+    wait_for_document(kept, lambda flow: flow["nodes"][0]["settings"] == {"most": 39})
+    assert words in cell_text(kept, FLOW)
+    kept.cell(FLOW).get_by_role("button", name="Use canvas").click()
+    text = wait_for_text(kept, FLOW, lambda text: words not in text)
+    assert document_in(text)["nodes"][0]["settings"] == {"most": 39}
 
 
 def test_the_canvas_can_be_chosen_over_the_text_and_undo_gives_the_text_back(kept: OpenNotebook) -> None:

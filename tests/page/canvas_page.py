@@ -6,8 +6,17 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.house.source_tree import ROOT
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
+
+AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
+
+_FAULTS = """
+async () => (await axe.run('.fb-root', { preload: false })).violations.map(({ id, nodes }) =>
+  [id, ...nodes.slice(0, 3).map((node) => node.target.join(' ') + ' ' + (node.any[0]?.message ?? ''))])
+"""
 
 _SETTLED = """
 () => window.store.pending.length === 0
@@ -84,6 +93,12 @@ class CanvasPage:
         """The value of a setting as it is drawn."""
         script = "([node, name]) => window.store.card(node).settings.find((s) => s.name === name).value"
         return self.page.evaluate(script, [node, setting])
+
+    def faults(self) -> list[Any]:
+        """What axe has to say against the canvas by WCAG 2.2 AA and its own good practices, and where."""
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.add_script_tag(path=AXE)
+        return list(self.page.evaluate(_FAULTS))
 
     # -- what the kernel was asked and says
 

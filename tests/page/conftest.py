@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flowbook.canvas.protocol import fit_canvas
+from tests.canvas.samples import flights, gallery, random_flow
 from tests.house.source_tree import ROOT
 from tests.page.canvas_page import CanvasPage
 
@@ -43,6 +46,8 @@ def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *('--define:process.env.NODE_ENV="production"', "--log-level=error"),
     ]
     subprocess.run(command, cwd=ROOT / "js", check=True)
+    samples = {"running": flights(), "gallery": gallery(), "many": fit_canvas(random_flow(1000))}
+    (folder / "samples.js").write_text(f"window.samples = {json.dumps(samples)}", encoding="utf-8")
     for theme, (extension, name) in _THEMES.items():
         style = Path(sys.prefix) / "share/jupyter/lab/themes/@jupyterlab" / extension / "index.css"
         (folder / f"{theme}.css").write_text(style.read_text(encoding="utf-8"), encoding="utf-8")
@@ -52,13 +57,13 @@ def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f'<body data-jp-theme-light="{str(theme == "light").lower()}" data-jp-theme-name="{name}"'
             ' style="background: var(--jp-layout-color0); margin: 16px; width: 1150px">'
             '<main><h1 style="display: none">Canvas</h1><div id="canvas" style="height: 460px"></div>'
-            '<button id="after">after</button></main><script src="page.js"></script>',
+            '<button id="after">after</button></main><script src="samples.js"></script><script src="page.js"></script>',
             encoding="utf-8",
         )
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def page_browser() -> Iterator[Browser]:
     """A browser; its tests are skipped where there is none."""
     from playwright.sync_api import Error, sync_playwright

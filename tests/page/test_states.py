@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
-
-from tests.house.source_tree import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.page.canvas_page import CanvasPage
-
-AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def test_a_recording_is_looked_at_but_not_edited_and_says_why(open_canvas: Callable[..., CanvasPage]) -> None:
@@ -64,37 +60,28 @@ def test_axe_finds_no_fault(
     open_canvas: Callable[..., CanvasPage], screenshot: Callable[..., None], theme: str
 ) -> None:
     """WCAG 2.2 AA, with everything open that can be open."""
-    if not AXE.exists():
-        pytest.skip("axe is not installed: make extension")
     canvas = open_canvas(theme)
-    canvas.page.add_script_tag(path=AXE)
-    faults = _faults(canvas)
+    faults = canvas.faults()
     canvas.select("late")
     canvas.press("Enter")
-    faults += _faults(canvas)
+    faults += canvas.faults()
     screenshot(canvas, f"inspector-{theme}")
     canvas.press("Escape", "c")
-    faults += _faults(canvas)
+    faults += canvas.faults()
     canvas.press("Enter")
     screenshot(canvas, f"connect-{theme}")
-    faults += _faults(canvas)
+    faults += canvas.faults()
     canvas.press("Escape", "?")
-    faults += _faults(canvas)
+    faults += canvas.faults()
     canvas.press("Escape", "Shift+F10")
     screenshot(canvas, f"menu-{theme}")
-    faults += _faults(canvas)
+    faults += canvas.faults()
     canvas.press("Escape", "F2")
     canvas.page.keyboard.type("flights")
     expect(canvas.notice).to_contain_text("already")
-    faults += _faults(canvas)
+    faults += canvas.faults()
     screenshot(canvas, f"rename-{theme}")
     assert faults == []
-
-
-def _faults(canvas: CanvasPage) -> list[Any]:
-    script = """async () => (await axe.run('.fb-root', { preload: false })).violations.map(({ id, nodes }) =>
-      [id, ...nodes.slice(0, 3).map((node) => node.target.join(' ') + ' ' + (node.any[0]?.message ?? ''))])"""
-    return list(canvas.page.evaluate(script))
 
 
 def test_the_focus_goes_through_in_order(canvas: CanvasPage) -> None:

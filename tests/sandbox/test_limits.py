@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -205,3 +206,19 @@ def test_calls_from_many_threads_keep_apart(own_pool: ProcessPool) -> None:
     for thread in threads:
         thread.join()
     assert answers == {number: number for number in range(9) if number % 3}
+
+
+def test_calls_crashes_and_overruns_leave_no_descriptor_thread_or_process_behind(own_pool: ProcessPool) -> None:
+    def left() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+    call(own_pool, WHO)
+    before, seen = left(), set()
+    for number in range(24):
+        with contextlib.suppress(RunError):
+            seen.add(call(own_pool, WHO))
+            text = "def f(n):\n    import os\n    if n % 3 == 0:\n        os.abort()\n    while n % 3 == 1: pass"
+            call(own_pool, text, n=number, timeout_s=0.05)
+    assert len(seen) > 10
+    assert left() == before
+    assert sum(map(is_running, seen)) <= 1

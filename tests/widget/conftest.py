@@ -14,11 +14,11 @@ from tests.lab.lab_server import start_lab
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, ViewportSize
 
     from tests.lab.lab_server import LabServer
 
-VIEWPORT = {"width": 1400, "height": 1100}
+VIEWPORT: ViewportSize = {"width": 1400, "height": 1100}
 
 
 @pytest.fixture(scope="package")

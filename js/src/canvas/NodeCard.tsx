@@ -14,6 +14,7 @@ import {
 import { breakable, fittingPx } from "../model/lettering";
 import { mainLook } from "../model/looks";
 import { cardWords, copiesMade, counted, duration, oneLine, outputWords, shownValue } from "../model/wording";
+import { act, actionById } from "./actions";
 import { useCanvas, useCard, useChanging, useIsLive } from "./context";
 import { FailureNote } from "./FailureNote";
 import { NameField } from "./NameField";
@@ -115,11 +116,43 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
       {card.kind !== "input" && (
         <footer className="fb-card-foot">
           <StampPills item={card} isLive={store.isLive} />
-          <span className="fb-why" title={why}>
-            {why}
-          </span>
+          {card.error && canSet ? (
+            <FailureTools node={card.id} />
+          ) : (
+            <span className="fb-why" title={why}>
+              {why}
+            </span>
+          )}
         </footer>
       )}
+    </>
+  );
+}
+
+/** What is done about a failure, in this order: mend the cell, then run it and what waited for it. */
+const REMEDIES = [
+  ["goToCell", "Open its cell"],
+  ["runFrom", "Retry"],
+] as const;
+
+function FailureTools({ node }: { readonly node: string }): ReactElement {
+  const context = useCanvas();
+  return (
+    <>
+      {REMEDIES.map(([id, words]) => {
+        const action = actionById(id, context);
+        const remedy = (): void => {
+          context.view.selection.choose([node]);
+          if (action) act(action, context);
+        };
+        return (
+          action && (
+            <button key={id} type="button" className="fb-link nodrag nopan" onClick={remedy}>
+              {words}
+            </button>
+          )
+        );
+      })}
     </>
   );
 }

@@ -12,6 +12,7 @@ import { Keepers } from "./Keepers";
 import { NodeRenderer } from "./NodeRenderer";
 import { notebookPlugin } from "./notebookPlugin";
 import { OpenNotebooks } from "./OpenNotebooks";
+import { keepOwnKeys } from "./ownKeys";
 import { TraceRenderer } from "./TraceRenderer";
 import { INotebookFlows, type NotebookFlows } from "./tokens";
 
@@ -45,6 +46,7 @@ const renderers: JupyterFrontEndPlugin<void> = {
   requires: [IRenderMimeRegistry],
   optional: [INotebookFlows],
   activate: (_app: JupyterFrontEnd, registry: IRenderMimeRegistry, notebooks: NotebookFlows | null) => {
+    keepOwnKeys(document);
     const controls = notebooks?.controls ?? new Controls(null);
     const add = (
       mime: string,

@@ -92,16 +92,16 @@ const FLOW = canvas(
   ],
 );
 
-const MANY = canvas(
-  Array.from({ length: 1000 }, (_, index) =>
-    node(`node_${index}`, Math.floor(index / 25) * 260, (index % 25) * 60, { inputs: "table:table", w: 188, h: 36 }),
-  ),
-  Array.from({ length: 975 }, (_, index) => edge(`node_${index}`, `node_${index + 25}.table`)),
-);
+/** Those that Python made, and placed as it places them. */
+declare global {
+  interface Window {
+    readonly samples: Readonly<Record<string, unknown>>;
+  }
+}
 
-const BUNDLES: Readonly<Record<string, unknown>> = { flow: FLOW, empty: canvas([], []), many: MANY };
+const BUNDLES: Readonly<Record<string, unknown>> = { ...window.samples, flow: FLOW, empty: canvas([], []) };
 
-export const bundles = (name: string): unknown => BUNDLES[name] ?? FLOW;
+export const bundles = (name: string): unknown => BUNDLES[name];
 
 const inputs = (written: string): TypeEntry["inputs"] =>
   written.split(" ").map((each) => {

@@ -1,0 +1,232 @@
+"""Describes one column or one array when somebody looks at it: nulls, least and most, a small histogram, an image.
+
+This reads the data, so it is done when a person asks for it and for that column alone, never for a card. Counts, least
+and most are exact; a histogram of more than a million values is made of values evenly apart, and says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from flowbook.data import previews
+from flowbook.data.kinds import PNG_SIGNATURE, array_label, dtype_label
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+BINS: Final = 20
+SAMPLED_VALUES: Final = 1_000_000
+_TOP_VALUES: Final = 5
+_TEXT_CHARS: Final = 48
+_IMAGE_SIDES: Final = (256, 160, 96, 48)
+_MOST_IMAGE_BYTES: Final = 40_000
+_NO_VALUE: Final = 255  # of the palette: what is not a number is left transparent
+
+
+def column_stats(column: pl.LazyFrame, rows: int | None = None) -> dict[str, Any]:
+    """Describe a column.
+
+    Args:
+        column: one column, as a plan; it is computed up to three times, by aggregations alone.
+        rows: its rows, when they are known.
+
+    Returns:
+        JSON values; what makes no sense for the type is None::
+
+            {"type": str, "rows": int, "nullCount": int, "min": str, "max": str,
+             "histogram": [counts of 20 equal steps from min to max], "top": [[text, count]], "sampled": bool}
+    """
+    import polars as pl
+
+    ((_, dtype),) = column.collect_schema().items()
+    value = pl.first()
+    is_ordered = dtype.is_numeric() or dtype.is_temporal()
+    asked = {"rows": pl.len()} if dtype == pl.Object else {"rows": pl.len(), "nulls": value.null_count()}
+    if is_ordered:
+        finite = value.filter(value.is_finite()) if dtype.is_float() else value
+        asked |= {"min": finite.min(), "max": finite.max()}
+    found = column.select(**asked).collect()
+    count = found["rows"][0] if rows is None else rows
+    step = max(1, math.ceil(count / SAMPLED_VALUES))
+    sample = column.select(value.gather_every(step)) if step > 1 else column
+    made: dict[str, Any] = {
+        "type": dtype_label(dtype),
+        "rows": count,
+        "nullCount": found["nulls"][0] if "nulls" in found.columns else column.collect().to_series().null_count(),
+        **dict.fromkeys(("min", "max", "histogram", "top")),
+        "sampled": step > 1,
+    }
+    if is_ordered and found["min"].null_count() == 0:
+        made["min"], made["max"] = (previews.cell_texts(found[name], _TEXT_CHARS)[0] for name in ("min", "max"))
+        made["histogram"] = _histogram(sample, found)
+    elif dtype.base_type() in {pl.String, pl.Categorical, pl.Enum, pl.Boolean}:
+        made["top"] = _top(sample)
+    return made
+
+
+def _histogram(sample: pl.LazyFrame, found: pl.DataFrame) -> list[int]:
+    """Count the values of each of 20 equal steps."""
+    import polars as pl
+
+    least, most = (found[name].to_physical().cast(pl.Float64)[0] for name in ("min", "max"))
+    value = pl.first().to_physical().cast(pl.Float64)
+    width = (most - least) / BINS
+    if not math.isfinite(width):  # so far apart that their distance is no number
+        least, most, value, width = least / 4, most / 4, value / 4, most / 4 / BINS - least / 4 / BINS
+    place = ((value - least) / width).floor().clip(0, BINS - 1) if width else pl.lit(0.0)
+    shown = pl.when(value.is_finite()).then(place).alias("place")
+    counts = sample.select(shown).drop_nulls().group_by("place").len().collect()
+    by_place = dict(counts.rows())
+    return [by_place.get(float(place), 0) for place in range(BINS)]
+
+
+def _top(sample: pl.LazyFrame) -> list[list[Any]]:
+    """Count the most frequent values."""
+    import polars as pl
+
+    # Under a name of its own: the column may be called like the counts.
+    counts = sample.select(pl.first().alias("value")).drop_nulls().group_by("value").len("count")
+    most = counts.sort(["count", pl.col("value").cast(pl.String)], descending=[True, False]).head(_TOP_VALUES).collect()
+    texts = previews.cell_texts(most["value"], _TEXT_CHARS)
+    return [[text, count] for text, count in zip(texts, most["count"].to_list(), strict=True)]
+
+
+def array_stats(array: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Describe an array.
+
+    Returns:
+        JSON values; what makes no sense for the type is None::
+
+            {"dtype": str, "shape": [int], "sizeBytes": int, "nanCount": int, "min": str, "max": str, "mean": str,
+             "histogram": [counts of 20 equal steps], "sampled": bool, "image": picture preview of two dimensions}
+    """
+    made: dict[str, Any] = {
+        "dtype": array_label(array.dtype),
+        "shape": list(array.shape),
+        "sizeBytes": int(array.nbytes),
+        **dict.fromkeys(("nanCount", "min", "max", "mean", "histogram", "image")),
+        "sampled": False,
+    }
+    numbers = _numbers(array)
+    if numbers is not None and numbers.size:
+        made.update(_number_stats(numbers, array.dtype))
+    made["image"] = image(array)
+    return made
+
+
+def _numbers(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """Show an array as real numbers without copying it: times by their counts, complex numbers by their real parts."""
+    import numpy as np
+
+    if np.ma.isMaskedArray(array):
+        array = array.compressed()
+    array = np.asarray(array)  # a matrix has rules of its own
+    if array.dtype.kind in "mM":
+        return array[~np.isnat(array)].view("i8") if array.dtype.isnative else None
+    if array.dtype.kind == "c":
+        return array.real
+    return array if array.dtype.kind in "biuf" else None
+
+
+def _number_stats(numbers: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> dict[str, Any]:
+    import numpy as np
+
+    flat = numbers.reshape(-1)
+    is_time = dtype.kind in "mM"
+    with np.errstate(all="ignore"):
+        has_gaps = flat.dtype.kind == "f" and not np.isfinite(flat.sum(dtype="f8"))
+        nan_count = int(np.isnan(flat).sum()) if has_gaps else 0
+        finite = flat[np.isfinite(flat)] if has_gaps else flat
+        if not finite.size:
+            return {"nanCount": nan_count}
+        least, most = finite.min(), finite.max()
+        step = max(1, math.ceil(finite.size / SAMPLED_VALUES))
+        sample, low, high = finite[::step].astype("f8") / 2, float(least) / 2, float(most) / 2
+        # Halved, for the distance of two numbers may be none; numpy's own histogram refuses numbers that lie close.
+        share = (sample - low) / (high - low) if high > low else np.zeros(sample.shape)
+        counts = np.bincount(np.clip(np.nan_to_num(share) * BINS, 0, BINS - 1).astype("i8"), minlength=BINS)
+        mean = float(finite.mean(dtype="f8")) if not is_time else None
+
+    def text(value: Any) -> str:
+        return (
+            str(value.view(dtype)) if is_time else f"{value.item():,}" if dtype.kind in "iu" else f"{float(value):.6g}"
+        )
+
+    return {
+        "nanCount": nan_count,
+        "min": text(least),
+        "max": text(most),
+        "mean": None if mean is None else f"{mean:.6g}",
+        "histogram": counts.tolist(),
+        "sampled": step > 1,
+    }
+
+
+def image(array: np.ndarray[Any, Any]) -> dict[str, Any] | None:
+    """Draw an array of two dimensions in grey, or one of (height, width, 3 or 4) bytes in colour.
+
+    At most 256 pixels a side are looked at, evenly apart. Black is the least of them, white the most; what is not a
+    number is transparent.
+
+    Returns:
+        A picture preview, as ``previews.preview`` makes it; None for other arrays.
+    """
+    import numpy as np
+
+    array = array if np.ma.isMaskedArray(array) else np.asarray(array)
+    is_colour = array.ndim == 3 and array.shape[2] in {3, 4} and array.dtype == "u1"
+    if not (is_colour or (array.ndim == 2 and array.dtype.kind in "biuf")) or not array.size:
+        return None
+    for side in _IMAGE_SIDES:
+        rows, columns = (max(1, math.ceil(size / side)) for size in array.shape[:2])
+        seen = array[::rows, ::columns]
+        data = _colour_png(seen) if is_colour else _grey_png(seen)
+        if len(data) <= _MOST_IMAGE_BYTES:
+            text = base64.b64encode(data).decode("ascii")
+            return {
+                "kind": "picture",
+                "mime": "image/png",
+                "data": text,
+                "width": seen.shape[1],
+                "height": seen.shape[0],
+            }
+    return None
+
+
+def _grey_png(seen: np.ndarray[Any, Any]) -> bytes:
+    import numpy as np
+
+    values = np.ma.filled(seen.astype("f8"), np.nan)
+    is_there = np.isfinite(values)
+    least, most = (values[is_there].min(), values[is_there].max()) if is_there.any() else (0.0, 0.0)
+    with np.errstate(all="ignore"):
+        share = (values / 2 - least / 2) / (most / 2 - least / 2) if most > least else np.full(values.shape, 0.5)
+    pixels = np.where(is_there, np.nan_to_num(share) * (_NO_VALUE - 1), _NO_VALUE).astype("u1")
+    greys = bytes(part for level in range(_NO_VALUE) for part in [round(level * 255 / (_NO_VALUE - 1))] * 3)
+    palette = _chunk(b"PLTE", greys + b"\0\0\0") + _chunk(b"tRNS", b"\xff" * _NO_VALUE + b"\0")
+    return _png(pixels, 3, palette)
+
+
+def _colour_png(seen: np.ndarray[Any, Any]) -> bytes:
+    return _png(seen, 2 if seen.shape[2] == 3 else 6, b"")
+
+
+def _png(pixels: np.ndarray[Any, Any], colour_type: int, palette: bytes) -> bytes:
+    """Write a PNG (https://www.w3.org/TR/png-3/); every row of pixels begins with a zero: not filtered."""
+    import numpy as np
+
+    height, width = pixels.shape[:2]
+    lines = np.ascontiguousarray(pixels).reshape(height, -1)
+    body = np.concatenate([np.zeros((height, 1), "u1"), lines], axis=1).tobytes()
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    data = _chunk(b"IDAT", zlib.compress(body, 6))
+    return PNG_SIGNATURE + _chunk(b"IHDR", header) + palette + data + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -1,0 +1,370 @@
+"""Gives a grid in the browser the rows it shows, and nothing else: a slice of a table as an Arrow stream.
+
+A page costs what it shows, for a thousand rows and for a billion. Only sorting reads the whole column, once: the order
+is kept while the grid shows it, and every further page gathers its rows by it.
+
+What a browser cannot show as a number, a truth or a time arrives as text that is cut short: long texts, bytes, nested
+values, Python objects, decimals and integers of 128 bits (which the browser's Arrow library cannot read), durations and
+times of day. How much of a text there is room for depends on how many cells are asked for, so that 1,000 rows of 8
+columns never take more than 200 KB. The whole of one cell is had by ``cell``.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from flowbook.data import conversions, foreign_tables, plans, previews, value_stats
+from flowbook.data.families import family_of
+from flowbook.data.kinds import dtype_label
+from flowbook.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+
+#: Most rows and columns of one page; a grid asks for what is on the screen and a little around it.
+MOST_ROWS: Final = 2_000
+MOST_COLUMNS: Final = 100
+# 200 KB for 1,000 rows of 8 columns, and something for the description of the columns.
+_BYTES_PER_CELL: Final = 24
+_LEAST_BYTES: Final = 16_000
+_TEXT_LIMITS: Final = (160, 48, 24, 12, 3)  # twelve bytes of text take no room of their own
+_WHOLE_CELL_CHARS: Final = 20_000
+_KEPT_ORDERS: Final = 2
+_MOST_ARRAY_COLUMNS: Final = 4_000  # every column of an array becomes one of a table to be shown; an image shows more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SortKey:
+    """A column to sort by; nulls come last, equal rows stay in their order."""
+
+    column: str
+    is_descending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a grid shows.
+
+    Attributes:
+        arrow: the rows as an uncompressed Arrow IPC stream; columns are named by their position, ``"0"``, ``"1"``, …
+        start: the first row, from 0.
+        row_count: rows in ``arrow``.
+        height: rows of the table; None for a lazy table, which nobody has counted.
+        is_text: of each column of ``arrow``, whether its values were written as text.
+    """
+
+    arrow: bytes
+    start: int
+    row_count: int
+    height: int | None
+    is_text: tuple[bool, ...]
+
+
+class TableView:
+    """A table as a grid sees it. It may be used from several threads.
+
+    Args:
+        value: a DataFrame, LazyFrame or Series, a table of another library, or an array of one or two dimensions; held
+            as long as the view is.
+
+    Raises:
+        DataError: FB600, it has no rows and columns.
+    """
+
+    def __init__(self, value: object) -> None:
+        self._lock = threading.Lock()
+        self._orders: dict[tuple[SortKey, ...], pl.Series] = {}
+        self._stats: dict[int, dict[str, Any]] = {}
+        self._source = _source(value)
+
+    @property
+    def height(self) -> int | None:
+        """Rows; None for a lazy table."""
+        return self._source.height
+
+    @property
+    def columns(self) -> list[dict[str, str]]:
+        """Name and type of every column: ``[{"name": "carrier", "type": "string"}]``; names are not cut."""
+        return [{"name": name, "type": dtype_label(dtype)} for name, dtype in self._source.schema.items()]
+
+    def rows(
+        self,
+        start: int,
+        stop: int,
+        *,
+        sort_by: Sequence[SortKey] = (),
+        first_column: int = 0,
+        column_count: int = MOST_COLUMNS,
+    ) -> Page:
+        """Give the rows ``start`` to ``stop`` of some columns.
+
+        Args:
+            start: first row, >= 0.
+            stop: row after the last one; at most 2,000 rows are given, and none beyond the end.
+            sort_by: columns to sort by, the first one first; of a lazy table they are sorted by polars for every page.
+            first_column: position of the first column, >= 0.
+            column_count: how many, at most 100.
+
+        Raises:
+            DataError: FB607, a column to sort by is not there or has no order; FB604, polars panicked.
+            polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
+        """
+        import polars as pl
+
+        start = max(0, start)
+        count = max(0, min(stop - start, MOST_ROWS))
+        chosen = slice(first := max(0, first_column), first + max(0, min(column_count, MOST_COLUMNS)))
+        sort = tuple(sort_by)
+        self._check(sort)
+        try:
+            part = self._part(start, count, chosen, sort)
+            arrow, is_text = _written(part)
+        except pl.exceptions.PanicException as panic:
+            raise plans.panic_refused(panic) from panic
+        return Page(arrow=arrow, start=start, row_count=part.height, height=self.height, is_text=is_text)
+
+    def cell(self, row: int, column: int, *, sort_by: Sequence[SortKey] = ()) -> str:
+        """Write one cell out, up to 20,000 characters, line ends and all items kept; empty when it is not there.
+
+        Raises:
+            DataError, polars.exceptions.PolarsError: as for ``rows``.
+        """
+        sort = tuple(sort_by)
+        self._check(sort)
+        part = self._part(max(0, row), 1, slice(max(0, column), max(0, column) + 1), sort)
+        return previews.whole_cell(part.to_series(), _WHOLE_CELL_CHARS) if part.width and part.height else ""
+
+    def stats(self, column: int) -> dict[str, Any]:
+        """Describe one column, by its position; computed when it is first asked for, see `value_stats.column_stats`.
+
+        Raises:
+            DataError: FB604, polars panicked.
+            polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
+        """
+        import polars as pl
+
+        with self._lock:
+            known = self._stats.get(column)
+        if known is None:
+            try:
+                known = value_stats.column_stats(self._source.lazy().select(pl.nth(column)), self.height)
+            except pl.exceptions.PanicException as panic:
+                raise plans.panic_refused(panic) from panic
+            with self._lock:
+                self._stats[column] = known
+        return known
+
+    def _check(self, sort: tuple[SortKey, ...]) -> None:
+        import polars as pl
+
+        for key in sort:
+            dtype = self._source.schema.get(key.column)
+            if dtype is None or dtype == pl.Object:
+                why = "is not there" if dtype is None else "holds Python objects, which have no order"
+                raise DataError(
+                    f"cannot sort by {key.column!r}: it {why}",
+                    code="FB607",
+                    hint="sort by another column, or make it one of text: pl.col(…).map_elements(str)",
+                    column=key.column,
+                )
+
+    def _part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
+        if not sort or self._source.height is None:
+            return self._source.part(start, count, chosen, sort)
+        order = self._order(sort)
+        return self._source.gather(order[start : start + count], chosen)
+
+    def _order(self, sort: tuple[SortKey, ...]) -> pl.Series:
+        """Find the rows in sorted order; the one thing here that costs O(rows)."""
+        import polars as pl
+
+        with self._lock:
+            known = self._orders.get(sort)
+            if known is None:
+                whole = self._source.frame()
+                # Under other names: one like "^a$" would be read as a pattern.
+                columns = {str(index): whole.get_column(key.column) for index, key in enumerate(sort)}
+                order = pl.arg_sort_by(
+                    list(columns),
+                    descending=[key.is_descending for key in sort],
+                    nulls_last=True,
+                    maintain_order=True,
+                )
+                known = pl.DataFrame(columns).select(order).to_series()
+                while len(self._orders) >= _KEPT_ORDERS:
+                    del self._orders[next(iter(self._orders))]
+                self._orders[sort] = known
+            return known
+
+
+class _FrameSource:
+    """A table in memory."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+        self.schema = frame.schema
+        self.height: int | None = frame.height
+
+    def frame(self) -> pl.DataFrame:
+        return self._frame
+
+    def lazy(self) -> pl.LazyFrame:
+        return self._frame.lazy()
+
+    def part(self, start: int, count: int, chosen: slice, _sort: tuple[SortKey, ...]) -> pl.DataFrame:
+        return self._frame[:, chosen].slice(start, count)
+
+    def gather(self, rows: pl.Series, chosen: slice) -> pl.DataFrame:
+        return self._frame[:, chosen][rows]
+
+
+class _PlanSource:
+    """A lazy table: every page is a small query of its own."""
+
+    height: int | None = None
+
+    def __init__(self, plan: pl.LazyFrame) -> None:
+        plans.resolve(plan)
+        self._plan = plan
+        self.schema = plan.collect_schema()
+
+    def frame(self) -> pl.DataFrame:
+        raise NotImplementedError
+
+    def lazy(self) -> pl.LazyFrame:
+        return self._plan
+
+    def part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
+        import polars as pl
+
+        plan = self._plan
+        if sort:
+            names = list(self.schema)
+            plan = plan.sort(
+                [pl.nth(names.index(key.column)) for key in sort],  # by position: a name may look like a pattern
+                descending=[key.is_descending for key in sort],
+                nulls_last=True,
+                maintain_order=True,
+            )
+        positions = range(len(self.schema))[chosen]
+        collected: Any = plans.collect([plan.slice(start, count).select(pl.nth(positions))])[0]
+        return collected  # type: ignore[no-any-return]
+
+    def gather(self, rows: pl.Series, chosen: slice) -> pl.DataFrame:
+        raise NotImplementedError
+
+
+class _LentSource:
+    """A table of another library, or an array: read slice by slice, and as a whole only to be sorted."""
+
+    def __init__(self, value: Any, height: int, read: Any) -> None:
+        self._value, self._read = value, read
+        self._whole: pl.DataFrame | None = None
+        self.height: int | None = height
+        self.schema = read(value, 0, min(1, height)).schema
+
+    def frame(self) -> pl.DataFrame:
+        if self._whole is None:
+            self._whole = self._read(self._value, 0, self.height)
+        return self._whole
+
+    def lazy(self) -> pl.LazyFrame:
+        return self.frame().lazy()
+
+    def part(self, start: int, count: int, chosen: slice, _sort: tuple[SortKey, ...]) -> pl.DataFrame:
+        start = min(start, self.height or 0)
+        count = min(count, (self.height or 0) - start)
+        part: pl.DataFrame = self._read(self._value, start, count)
+        return part[:, chosen]
+
+    def gather(self, rows: pl.Series, chosen: slice) -> pl.DataFrame:
+        return self.frame()[:, chosen][rows]
+
+
+def _source(value: Any) -> _FrameSource | _PlanSource | _LentSource:
+    family = family_of(value)
+    if family == "frame":
+        return _FrameSource(value)
+    if family == "series":
+        return _FrameSource(value.to_frame())
+    if family == "lazy_frame":
+        return _PlanSource(value)
+    if family == "arrow_table":
+        height = foreign_tables.height(value)
+        if height is not None:
+            return _LentSource(value, height, foreign_tables.part)
+    if family == "array" and (value.ndim == 1 or (value.ndim == 2 and value.shape[1] <= _MOST_ARRAY_COLUMNS)):
+        return _LentSource(value, value.shape[0], _array_part)
+    raise DataError(
+        f"a value of type {type(value).__name__} has no rows and columns to show",
+        hint="look at its preview instead",
+        given=type(value).__name__,
+    )
+
+
+def _array_part(array: Any, start: int, count: int) -> pl.DataFrame:
+    frame: pl.DataFrame = conversions.hand_out(array[start : start + count], "DataFrame").value
+    return frame
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def _written(part: pl.DataFrame) -> tuple[bytes, tuple[bool, ...]]:
+    """Write a page, with texts as long as there is room for."""
+    import polars as pl
+
+    columns = part.get_columns()
+    room = max(_LEAST_BYTES, _BYTES_PER_CELL * part.height * part.width)
+    texts: dict[int, pl.Series] = {}
+    for index, column in enumerate(columns):
+        if not _is_plain(column.dtype):
+            texts[index] = _as_text(column)
+    data = b""
+    for limit in _TEXT_LIMITS:
+        shown = {
+            str(index): _cut(texts[index], limit) if index in texts else column for index, column in enumerate(columns)
+        }
+        data = pl.DataFrame(shown).write_ipc_stream(None).getvalue()
+        if len(data) <= room or not texts:
+            break
+        if limit == _TEXT_LIMITS[0]:
+            texts = {index: _cut(text, limit) for index, text in texts.items()}
+    return data, tuple(index in texts for index in range(len(columns)))
+
+
+def _is_plain(dtype: Any) -> bool:
+    """Tell whether a browser shows the values of a type as they are: numbers of up to 64 bits, truths, dates."""
+    import polars as pl
+
+    if dtype in {pl.Int128, pl.UInt128} or dtype.is_decimal():
+        return False
+    return dtype.is_numeric() or dtype.base_type() in {pl.Boolean, pl.Date, pl.Datetime, pl.Null}
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """Write a column as text; nulls stay nulls."""
+    import polars as pl
+
+    if column.dtype == pl.String:
+        return column
+    if column.dtype.base_type() in {pl.Categorical, pl.Enum, pl.Time} or column.dtype.is_integer():
+        return column.cast(pl.String)
+    is_there = column.is_not_null()
+    texts = pl.Series(previews.cell_texts(column, _TEXT_LIMITS[0]), dtype=pl.String)
+    return texts.set(~is_there, None)
+
+
+def _cut(text: pl.Series, limit: int) -> pl.Series:
+    """Cut texts to so many characters; an ellipsis says that there is more, a line end becomes a space."""
+    import polars as pl
+
+    name = text.name or "text"
+    head = pl.col(name).str.head(limit)
+    is_long = pl.col(name).str.head(limit + 1) != head
+    shown = pl.when(is_long).then(pl.col(name).str.head(limit - 1) + "…").otherwise(head)
+    return text.alias(name).to_frame().select(shown.str.replace_all(r"[\r\n\t]", " ")).to_series()
