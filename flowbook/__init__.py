@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from flowbook.runtime.context import Context
     from flowbook.runtime.run import Run
-    from flowbook.session import Flow, flow, node
+    from flowbook.session import Flow, flow, node, watch_mutations
 
 __version__ = "0.1.0"
 
@@ -57,6 +57,7 @@ __all__ = [
     "flow",
     "load_ipython_extension",
     "node",
+    "watch_mutations",
 ]
 
 _HOMES = {
@@ -72,6 +73,7 @@ _HOMES = {
     "Setting": "flowbook.core.annotations",
     "flow": "flowbook.session",
     "node": "flowbook.session",
+    "watch_mutations": "flowbook.session",
 }
 
 

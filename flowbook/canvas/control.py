@@ -128,6 +128,8 @@ class Hub:
             with self._condition:
                 watched.marks.enter(run, event, is_private=is_private)
                 self._wake()
+                if watched.marks.over:
+                    self._condition.notify()
 
     def flow_changed(self, flow: Any) -> None:
         """Nodes, edges, settings, code or what a cell holds changed, or may have."""
@@ -180,9 +182,9 @@ class Hub:
 
     def _wait(self) -> None:
         with self._condition:
-            pause_s, known = self._pause_s(), self._is_marked
+            pause_s, known = self._pause_s(), (self._is_marked, self._is_over())
             self._condition.wait_for(
-                lambda: self._inbox or self._appeared or (self._is_marked and not known),
+                lambda: self._inbox or self._appeared or (self._is_marked, self._is_over()) > known,
                 pause_s,
             )
 
@@ -194,9 +196,8 @@ class Hub:
         """
         self._answer_all()
         now = self._clock.monotonic()
-        if now >= self._next_tick_at and self._due_at() <= now:
-            # After a rest the second batch may come early: it brings the value that a moved setting led to.
-            self._next_tick_at = max(self._next_tick_at, now - 0.5 / BATCHES_PER_S) + 1 / BATCHES_PER_S
+        if now >= self._tick_at() and self._due_at() <= now:
+            self._next_tick_at = max(self._next_tick_at, now) + 1 / BATCHES_PER_S
             for watched in list(self._watched.values()):
                 with self._condition:
                     self._is_marked = False
@@ -212,7 +213,14 @@ class Hub:
         if self._inbox or self._appeared:
             return 0.0
         due_at = self._due_at()
-        return None if due_at == NEVER else max(0.0, max(due_at, self._next_tick_at) - self._clock.monotonic())
+        return None if due_at == NEVER else max(0.0, max(due_at, self._tick_at()) - self._clock.monotonic())
+
+    def _tick_at(self) -> float:
+        """The end of a run is told ahead of its tick, which the next one then waits for: who moved a setting waits."""
+        return self._next_tick_at - self._is_over() / BATCHES_PER_S
+
+    def _is_over(self) -> bool:
+        return any(watched.marks.over for watched in self._watched.values())
 
     def _due_at(self) -> float:
         return min((watched.due_at() for watched in self._watched.values()), default=NEVER)

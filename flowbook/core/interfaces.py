@@ -102,6 +102,10 @@ class Payloads(Protocol):
         """Estimate the memory a value holds, in bytes, without reading it."""
         ...
 
+    def shared_buffers(self, value: object) -> dict[int, int]:
+        """List the large pieces of memory that a value holds, address -> bytes; values that share one both list it."""
+        ...
+
     def content_key(self, value: object) -> str | None:
         """Digest the content of a small value; None when it is large or cannot be digested (use identity then)."""
         ...
@@ -116,6 +120,30 @@ class Payloads(Protocol):
 
     def table(self, rows: Iterable[Mapping[str, Any]], types: Mapping[str, type] | None = None) -> Any:
         """Make a table of plain rows (used by ``run.trace.frame()``); ``types`` by column hold whatever is in it."""
+        ...
+
+
+class ValueWatch(Protocol):
+    """Debug mode: is told who fires and what was given, and finds values that were changed afterwards."""
+
+    def began(self, flow: str, node_id: str) -> None:
+        """A node begins to fire.
+
+        Raises:
+            DataError: FB608, a value has changed while no node fired.
+        """
+        ...
+
+    def ended(self, flow: str, node_id: str) -> None:
+        """A node has returned, or failed.
+
+        Raises:
+            DataError: FB608, a value has changed meanwhile; the nodes that may have done it are named.
+        """
+        ...
+
+    def published(self, flow: str, node_id: str, values: Sequence[object]) -> None:
+        """A node has given its outputs."""
         ...
 
 

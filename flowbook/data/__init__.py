@@ -7,6 +7,7 @@ A value made by a node goes through this room several times::
                                ├─ shape, preview ──► card        kinds.py, previews.py, pictures.py, short_text.py
                                ├─ view ────────────► grid        viewports.py, value_stats.py
                                ├─ content_key, size ► cache      content_keys.py, sizes.py
+                               ├─ fingerprint ─────► debug mode  mutations.py, arrow_buffers.py
                                ├─ scanned_files, collect         plans.py
                                └─ encode, decode ───► stores     lasting_codecs.py
 
@@ -19,7 +20,8 @@ The rules of the room:
 * **A reference is passed, never bytes.** Where a form needs a copy, the copy is reported with its size and reason.
 * **Nobody changes a value for anybody else.** Arrays made by nodes are frozen, and every consumer gets its own
   read-only view; frames and Series are handed out as clones that share their buffers. The known hole: a writable view
-  that a node took before it returned the array still writes, also into a frame that was built over that array.
+  that a node took before it returned the array still writes, also into a frame that was built over that array; debug
+  mode (``mutations.py``) finds who does it.
   Arbitrary Python objects, and the objects inside an object array, cross by reference.
 * **Only the head is read.** Shapes and previews cost the same for ten rows and for ten million.
 * **Nothing heavy is loaded.** polars, numpy and the drawing libraries are looked up in ``sys.modules``: a value can

@@ -87,6 +87,10 @@ class TablePayloads:
         """Estimate the memory a value holds, in bytes; see `sizes.size_bytes`."""
         return sizes.size_bytes(value)
 
+    def shared_buffers(self, value: object) -> dict[int, int]:
+        """List the large pieces of memory a value holds, by address; see `sizes.shared_buffers`."""
+        return sizes.shared_buffers(value)
+
     def content_key(self, value: object) -> str | None:
         """Digest the content of a small value; see `content_keys.content_key`."""
         return content_keys.content_key(value)

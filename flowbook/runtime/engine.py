@@ -16,7 +16,7 @@ from flowbook.runtime.executors import LoopThread, MainThreadQueue, WorkerPool
 from flowbook.runtime.firing import hand_edge
 
 if TYPE_CHECKING:
-    from flowbook.core.interfaces import Capture, Clock, Isolation, Namespace, Payloads, ResultCache
+    from flowbook.core.interfaces import Capture, Clock, Isolation, Namespace, Payloads, ResultCache, ValueWatch
     from flowbook.runtime.execution import Execution
     from flowbook.runtime.results import NodeResult
 
@@ -72,6 +72,8 @@ class Engine:
     ) -> None:
         self.payloads = payloads
         self.capture = capture
+        #: Debug mode; None: values are not looked at again.
+        self.watch: ValueWatch | None = None
         self.versions = versions
         self.namespace: Namespace = namespace or NoNamespace()
         self.clock: Clock = clock or SystemClock()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.events import Event, NodeFinished, NodeStarted, RunFinished, RunStarted, RunStatus
 from flowbook.core.interfaces import Effects
-from flowbook.errors import NodeTimeoutError, RunCancelledError
+from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError
 from flowbook.runtime import disk_results, sparing
 from flowbook.runtime import firing as firings
 from flowbook.runtime.context import Context, firing_in_progress
@@ -309,6 +309,8 @@ class Execution:
             active.arguments = active.inputs.arguments()
             if slot.node_type.context_name:
                 active.arguments[slot.node_type.context_name] = active.context
+            if self.engine.watch is not None:
+                self.engine.watch.began(self.plan.flow, slot.node_id)
         except BaseException as error:
             return self._conclude(active, self._failed(slot, error, active.attempt))
         return self._launch(active)
@@ -456,6 +458,11 @@ class Execution:
 
     def _judge(self, active: _Firing, returned: Any, error: BaseException | None) -> Decision:
         slot = active.slot
+        if self.engine.watch is not None:
+            try:
+                self.engine.watch.ended(self.plan.flow, slot.node_id)
+            except DataError as problem:
+                error = error or problem
         if error is None:
             try:
                 return self._succeeded(active, returned)
@@ -469,6 +476,8 @@ class Execution:
         outputs = tuple(
             payloads.publish(value) for value in firings.split_outputs(slot.node_type, slot.node_id, returned)
         )
+        if self.engine.watch is not None:
+            self.engine.watch.published(self.plan.flow, slot.node_id, outputs)
         for value in outputs:
             payloads.resolve(value)  # a step that cannot work fails here, not in whoever collects it
         files = stat_files(path for value in outputs for path in payloads.scanned_files(value))
@@ -499,7 +508,7 @@ class Execution:
         """Describe the outputs of a slot."""
         payloads = self.engine.payloads
         primary = slot.primary
-        return NodeResult(
+        result = NodeResult(
             outputs=outputs,
             key=key,
             effective_key=effective,
@@ -507,9 +516,10 @@ class Execution:
             at=self._now(),
             took_s=0.0,
             shape=payloads.shape(outputs[primary]) if primary is not None else None,
-            size_bytes=sum(payloads.size_bytes(value) for value in outputs),
             is_own=is_own,
         )
+        result.measure(payloads)
+        return result
 
     def _collect_if_shown(self, slot: Slot, result: NodeResult) -> None:
         """Collect lazy outputs of what a person will look at: leaves, targets, pinned nodes; at most once each."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ class NodeResult:
         copies_by_input: how many of them, by input; inputs that needed none are left out.
         effects: what it printed and displayed.
         size_bytes: estimated memory of its outputs, and of what was made of them for consumers.
+        buffers: the large pieces of memory among it, address -> bytes; other results may hold the same ones.
         is_own: a node made it (False: it was handed in with ``overrides=``).
     """
 
@@ -78,14 +79,25 @@ class NodeResult:
     copies_by_input: dict[str, int] = field(default_factory=dict)
     effects: Effects | None = None
     size_bytes: int = 0
+    buffers: dict[int, int] = field(default_factory=dict)
     is_own: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def measure(self, payloads: Payloads) -> None:
-        """Estimate ``size_bytes`` anew: a lazy table takes more once it is collected, a copied form comes on top."""
+        """Estimate ``size_bytes`` anew: a lazy table takes more once it is collected, a copied form comes on top.
+
+        What several of the values share is counted once.
+        """
         held = [self.collected.get(index, value) for index, value in enumerate(self.outputs)]
-        copies = [copy.size_bytes for handed in self.converted.values() for copy in handed.copies]
-        self.size_bytes = sum(payloads.size_bytes(value) for value in held) + sum(copies)
+        sizes = [payloads.size_bytes(value) for value in held]
+        shared = [payloads.shared_buffers(value) for value in held]
+        self.size_bytes = sum(sizes)
+        if any(shared):
+            self.buffers = {address: size_bytes for part in shared for address, size_bytes in part.items()}
+            alone = zip(sizes, (sum(part.values()) for part in shared), strict=True)
+            self.size_bytes = sum(max(0, size - part) for size, part in alone) + sum(self.buffers.values())
+        if self.converted:
+            self.size_bytes += sum(copy.size_bytes for made in self.converted.values() for copy in made.copies)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,8 +134,10 @@ class MemoryCache:
 
     def __init__(self, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
         self._budget_bytes = budget_bytes
-        #: With the size at which each was entered: a result grows when somebody asks for another form of it.
-        self._entries: OrderedDict[tuple[str, str], tuple[NodeResult, int]] = OrderedDict()
+        #: With the size and the buffers it was entered with: a result grows when somebody asks for another form of it.
+        self._entries: OrderedDict[tuple[str, str], tuple[NodeResult, int, dict[int, int]]] = OrderedDict()
+        #: How many results hold a buffer: its memory is counted with the first and freed with the last.
+        self._holders: Counter[int] = Counter()
         self._size_bytes = 0
 
     def get(self, node_id: str, digest: str) -> NodeResult | None:
@@ -140,14 +154,22 @@ class MemoryCache:
         self._drop(key)
         if size_bytes > self._budget_bytes:
             return
-        self._entries[key] = (result, size_bytes)
-        self._size_bytes += size_bytes
+        self._entries[key] = (result, size_bytes, result.buffers)
+        self._size_bytes += size_bytes - self._held_already(result.buffers)
+        self._holders.update(result.buffers.keys())
         while self._size_bytes > self._budget_bytes:
             self._drop(next(iter(self._entries)))
 
     def _drop(self, key: tuple[str, str]) -> None:
-        _, size_bytes = self._entries.pop(key, (None, 0))
-        self._size_bytes -= size_bytes
+        _, size_bytes, buffers = self._entries.pop(key, (None, 0, {}))
+        self._holders.subtract(buffers.keys())
+        self._size_bytes -= size_bytes - self._held_already(buffers)
+        for address in buffers:
+            if not self._holders[address]:
+                del self._holders[address]
+
+    def _held_already(self, buffers: dict[int, int]) -> int:
+        return sum(size_bytes for address, size_bytes in buffers.items() if self._holders[address] > 0)
 
     def drop_node(self, node_id: str) -> None:
         """Forget everything of one node."""

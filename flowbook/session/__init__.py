@@ -10,6 +10,17 @@ from __future__ import annotations
 from flowbook.session.flow_handle import Flow, flow, node
 from flowbook.session.node_handle import Node
 from flowbook.session.presenter import Presenter
-from flowbook.session.process import Session, drain, headless_defaults, session
+from flowbook.session.process import Session, drain, headless_defaults, session, watch_mutations
 
-__all__ = ["Flow", "Node", "Presenter", "Session", "drain", "flow", "headless_defaults", "node", "session"]
+__all__ = [
+    "Flow",
+    "Node",
+    "Presenter",
+    "Session",
+    "drain",
+    "flow",
+    "headless_defaults",
+    "node",
+    "session",
+    "watch_mutations",
+]

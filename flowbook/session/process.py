@@ -25,11 +25,14 @@ from flowbook.stores.folders import cache_folder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flowbook.core.interfaces import ValueWatch
     from flowbook.session.flow_handle import Flow
     from flowbook.session.presenter import Presenter
 
 #: Environment variable that names further folders of node types.
 NODE_FOLDERS_VARIABLE = "FLOWBOOK_NODES"
+#: Environment variable that switches the search for changed values on.
+WATCH_VARIABLE = "FLOWBOOK_WATCH"
 
 
 class Session:
@@ -92,10 +95,28 @@ class Session:
                     disk=DiskCache(cache_folder(), LastingCodecs()),
                     isolation=ProcessPool(["polars", "numpy"]),
                 )
+                if os.environ.get(WATCH_VARIABLE, "0") not in {"", "0"}:
+                    self._engine.watch = _new_watch()
             return self._engine
 
 
 session = Session()
+
+
+def watch_mutations(is_on: bool = True) -> None:
+    """Switch the debug mode on or off that finds values which were changed after they were given away.
+
+    After every firing all present values are hashed again, and a node whose firing changed one of them fails with
+    FB608, which names it and the node that made the value. What was made before it was switched on is not watched. The
+    environment variable ``FLOWBOOK_WATCH=1`` does the same from the start.
+    """
+    session.engine.watch = _new_watch() if is_on else None
+
+
+def _new_watch() -> ValueWatch:
+    from flowbook.data.mutations import MutationWatch  # noqa: PLC0415 -- nothing of it is loaded without debug mode
+
+    return MutationWatch()
 
 
 def headless_defaults(*, to: Sequence[str] = ()) -> None:

@@ -1,10 +1,14 @@
 """What the canvas costs in a real JupyterLab: painting, panning, statuses, and the way from a slider to new values.
 
-Run by ``make bench``. Figures are printed, and kept by the tests of ``tests/lab`` only where they have to hold.
+Run by ``make bench``. Figures are printed, never asserted: browser, server and kernel share the machine with whatever
+else runs on it. Wanted with 1,000 nodes: painted zoomed in within 1 s, 30 FPS while panning and with 100 statuses a
+frame; from a slider to the value below within 100 ms in 95 of 100 moves. With all nodes in sight each of them is an
+element of the page, and panning is as slow as that makes it.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import sys
@@ -24,6 +28,9 @@ NODES = 1000
 FRAMES = 90
 CHANGED = 100
 MOVES = 40
+#: Moves of the slider that are not counted, and the time between two: what a value leaves to be stored is over by then.
+WARMING = 5
+STEP_MS = 500
 
 #: Shows a bundle in the first cell; milliseconds until its cards are painted.
 _PAINT = """
@@ -138,7 +145,8 @@ def panning(page: Page, title: str) -> None:
     for step in range(MOVES):
         page.mouse.move(box["x"] + box["width"] - 30 - step * 12, box["y"] + box["height"] - 120 - step % 7 * 6)
     page.mouse.up()
-    line(title, rate(page.evaluate("window.stopCounting()")[2:]))
+    gaps = page.evaluate("window.stopCounting()")[2:]
+    line(title, f"{rate(gaps)} ({page.locator('.fb-canvas .fb-card').count():,} cards in sight)")
 
 
 def statuses(lab: LabPage) -> None:
@@ -155,10 +163,10 @@ def sliding(lab: LabPage) -> None:
     notebook.run()
     notebook.page.wait_for_selector('.fb-canvas[data-fb-connection="live"] .fb-card')
     took_ms = []
-    for value in range(1, MOVES + 1):
+    for value in range(1, WARMING + MOVES + 1):
         took_ms.append(notebook.evaluate(_SLIDE, {"value": value * 3, "expected": str(value * 9 + 1)}))
-        notebook.page.wait_for_timeout(50)
-    took_ms.sort()
+        notebook.page.wait_for_timeout(STEP_MS)
+    took_ms = sorted(took_ms[WARMING:])
     figures = f"median {statistics.median(took_ms):.0f} ms, p95 {took_ms[int(len(took_ms) * 0.95)]:.0f} ms"
     line("slider moved until the value below is painted", figures)
 
@@ -166,6 +174,8 @@ def sliding(lab: LabPage) -> None:
 def main() -> int:
     """Print all figures."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    load = os.getloadavg()[0]
+    line("machine", f"{os.cpu_count()} cores, {load:.1f} of them busy with something else")
     with tempfile.TemporaryDirectory(prefix="flowbook-bench-") as folder, sync_playwright() as playwright:
         server = start_lab(Path(folder))
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])

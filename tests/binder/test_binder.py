@@ -6,6 +6,7 @@ Building takes minutes, as on Binder; ``make soak`` does it.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import re
@@ -78,6 +79,7 @@ def test_repo2docker_renders_the_recipe(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which Binder's steps were taken, with ``.venv`` in the place of its environment."""
+    faulthandler.cancel_dump_traceback_later()  # how long this takes is up to the package index
     clone = tmp_path_factory.mktemp("binder") / "repository"
     for path in tracked_files(ROOT):
         target = clone / path.relative_to(ROOT)

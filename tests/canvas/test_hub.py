@@ -147,6 +147,30 @@ def test_whatever_happens_between_two_batches_is_told_once_per_node(live: Live) 
     assert {(card["status"], card["stamp"]) for card in cards} == {("ok", "live")}
 
 
+def test_the_end_of_a_run_is_told_ahead_of_its_tick(live: Live) -> None:
+    """Who moved a setting waits for it; the batch after it waits longer instead."""
+    flow = live.flow()
+    chain(flow, "a")
+    browser = live.browser("f")
+    live.settle()
+    browser.told()
+    live.clock.advance(1)
+    flow.move("a", 10, 20)
+    live.hub.turn()
+    assert len(browser.batches()) == 1
+    flow.run_sync()
+    live.hub.turn()
+    (batch,) = browser.batches()
+    assert batch["run"]["status"] == "ok"
+    flow.move("a", 30, 40)
+    live.clock.advance(1.5 / BATCHES_PER_S)
+    live.hub.turn()
+    assert not browser.batches()
+    live.clock.advance(1 / BATCHES_PER_S)
+    live.hub.turn()
+    assert len(browser.batches()) == 1
+
+
 def test_there_are_at_most_thirty_batches_a_second(live: Live) -> None:
     flow = live.flow()
     chain(flow, "a")

@@ -131,6 +131,7 @@ def test_the_wheel_carries_types_declarations_and_the_extension_and_nothing_else
             shutil.copy(ROOT / name, tmp_path / name)
     planted = {"flowbook/planted/schema.json": "{}", "tests/test_planted.py": "", "notebooks/planted.ipynb": "{}"}
     planted |= {"flowbook/labextension/package.json": "{}", "js/src/planted.ts": ""}
+    planted |= {"flowbook/canvas/static/planted.js": ""}
     for name, content in planted.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
@@ -141,6 +142,7 @@ def test_the_wheel_carries_types_declarations_and_the_extension_and_nothing_else
     names = zipfile.ZipFile(wheel).namelist()
     extension = f"flowbook-{declared_version()}.data/data/share/jupyter/labextensions/flowbook"
     assert {"flowbook/py.typed", "flowbook/errors.py", "flowbook/planted/schema.json"} <= set(names)
+    assert "flowbook/canvas/static/planted.js" in names, "the canvas as a widget, though git does not know it"
     assert {f"flowbook/nodes/table/filter/{name}" for name in ("schema.json", "logic.py")} <= set(names)
     assert {name for name in names if ".data/" in name} == {f"{extension}/package.json", f"{extension}/install.json"}
     tops = {f"flowbook-{declared_version()}.{part}" for part in ("dist-info", "data")}

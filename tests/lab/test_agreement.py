@@ -86,9 +86,12 @@ class Walk:
             self.remove: 4,
             self.flag: 4,
             self.rename: 3,
+            self.connect: 5,
+            self.duplicate: 2,
             self.run_flow_cell: 5,
             self.run_node_cell: 4,
             self.type: 4,
+            self.undo_in_editor: 3,
             self.edit_in_python: 4,
         }
         [thing] = self.random.choices(list(things), list(things.values()))
@@ -144,6 +147,18 @@ class Walk:
         self.notebook.page.keyboard.press("Enter")
         self.press()
 
+    def connect(self) -> None:
+        self.choose()
+        self.press("c")
+        keys = self.notebook.page.keyboard
+        for key in (*["ArrowDown"] * self.random.randint(0, 3), "Enter", "Enter", "Escape"):
+            keys.press(key)
+        self.press()
+
+    def duplicate(self) -> None:
+        self.choose()
+        self.press("Control+d")
+
     # -- in the notebook
 
     def run_flow_cell(self) -> None:
@@ -163,6 +178,11 @@ class Walk:
         to = self.random.randint(0, 900)
         type_in_cell(self.notebook, FLOW, f"{text[: place.start(1)]}{to}{text[place.end(1) :]}")
         self.has_typed = True
+
+    def undo_in_editor(self) -> None:
+        before = cell_text(self.notebook, FLOW)
+        self.notebook.evaluate("async (panel) => { panel.content.widgets[1].editor.undo(); }")
+        self.has_typed = self.has_typed or cell_text(self.notebook, FLOW) != before
 
     def edit_in_python(self) -> None:
         code = self.random.choice(
@@ -211,7 +231,8 @@ class Walk:
                 if agreed == _AGREED:
                     return
                 if attempt % 10 == 9:
-                    self.press("Escape", ".")  # only what is in sight is drawn
+                    self.press("Escape")  # ends what is open; or leaves the canvas
+                    self.press(".")  # only what is in sight is drawn
             self.notebook.page.wait_for_timeout(_PAUSE_MS)
         pytest.fail(f"{why}\nafter {self.done[-25:]}\n{json.dumps(seen, indent=1)}")
 

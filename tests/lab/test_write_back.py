@@ -12,7 +12,7 @@ from nbformat import v4
 
 from tests.lab.lab_page import LabPage
 from tests.lab.live_notebook import (
-    begin_cell,
+    ask,
     canvas_of,
     card,
     cell_text,
@@ -20,10 +20,12 @@ from tests.lab.live_notebook import (
     document_in,
     drag,
     execute,
+    kernel_document,
     position,
     type_in_cell,
     wait_for_card,
     wait_for_document,
+    wait_for_rest,
     wait_for_text,
     y_of,
 )
@@ -130,10 +132,23 @@ def test_what_is_typed_at_the_same_time_is_kept_until_somebody_chooses(kept: Ope
     wait_for_document(kept, lambda flow: position(flow, "total") == (640, 40) and position(flow, "count") == (40, 40))
 
 
+#: Edits the flow until it is told to stop; a thread, so that the kernel can be told.
+EDITING = """
+import itertools, threading
+is_over = threading.Event()
+def edit():
+    for most in itertools.count(4):
+        fb.flow('lab')['count'].settings['most'] = most
+        if is_over.wait(0.4):
+            return
+editing = threading.Thread(target=edit)
+editing.start()
+"""
+
+
 def test_words_typed_while_the_flow_is_edited_again_and_again_all_stay(kept: OpenNotebook) -> None:
-    edit = "fb.flow('lab')['count'].settings['most'] = most"
-    begin_cell(kept, f"import time\nfor most in range(4, 40):\n    {edit}\n    time.sleep(0.05)")
     words = "every letter of this stays in its place"
+    execute(kept, EDITING)
     wait_for_text(kept, FLOW, lambda text: '"most"' in text, rests=False)
     kept.evaluate(
         """async (panel) => {
@@ -145,12 +160,13 @@ def test_words_typed_while_the_flow_is_edited_again_and_again_all_stay(kept: Ope
     )
     kept.page.keyboard.type(words, delay=20)
     kept.cell(FLOW).locator('.fb-keeper[data-fb-keeping="differs"]').wait_for()
-    assert words in cell_text(kept, FLOW)
-    wait_for_document(kept, lambda flow: flow["nodes"][0]["settings"] == {"most": 39})
+    ask(kept, "is_over.set(), editing.join()")
+    settings = kernel_document(kept)["nodes"][0]["settings"]
+    wait_for_rest(kept)
     assert words in cell_text(kept, FLOW)
     kept.cell(FLOW).get_by_role("button", name="Use canvas").click()
     text = wait_for_text(kept, FLOW, lambda text: words not in text)
-    assert document_in(text)["nodes"][0]["settings"] == {"most": 39}
+    assert document_in(text)["nodes"][0]["settings"] == settings
 
 
 def test_the_canvas_can_be_chosen_over_the_text_and_undo_gives_the_text_back(kept: OpenNotebook) -> None:

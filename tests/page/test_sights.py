@@ -128,6 +128,7 @@ def test_the_map_leads_to_the_other_end_of_a_large_flow(open_canvas: Callable[..
     assert box is not None
     canvas.drag((box["x"] + 10, box["y"] + 40), (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
     canvas.settle()
+    assert field.bounding_box() == box  # it stays where it is
     after = set(canvas.page.evaluate(_IN_SIGHT))
     assert not before & after
 

@@ -406,3 +406,34 @@ def test_evicted_values_are_released() -> None:
     flow.set("make", n=2)
     flow.run_sync()
     until(lambda: _forgotten(first), "the value to be released")
+
+
+def test_memory_that_several_results_share_is_counted_once() -> None:
+    flow = fb.Flow("sharing")
+
+    @flow.node
+    def made() -> pl.DataFrame:
+        return pl.DataFrame({"a": np.zeros(1_000_000), "b": np.ones(1_000_000)})
+
+    @flow.node
+    def wider(made: pl.DataFrame) -> pl.DataFrame:
+        return made.with_columns(c=pl.col("a") + 1)
+
+    @flow.node
+    def column(wider: pl.DataFrame) -> np.ndarray[Any, Any]:
+        return wider["c"].to_numpy()
+
+    @flow.node(outputs=("all_of_it", "part"))
+    def pair(column: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+        return column, column[10:]
+
+    flow.run_sync()
+    megabytes = flow.results.cache.size_bytes / 1e6
+    assert 24 <= megabytes < 24.1, "three columns, however many nodes hold them"
+    flow.remove("pair")
+    flow.remove("column")
+    assert 24 <= flow.results.cache.size_bytes / 1e6 < 24.1
+    flow.remove("wider")
+    assert 16 <= flow.results.cache.size_bytes / 1e6 < 16.1
+    flow.remove("made")
+    assert flow.results.cache.size_bytes == 0

@@ -221,3 +221,24 @@ def test_markup_in_names_and_values_stays_text_on_the_widget(lab: LabPage) -> No
     card(notebook, "evil").locator(".fb-preview, .fb-setting").first.wait_for()
     assert notebook.cell(SHOWN).locator(".fb-canvas img").count() == 0
     assert notebook.page.evaluate("window.pwned") is None
+
+
+def test_a_flow_that_is_in_no_cell_says_so_and_can_be_saved(live: OpenNotebook) -> None:
+    bar = live.cell(SHOWN).locator(".fb-keeper[data-fb-keeping=absent]")
+    bar.wait_for()
+    assert bar.locator("button").all_inner_texts() == ["Save to file", "Copy document", "×"]
+    tell(live, "flow.set('source', count=4)")
+    card(live, "source").locator(".fb-setting-value:text-is('4')").wait_for()
+    with live.page.expect_download() as download:
+        bar.get_by_role("button", name="Save to file").click()
+    assert download.value.suggested_filename == "widget.flow.json"
+    assert repr(download.value.path().read_text(encoding="utf-8")) == ask(live, "flow.document_text()")
+
+
+def test_a_flow_in_a_cell_needs_saving_only_once_it_is_edited(lab: LabPage) -> None:
+    notebook = opened(lab, "%%flow widget\n", "flow.canvas()")
+    shown = notebook.cell(SHOWN + 1)
+    assert shown.locator(".fb-keeper").count() == 0
+    card(notebook, "source", SHOWN + 1).locator("input[type=range]").focus()
+    notebook.page.keyboard.press("ArrowRight")
+    shown.locator(".fb-keeper[data-fb-keeping=absent]").wait_for()

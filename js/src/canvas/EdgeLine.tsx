@@ -1,11 +1,14 @@
-import type { EdgeProps, Edge as ReactFlowEdge } from "@xyflow/react";
+import { type EdgeProps, type Edge as ReactFlowEdge, type ReactFlowState, useStore } from "@xyflow/react";
 import { memo, type ReactElement } from "react";
 import { portInk } from "../model/looks";
 import { plainRoute, routePath } from "../model/routes";
 import { edgeWords } from "../model/wording";
 import { useCanvas, useCard, useEdge, useIsLive } from "./context";
+import { detailOf } from "./NodeCard";
 
 export type LineEdge = ReactFlowEdge<Record<string, never>, "line">;
+
+const isFarOf = (state: ReactFlowState): boolean => detailOf(state) === "block";
 
 /** One edge: a curve in the colour of its type, with what it carried beside it. */
 export const EdgeLine = memo(function EdgeLine(props: EdgeProps<LineEdge>): ReactElement | null {
@@ -13,6 +16,7 @@ export const EdgeLine = memo(function EdgeLine(props: EdgeProps<LineEdge>): Reac
   const edge = useEdge(store, props.id);
   const isRunning = useCard(store, props.target)?.status === "running";
   const isLive = useIsLive(store);
+  const isFar = useStore(isFarOf);
   if (!edge) return null;
   const way = ways.get(props.id);
   // While a card is dragged its edges leave the way that was found for them.
@@ -31,11 +35,13 @@ export const EdgeLine = memo(function EdgeLine(props: EdgeProps<LineEdge>): Reac
         data-fb-idle={edge.carried ? undefined : ""}
         data-fb-moving={isLive && isRunning && edge.carried ? "" : undefined}
       />
-      {/* A line of two pixels is hard to meet. */}
-      <path className="react-flow__edge-interaction" d={path} fill="none" strokeOpacity={0} strokeWidth={16}>
-        <title>{edgeWords(edge)}</title>
-      </path>
-      {isAtRest && way.label && (
+      {/* A line of two pixels is hard to meet; from afar nobody can. */}
+      {!isFar && (
+        <path className="react-flow__edge-interaction" d={path} fill="none" strokeOpacity={0} strokeWidth={16}>
+          <title>{edgeWords(edge)}</title>
+        </path>
+      )}
+      {!isFar && isAtRest && way.label && (
         <text className="fb-edge-label" x={way.label.x} y={way.label.y}>
           {way.label.text}
         </text>

@@ -10,7 +10,7 @@ import {
 } from "@xyflow/react";
 import { type MouseEvent, type MutableRefObject, type ReactElement, useEffect, useMemo, useState } from "react";
 import type { Frame, Point, Viewport } from "../model/geometry";
-import { firstView } from "../model/geometry";
+import { firstView, MAX_ZOOM, MIN_ZOOM } from "../model/geometry";
 import { GRID_PX, moving } from "../model/gestures";
 import type { About } from "../model/view";
 import { ConnectionLine } from "./ConnectionLine";
@@ -101,8 +101,8 @@ export function FlowScene(props: {
       connectionLineComponent={ConnectionLine}
       className={isLinking ? "fb-linking" : ""}
       defaultViewport={first}
-      minZoom={0.05}
-      maxZoom={2}
+      minZoom={MIN_ZOOM}
+      maxZoom={MAX_ZOOM}
       width={frame.width}
       height={frame.height}
       onlyRenderVisibleElements

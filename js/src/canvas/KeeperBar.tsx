@@ -75,7 +75,13 @@ function wordsOf(state: KeepingState, keeper: DocumentKeeper): Words | null {
         text: "Not in the notebook.",
         why: "What is edited here is gone when the kernel is, unless a %%flow cell holds it.",
         choices: [
-          { label: "Keep in notebook", why: "Add a %%flow cell that holds it", choose: () => keeper.keepInNotebook() },
+          keeper.saveToFile
+            ? { label: "Save to file", why: "Save the flow’s document", choose: () => keeper.saveToFile?.() }
+            : {
+                label: "Keep in notebook",
+                why: "Add a %%flow cell that holds it",
+                choose: () => keeper.keepInNotebook(),
+              },
           { label: "Copy document", why: "Copy the flow’s document as text", choose: () => keeper.copyDocument() },
         ],
       };

@@ -4,7 +4,12 @@ import { around, cardRect, fitAll, meets, type Rect, type Viewport } from "../mo
 import { type Ink, mainLook } from "../model/looks";
 import type { FlowStore } from "../model/store";
 
-const SIZE = { width: 132, height: 84 } as const;
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+const SIZE: Size = { width: 132, height: 84 };
 const MARGIN_PX = 12;
 const INKS: readonly Ink[] = ["cached", "failed", "idle", "ok", "queued", "replayed", "running", "stale"];
 /** Statuses may change thirty times a second; nobody reads a map that fast. */
@@ -74,6 +79,8 @@ class FlowMap {
   readonly #store: FlowStore;
   #rects: readonly Rect[] = [];
   #topology = -1;
+  #left: number | null = null;
+  #placedFor = "";
   #colours: ReadonlyMap<Ink, string> | null = null;
 
   constructor(canvas: HTMLCanvasElement, store: FlowStore) {
@@ -85,14 +92,31 @@ class FlowMap {
     this.#colours = null;
   }
 
+  /** Where the map stands: it stays there while the flow is moved below it. */
+  #place(view: Viewport, frame: Size): number | null {
+    const rects = this.#rects.map(({ left, top, right, bottom }) => ({
+      left: left * view.zoom + view.x,
+      top: top * view.zoom + view.y,
+      right: right * view.zoom + view.x,
+      bottom: bottom * view.zoom + view.y,
+    }));
+    const isAllSeen = rects.every((rect) => isSeen(rect, frame));
+    const reason = `${this.#topology} ${frame.width} ${frame.height} ${isAllSeen}`;
+    if (reason !== this.#placedFor) {
+      this.#left = freePlace(rects, frame, isAllSeen);
+      this.#placedFor = reason;
+    }
+    return this.#left;
+  }
+
   /** Draw the map for what is seen of the flow in a frame of some size. */
-  draw(view: Viewport, frame: { readonly width: number; readonly height: number }): void {
+  draw(view: Viewport, frame: Size): void {
     const { cards } = this.#store.state;
     if (this.#topology !== this.#store.topologyCount) {
       this.#topology = this.#store.topologyCount;
       this.#rects = [...cards.values()].map(cardRect);
     }
-    const left = freePlace(this.#rects, view, frame);
+    const left = this.#place(view, frame);
     this.#canvas.style.display = left === null ? "none" : "";
     const pen = this.#canvas.getContext("2d");
     if (left === null || !pen) return;
@@ -121,30 +145,20 @@ class FlowMap {
   }
 }
 
+const isSeen = ({ left, top, right, bottom }: Rect, frame: Size): boolean =>
+  left >= -1 && top >= -1 && right <= frame.width + 1 && bottom <= frame.height + 1;
+
 /**
  * Where the map hides no card: at the bottom, as far right as possible; pixels from the left. Where there is no such
  * place it stands at the right, unless all cards are seen, when nobody needs it (null).
  */
-function freePlace(
-  cards: readonly Rect[],
-  view: Viewport,
-  frame: { readonly width: number; readonly height: number },
-): number | null {
-  const rects = cards.map(({ left, top, right, bottom }) => ({
-    left: left * view.zoom + view.x,
-    top: top * view.zoom + view.y,
-    right: right * view.zoom + view.x,
-    bottom: bottom * view.zoom + view.y,
-  }));
+function freePlace(rects: readonly Rect[], frame: Size, isAllSeen: boolean): number | null {
   const top = frame.height - SIZE.height - MARGIN_PX - 4;
   const last = frame.width - SIZE.width - MARGIN_PX;
   for (const left of [last, MARGIN_PX, (last + MARGIN_PX) / 2, last * 0.75, last * 0.25]) {
     const place = { left: left - 4, top, right: left + SIZE.width + 4, bottom: frame.height };
     if (!rects.some((rect) => meets(rect, place))) return Math.round(left);
   }
-  const isAllSeen = rects.every(
-    (rect) => rect.left >= -1 && rect.top >= -1 && rect.right <= frame.width + 1 && rect.bottom <= frame.height + 1,
-  );
   return isAllSeen ? null : last;
 }
 

@@ -37,7 +37,8 @@ export function detailAt(zoom: number, cardCount: number): Detail {
 /** Up to this many cards bear their names however small they are: there are not too many to draw, nor to read. */
 const MANY_CARDS = 60;
 
-const detailOf = (state: ReactFlowState): Detail => detailAt(state.transform[2], state.nodeLookup.size);
+/** How much of cards can be seen now. */
+export const detailOf = (state: ReactFlowState): Detail => detailAt(state.transform[2], state.nodeLookup.size);
 
 /** One node of a flow. It reads its own card from the store, so a status draws this card anew and nothing else. */
 export const NodeCard = memo(function NodeCard({ id, isConnectable }: NodeProps<CardNode>): ReactElement | null {
@@ -63,7 +64,7 @@ export const NodeCard = memo(function NodeCard({ id, isConnectable }: NodeProps<
     >
       {detail !== "block" && <Header card={card} detail={detail} words={words} isLive={isLive} />}
       {detail === "full" && !isCompact(card) && <Body card={card} isLive={isLive} />}
-      <Handles card={card} isConnectable={isConnectable} />
+      {detail !== "block" && <Handles card={card} isConnectable={isConnectable} />}
     </article>
   );
 });

@@ -1,6 +1,16 @@
 import { useReactFlow } from "@xyflow/react";
 import { type MutableRefObject, type PointerEvent, type RefObject, useMemo, useRef } from "react";
-import { cardRect, cardSize, type Frame, fitAll, HEADER_PX, type Point, READABLE_ZOOM } from "../model/geometry";
+import {
+  cardRect,
+  cardSize,
+  type Frame,
+  fitAll,
+  HEADER_PX,
+  MAX_ZOOM,
+  MIN_ZOOM,
+  type Point,
+  READABLE_ZOOM,
+} from "../model/geometry";
 import type { FlowStore } from "../model/store";
 import type { Screen } from "./actions";
 import { boundsOf, rectsOf } from "./shapes";
@@ -58,7 +68,7 @@ export function useScreen(parts: {
       },
       zoom: (factor) => {
         now.current.isViewChosen.current = true;
-        void flow.zoomTo(Math.min(2, Math.max(0.05, flow.getZoom() * factor)), { duration: motionMs() });
+        void flow.zoomTo(Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, flow.getZoom() * factor)), { duration: motionMs() });
       },
       freshPlace: () => {
         const { frame } = now.current;

@@ -11,12 +11,14 @@ import tokensStyle from "../../style/tokens.css";
 import traceStyle from "../../style/trace.css";
 import { useChanging } from "../canvas/context";
 import { FlowCanvas } from "../canvas/FlowCanvas";
+import type { DocumentKeeper } from "../model/documentKeeper";
 import { FlowStore } from "../model/store";
 import { CanvasView } from "../model/view";
 import type { FlowLink } from "../protocol/ControlClient";
 import { readCanvas } from "../protocol/reading";
 import { LastRun } from "../trace/LastRun";
 import { clientOf, type Emit, type WidgetModel } from "./widgetClients";
+import { keeperOf } from "./widgetKeeper";
 
 /** The widget's traits as ipyreact hands them in, and its event. */
 export interface CanvasWidgetProps {
@@ -44,11 +46,12 @@ export default function CanvasWidget(props: CanvasWidgetProps): ReactElement {
   useStyle();
   const view = useSelection(props.selected, props.setSelected);
   const model = props.bridge?.props?.view?.model ?? null;
-  const link = model && props.flow_name ? clientOf(model, props.canvas).link(props.flow_name) : null;
+  const client = model && clientOf(model, props.canvas);
+  const link = client && props.flow_name ? client.link(props.flow_name) : null;
   const recorded = useRecorded(props.flow_name, props.snapshot);
   const { height } = props;
-  return link ? (
-    <LinkedCanvas link={link} recorded={recorded} view={view} height={height} />
+  return client && link ? (
+    <LinkedCanvas link={link} keeper={keeperOf(client, link)} recorded={recorded} view={view} height={height} />
   ) : (
     <div style={{ height }}>
       <FlowCanvas store={recorded} editor={null} view={view} />
@@ -58,12 +61,13 @@ export default function CanvasWidget(props: CanvasWidgetProps): ReactElement {
 
 interface LinkedCanvasProps {
   readonly link: FlowLink;
+  readonly keeper: DocumentKeeper;
   readonly recorded: FlowStore;
   readonly view: CanvasView;
   readonly height: number;
 }
 
-function LinkedCanvas({ link, recorded, view, height }: LinkedCanvasProps): ReactElement {
+function LinkedCanvas({ link, keeper, recorded, view, height }: LinkedCanvasProps): ReactElement {
   useEffect(() => link.use(), [link]);
   const isTold = useChanging(link.store.onTopology, () => link.store.state.cards.size > 0);
   const isLive = useChanging(link.store.onConnection, () => link.store.isLive);
@@ -72,7 +76,7 @@ function LinkedCanvas({ link, recorded, view, height }: LinkedCanvasProps): Reac
   return (
     <>
       <div style={{ height }}>
-        <FlowCanvas store={store} editor={store === link.store ? link.editor : null} view={view} />
+        <FlowCanvas store={store} editor={store === link.store ? link.editor : null} keeper={keeper} view={view} />
       </div>
       {isWorkedWith && <LastRun store={link.store} />}
     </>

@@ -41,4 +41,6 @@ export interface DocumentKeeper {
   keepInNotebook(): void;
   /** Give the document to the clipboard. */
   copyDocument(): void;
+  /** Give the document to the person as a file; where it is offered, no cell can be written. */
+  saveToFile?(): void;
 }

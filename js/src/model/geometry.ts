@@ -155,6 +155,9 @@ export interface Frame {
   readonly top: number;
 }
 
+/** Down to this a flow is shown as a whole when somebody asks for it: a thousand nodes one after another. */
+export const MIN_ZOOM = 0.01;
+export const MAX_ZOOM = 2;
 /** Down to this a flow is shown as a whole at first: names can be read, the rest is told by colour and icon. */
 export const OVERVIEW_ZOOM = 0.4;
 /** A flow that is larger still begins with a part of it, in this size: everything on its cards can be read. */
@@ -162,7 +165,7 @@ export const READABLE_ZOOM = 0.62;
 const MARGIN_PX = 20;
 
 /** The view that shows all of a flow, never larger than life, in the middle. */
-export function fitAll(bounds: Rect, frame: Frame, leastZoom = 0.05): Viewport {
+export function fitAll(bounds: Rect, frame: Frame, leastZoom = MIN_ZOOM): Viewport {
   const width = Math.max(bounds.right - bounds.left, 1);
   const height = Math.max(bounds.bottom - bounds.top, 1);
   const room = { x: frame.width - 2 * MARGIN_PX, y: frame.height - frame.top - 2 * MARGIN_PX };
