@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = "1"
 
-_POLICY_KEYS = {"timeout_s": "timeoutS", "on_change": "onChange"}
+_POLICY_KEYS = {"timeout_s": "timeoutS", "on_change": "onChange", "memory_bytes": "memoryBytes"}
 _RETRY_KEYS = {
     "max_attempts": "maxAttempts",
     "delay_s": "delayS",

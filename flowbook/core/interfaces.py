@@ -279,7 +279,14 @@ class ResultCache(Protocol):
         ...
 
     def put(
-        self, key: str, values: Sequence[object], *, flow: str, node: str, facts: Mapping[str, Any]
+        self,
+        key: str,
+        values: Sequence[object],
+        *,
+        flow: str,
+        node: str,
+        facts: Mapping[str, Any],
+        replaces: bool = False,
     ) -> Refusal | None:
         """Keep ``values`` under ``key``; returns why not when they cannot be kept. Never raises for a value or a disk.
 
@@ -289,6 +296,7 @@ class ResultCache(Protocol):
             flow: flow they belong to, for lists and for clearing.
             node: node that made them.
             facts: JSON values to give back with them.
+            replaces: also when something is kept under ``key`` already.
         """
         ...
 
@@ -361,7 +369,8 @@ class PortableCode:
         module: module it is imported from, or empty.
         path: file that is run for it, or empty.
         preamble: source of what the function reads of its surroundings, run before it.
-        source: of the function alone, beginning with ``def``; empty when it is imported.
+        source: of the function alone, beginning with ``def``; empty when it is imported. Defaults that are no
+            literals are not used.
         filename: where the source stands, as tracebacks show it.
         first_line: of the ``def`` in that file, >= 1.
         parameters: arguments it takes; what else the notebook gives it stands in the preamble. None: all.

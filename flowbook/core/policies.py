@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Kind = Literal["pure", "stateful", "io"]
-CacheMode = Literal["memory", "off"]
+CacheMode = Literal["memory", "disk", "off"]
 OnChange = Literal["auto", "manual", "once"]
 ExecutorName = Literal["thread", "main"]
+IsolationName = Literal["none", "process"]
 OnError = Literal["continue", "stop", "retry_flow"]
 ON_ERROR: tuple[str, ...] = get_args(OnError)
 
@@ -66,10 +67,15 @@ class Policy:
         retry: what to do when it fails; None: nothing.
         timeout_s: longest time one attempt may take, seconds; None: no limit. In process the thread of an overdue node
             cannot be stopped, only abandoned.
-        cache: ``"memory"`` keeps results of earlier settings within the flow's byte budget, ``"off"`` does not.
+        cache: ``"memory"`` keeps results of earlier settings within the flow's byte budget, ``"disk"`` also beyond the
+            life of the kernel (lazy tables are collected for it; what has no form but pickle is not kept), ``"off"``
+            does not.
         on_change: ``"auto"`` re-runs after a setting was moved, ``"manual"`` only turns stale, ``"once"`` fires only
             while it has no value.
         executor: ``"thread"``, or ``"main"`` for code that needs the interpreter's main thread.
+        isolation: ``"process"`` calls the function in a process of its own, which is ended when it overruns its time or
+            memory or is cancelled; what it reads and returns is copied. Where that is, ``executor`` says nothing.
+        memory_bytes: most memory an isolated node's process may hold, >= 1; None: three quarters of the machine's.
         priority: among nodes that are ready, the larger goes first.
         muted: does not fire; what depends on it is skipped and says so.
         bypassed: does not fire; hands its first input on as its first output.
@@ -82,6 +88,8 @@ class Policy:
     cache: CacheMode = "memory"
     on_change: OnChange = "auto"
     executor: ExecutorName = "thread"
+    isolation: IsolationName = "none"
+    memory_bytes: int | None = None
     priority: int = 0
     muted: bool = False
     bypassed: bool = False
@@ -98,9 +106,10 @@ class Policy:
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "kind": ("pure", "stateful", "io"),
-    "cache": ("memory", "off"),
+    "cache": ("memory", "disk", "off"),
     "on_change": ("auto", "manual", "once"),
     "executor": ("thread", "main"),
+    "isolation": ("none", "process"),
 }
 _FLAGS = ("muted", "bypassed", "pinned")
 POLICY_FIELDS = tuple(entry.name for entry in fields(Policy))
@@ -131,6 +140,8 @@ def _checked_field(name: str, value: Any) -> Any:
         raise DefinitionError(f"{name}={value!r} is not a policy", code="FB101", hint="use True or False", policy=name)
     if name == "priority" and (isinstance(value, bool) or not isinstance(value, int)):
         raise DefinitionError(f"priority={value!r} is not a whole number", code="FB101", policy=name)
+    if name == "memory_bytes" and value is not None and not _is_count(value):
+        raise DefinitionError(f"memory_bytes={value!r} is not a size", code="FB101", hint="bytes, >= 1", policy=name)
     if name == "timeout_s" and value is not None and not (_is_number(value) and value > 0):
         raise DefinitionError(f"timeout_s={value!r} is not a time", code="FB101", hint="seconds, > 0", policy=name)
     if name == "retry":

@@ -190,12 +190,6 @@ def node_type_of_cell(cell: CellFunction, line: NodeLine, flow: Flow) -> NodeTyp
         DefinitionError: the signature or a policy cannot be read.
     """
     policy = {name: value for name, value in line.policy.items() if name not in _NO_POLICY}
-    if line.policy.get("isolation") == "process":
-        raise CellError(
-            "isolation in a process is not part of this version", code="FB541", hint="leave --isolation out"
-        )
-    if line.policy.get("cache") == "disk":
-        raise CellError("a disk cache is not part of this version", code="FB541", hint="use --cache memory")
     flags = {name: True for name in ("muted", "pinned") if line.policy.get(name)}
     given = cell.parameters or ()
     read = node_type_of(cell.function, type_id=cell.name, outputs=cell.outputs, policy={**policy, **flags})

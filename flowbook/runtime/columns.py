@@ -18,7 +18,7 @@ from flowbook.errors import FlowbookError
 from flowbook.runtime.code_checks import Watch
 from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.keys import KeyMaker
-from flowbook.runtime.results import NodeResult
+from flowbook.runtime.results import NodeResult, key_of_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -381,7 +381,7 @@ class Columns:
                     continue
                 key = self._made_key(place)
                 # What it was made from may no longer be there to be digested; then nothing else is equal to it.
-                self.effective[place] = f"value {self.versions[place]}" if key is None else key.digest
+                self.effective[place] = key_of_version(self.versions[place]) if key is None else key.digest
             waiting.pop()
         return self.effective[index] or ""
 
@@ -410,7 +410,7 @@ class Columns:
         edges = [binding for binding in self.plan.slots[index].bindings if binding.kind == "edge"]
         for binding, version in zip(edges, seen[1:], strict=True):
             source = binding.source
-            key = self.effective[source] if present.get(source) == version else f"value {version}"
+            key = self.effective[source] if present.get(source) == version else key_of_version(version)
             maker.add_edge(binding.name, self.plan.slots[source].node_id, f"{key}.0")
         return maker.finish(own.code, self.engine.versions)
 
@@ -507,6 +507,7 @@ def step_of(slot: Slot, slots: list[Slot], given: Mapping[str, Any]) -> Step | N
         or len(node_type.outputs) != 1
         or node_type.is_tuple_result
         or (policy.kind, policy.cache, policy.on_change, policy.executor) != ("pure", "memory", "auto", "thread")
+        or policy.isolation != "none"
         or policy.timeout_s is not None
         or policy.muted
         or policy.bypassed

@@ -17,7 +17,7 @@ from flowbook.runtime.firing import hand_edge
 from flowbook.runtime.sweep import LongWatch
 
 if TYPE_CHECKING:
-    from flowbook.core.interfaces import Clock, Namespace, Payloads, ValueWatch
+    from flowbook.core.interfaces import Clock, Isolation, Namespace, Payloads, ResultCache, ValueWatch
     from flowbook.runtime.capture import StreamCapture
     from flowbook.runtime.execution import Execution
     from flowbook.runtime.results import NodeResult
@@ -51,6 +51,8 @@ class Engine:
         versions: text that becomes part of every key: versions of flowbook and of the table library.
         namespace: the notebook's variables.
         clock: time.
+        disk: keeps what nodes with ``cache="disk"`` gave; None: they are kept in memory.
+        isolation: calls nodes with ``isolation="process"``; None: they cannot be called.
         chance: source of jitter.
     """
 
@@ -62,6 +64,8 @@ class Engine:
         versions: str,
         namespace: Namespace | None = None,
         clock: Clock | None = None,
+        disk: ResultCache | None = None,
+        isolation: Isolation | None = None,
         chance: random.Random | None = None,
     ) -> None:
         self.payloads = payloads
@@ -72,6 +76,8 @@ class Engine:
         self.namespace: Namespace = namespace or NoNamespace()
         self.clock: Clock = clock or SystemClock()
         self.random = chance or random.Random()  # noqa: S311 -- jitter, not secrets
+        self.disk = disk
+        self.isolation = isolation
         self.pool = WorkerPool()
         self.loop_thread = LoopThread()
         #: Deadlines and alarms; no node code runs there, so that a node which blocks its loop cannot stop them.

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from flowbook.core.events import Event, NodeFinished, NodeStarted, RunFinished, RunStarted, RunStatus
 from flowbook.core.interfaces import Effects
 from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError
+from flowbook.runtime import disk_results, sparing
 from flowbook.runtime import firing as firings
-from flowbook.runtime import sparing
 from flowbook.runtime.context import Context, firing_in_progress
 from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Books, Decision
 from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
+from flowbook.runtime.portable_code import isolated
 from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
 from flowbook.runtime.scheduler import Scheduler
@@ -552,8 +553,9 @@ class Execution:
     def _launch(self, active: _Firing) -> bool:
         """Call the node where its policy says; False when this worker was given up meanwhile."""
         slot = active.slot
-        is_async = slot.node_type.is_async
-        is_main = not is_async and slot.policy.executor == "main"
+        is_isolated = slot.policy.isolation == "process"  # awaited there, if it is to be awaited
+        is_async = slot.node_type.is_async and not is_isolated
+        is_main = not (is_async or is_isolated) and slot.policy.executor == "main"
         with self.lock:
             if self._firings.get(slot.index) is not active:
                 active.has_returned.set()
@@ -574,6 +576,8 @@ class Execution:
         """Call the node's function on this thread, in a context of its own, with its effects captured."""
         arguments = active.arguments
         function = active.slot.node_type.function
+        if active.slot.policy.isolation == "process":
+            function = isolated(self.engine, active.slot, active.context)
 
         def body() -> tuple[Any, BaseException | None]:
             try:
@@ -723,6 +727,7 @@ class Execution:
         result.attempt = active.attempt
         self._collect_if_shown(slot, result)
         result.took_s = self.engine.clock.monotonic() - active.began
+        disk_results.keep(self, slot, result)
         return Decision(status="ok", stamp="live", reason=active.reason, result=result)
 
     def _failed(self, slot: Slot, error: BaseException, attempt: int) -> Decision:
@@ -754,7 +759,8 @@ class Execution:
 
     def _collect_if_shown(self, slot: Slot, result: NodeResult) -> None:
         """Collect lazy outputs of what a person will look at: leaves, targets, pinned nodes; at most once each."""
-        if not (slot.is_leaf or slot.policy.pinned or slot.node_id in self.request.targets):
+        is_shown = slot.is_leaf or slot.policy.pinned or slot.node_id in self.request.targets
+        if not (is_shown or disk_results.is_meant(slot)):
             return
         payloads = self.engine.payloads
         with result.lock:
@@ -810,7 +816,7 @@ class Execution:
 
     def _arm_timer(self, active: _Firing) -> None:
         timeout_s = active.slot.policy.timeout_s
-        if timeout_s is not None:
+        if timeout_s is not None and active.slot.policy.isolation == "none":  # a process is ended by who waits for it
             active.disarm_timer = self.engine.timers.call_later(timeout_s, lambda: self._overdue(active, timeout_s))
 
     def _disarm(self, active: _Firing) -> None:
@@ -900,7 +906,7 @@ class Execution:
                     decision.result.version = state.result.version
                 state.result, state.stamp = decision.result, decision.stamp
                 state.last_key = decision.result.made_key
-                if slot.policy.cache == "memory" and slot.policy.kind == "pure" and not slot.policy.bypassed:
+                if slot.policy.cache != "off" and slot.policy.kind == "pure" and not slot.policy.bypassed:
                     self.results.cache.put(slot.node_id, decision.result)
             elif state.result is not None and not (decision.reason == CANCELLED and _is_current(state.result, active)):
                 state.stamp = "stale"

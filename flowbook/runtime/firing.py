@@ -14,6 +14,7 @@ from flowbook.errors import (
     FlowbookError,
     MissingInputError,
     NodeTimeoutError,
+    WorkerDiedError,
 )
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def error_packet(error: BaseException, *, slot: Slot, trace_id: str, attempt: in
         message=message,
         node_id=slot.node_id,
         trace_id=trace_id,
-        recoverable=isinstance(error, NodeTimeoutError | OSError) or (not is_ours and slot.policy.retry is not None),
+        recoverable=isinstance(error, NodeTimeoutError | WorkerDiedError | OSError)
+        or (not is_ours and slot.policy.retry is not None),
         attempt=attempt,
         hint=error.hint if isinstance(error, FlowbookError) else _hint(error, slot.node_type),
         line=failing_line(error, slot.node_type),

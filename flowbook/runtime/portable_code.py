@@ -14,16 +14,42 @@ from flowbook.runtime.firing_sink import current_sink
 from flowbook.runtime.source_types import code_in_parts, parameter_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from flowbook.core.interfaces import Isolation, Namespace
     from flowbook.core.node_types import NodeType
     from flowbook.runtime.context import Context
+    from flowbook.runtime.engine import Engine
+    from flowbook.runtime.plan import Slot
 
 _FROM_DOCUMENT = """\
 from flowbook.runtime.source_types import type_from_source
 {name} = type_from_source({entry!r}).function
 """
+
+
+def isolated(engine: Engine, slot: Slot, context: Context) -> Callable[..., Any]:
+    """Make what is called in place of a slot's function when its policy wants a process of its own."""
+    isolation = engine.isolation
+
+    def call(**arguments: Any) -> Any:
+        if isolation is None:
+            raise RunError(
+                f"{slot.node_id!r} wants a process of its own, and this engine has none",
+                code="FB424",
+                hint='leave isolation="process" out',
+            )
+        return call_isolated(
+            isolation,
+            slot.node_type,
+            arguments,
+            context,
+            engine.namespace,
+            timeout_s=slot.policy.timeout_s,
+            memory_bytes=slot.policy.memory_bytes,
+        )
+
+    return call
 
 
 def call_isolated(
@@ -62,6 +88,8 @@ def call_isolated(
         for name, value in arguments.items()
         if name != node_type.context_name and (code.parameters is None or name in code.parameters)
     }
+    if code.source:
+        kept = {**_defaults(node_type.function, code.parameters or ()), **kept}
     call = IsolatedCall(
         code=code,
         arguments=kept,
@@ -79,6 +107,19 @@ def call_isolated(
     # Over there it is a plain function; here a cell gives its outputs by name.
     names = [port.name for port in node_type.outputs]
     return {names[0]: returned} if len(names) == 1 else dict(zip(names, returned, strict=True))
+
+
+def _defaults(function: Any, names: Collection[str]) -> dict[str, Any]:
+    """Return what the parameters of a function are when nobody gives them: it was computed where it was defined."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if name in names and parameter.default is not parameter.empty
+    }
 
 
 class _FiringEffects:

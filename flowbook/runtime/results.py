@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
@@ -34,6 +35,15 @@ LONG_S = 0.001
 def new_version() -> int:
     """Return a number that no value had before."""
     return next(_versions)
+
+
+#: Versions count from 1 in every process, and disk caches outlive processes.
+_PROCESS = secrets.token_hex(8)
+
+
+def key_of_version(version: int) -> str:
+    """Name a value of which nobody can say what it was made from, so that no other value ever bears that name."""
+    return f"value {_PROCESS}.{version}"
 
 
 DEFAULT_BUDGET_BYTES = 512 * 1024 * 1024
@@ -117,8 +127,8 @@ class NodeResult:
         if self.made_key is None:
             made = self.lazy_key() if self.lazy_key is not None else None
             self.made_key, self.made_effective = made or (
-                KeyParts(digest=f"value {self.version}", code=NO_CODE, parts={}, shown={}),
-                f"value {self.version}",
+                KeyParts(digest=key_of_version(self.version), code=NO_CODE, parts={}, shown={}),
+                key_of_version(self.version),
             )
             self.lazy_key = None
         return self.made_key

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowbook.errors import MissingInputError, RunError
+from flowbook.runtime import disk_results
 from flowbook.runtime.decisions import SUPERSEDED, Decision
 from flowbook.runtime.keys import KeyMaker, changed_file, explain
 from flowbook.runtime.plan import ERROR_INDEX
@@ -116,14 +117,15 @@ def reusable(run: Execution, slot: Slot, key: KeyParts, known: NodeResult | None
         return (known, "nothing changed") if known and is_same and not run.request.is_explicit else None
     if known is not None and is_same and not changed_file(known):
         return known, "nothing changed"
-    if slot.policy.cache == "memory":
+    if slot.policy.cache != "off":
         with run.results.lock:
             earlier = run.results.cache.get(slot.node_id, key.digest)
         if earlier is None:
             earlier = _kept_when_plain(run, slot, key)
         if earlier is not None and not changed_file(earlier):
             return earlier, "computed before with the same settings and inputs"
-    return None
+    kept = disk_results.find(run, slot, key)
+    return (kept, "kept on disk from an earlier run") if kept is not None else None
 
 
 def _kept_when_plain(run: Execution, slot: Slot, key: KeyParts) -> NodeResult | None:

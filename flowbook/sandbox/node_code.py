@@ -3,6 +3,7 @@
 from __future__ import annotations
 import __future__
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -51,16 +52,36 @@ def _from_source(code: PortableCode) -> Callable[..., Any]:
     _execute(code.preamble, beside, 1, module)
     if code.filename not in linecache.cache and not Path(code.filename).exists():
         _know_lines(code.filename, "\n" * (code.first_line - 1) + code.source)
-    _execute(code.source, code.filename or "<node>", code.first_line, module)
+    _execute(code.source, code.filename or "<node>", code.first_line, module, is_function=True)
     function: Callable[..., Any] = inspect.unwrap(getattr(module, code.name))
     return function
 
 
-def _execute(text: str, filename: str, first_line: int, module: ModuleType) -> None:
+def _execute(text: str, filename: str, first_line: int, module: ModuleType, *, is_function: bool = False) -> None:
+    tree = ast.parse("\n" * (first_line - 1) + text, filename)
+    if is_function:
+        _without_defaults(tree)
     # As it was: annotations name what only type checkers, or the notebook, have imported.
     flags = __future__.annotations.compiler_flag
-    compiled = compile("\n" * (first_line - 1) + text, filename, "exec", flags=flags, dont_inherit=True)
+    compiled = compile(tree, filename, "exec", flags=flags, dont_inherit=True)
     exec(compiled, module.__dict__)  # noqa: S102 -- the user's own node, in a process of its own
+
+
+def _without_defaults(tree: ast.Module) -> None:
+    """Take away defaults that can only be computed where the function was defined; those are given as arguments."""
+    function = tree.body[-1] if tree.body else None
+    if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+        arguments = function.args
+        arguments.defaults = [_plain(default) for default in arguments.defaults]
+        arguments.kw_defaults = [default and _plain(default) for default in arguments.kw_defaults]
+
+
+def _plain(default: ast.expr) -> ast.expr:
+    try:
+        ast.literal_eval(default)
+    except (ValueError, TypeError):
+        return ast.copy_location(ast.Constant(None), default)
+    return default
 
 
 def _know_lines(filename: str, text: str) -> None:

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 import flowbook
 from flowbook import nodes
 from flowbook.canvas.control import Hub
+from flowbook.data.lasting_codecs import LastingCodecs
 from flowbook.data.payloads import TablePayloads
 from flowbook.registry.registry import Registry
 from flowbook.runtime.capture import StreamCapture
 from flowbook.runtime.engine import Engine
 from flowbook.runtime.run import Run
+from flowbook.sandbox.process_pool import ProcessPool
+from flowbook.stores.disk_cache import DiskCache
+from flowbook.stores.folders import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +93,13 @@ class Session:
                 capture = StreamCapture()
                 capture.install()
                 versions = f"flowbook {flowbook.__version__}, polars {metadata.version('polars')}"
-                self._engine = Engine(payloads=TablePayloads(), capture=capture, versions=versions)
+                self._engine = Engine(
+                    payloads=TablePayloads(),
+                    capture=capture,
+                    versions=versions,
+                    disk=DiskCache(cache_folder(), LastingCodecs()),
+                    isolation=ProcessPool(["polars", "numpy"]),
+                )
                 if os.environ.get(WATCH_VARIABLE, "0") not in {"", "0"}:
                     self._engine.watch = _new_watch()
             return self._engine

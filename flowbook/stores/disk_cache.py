@@ -109,6 +109,7 @@ class DiskCache:
         flow: str = "",
         node: str = "",
         facts: Mapping[str, Any] | None = None,
+        replaces: bool = False,
     ) -> Refusal | None:
         """Keep ``values`` under ``key``; returns why not when they cannot be kept. What is kept already stays.
 
@@ -118,9 +119,10 @@ class DiskCache:
             flow: flow they belong to.
             node: node that made them.
             facts: JSON values to give back with them.
+            replaces: also when something whole is kept under ``key`` already.
         """
         path = self._path(key)
-        if self._is_whole(path):
+        if not replaces and self._is_whole(path):
             self._touch(path)
             return None
         encoded: list[EncodedValue] = []

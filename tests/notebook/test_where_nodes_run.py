@@ -111,3 +111,24 @@ def test_where_nodes_run_is_the_same_by_nbclient() -> None:
     assert cells[4].printed == "True\n"
     assert cells[2].shown.node["status"] == "ok"
     assert shown_value(cells[5]) == "'slept'"
+
+
+def test_a_node_in_a_process_of_its_own_reads_the_notebooks_code(notebook: Notebook) -> None:
+    notebook.cell("import os\nFACTOR = 10\ndef scaled(n):\n    return n * FACTOR\nhere = os.getpid()")
+    text = "%%node n --isolation process\nprint('over there')\nn = (os.getpid() == here, scaled(4))"
+    cell = notebook.cell(text)
+    assert shown_value(cell) == "(False, 40)"
+    assert "over there" in cell.shown.text
+
+
+def test_an_error_of_another_process_shows_the_cells_own_line(notebook: Notebook) -> None:
+    cell = notebook.cell("%%node n --isolation process\n# a comment\nn = 1 / 0", fails=True)
+    assert f"Cell In[{cell.execution_count}], line 3" in cell.error
+    assert "ZeroDivisionError" in cell.error
+    assert "flowbook" not in cell.error
+
+
+def test_a_crash_in_another_process_leaves_the_kernel_alone(notebook: Notebook) -> None:
+    cell = notebook.cell("%%node n --isolation process\nimport ctypes\nctypes.string_at(0)\nn = 1", fails=True)
+    assert "SIGSEGV, in line 3" in cell.error
+    assert notebook.cell("print('here')").printed == "here\n"
