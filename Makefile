@@ -40,10 +40,9 @@ lab: $(EXTENSION)
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
-## Execute the lessons and store them with what they show.
+## Execute the lesson on the canvas and store it with what it shows; the other lessons are stored without.
 lessons: $(READY)
-	@for notebook in $(filter-out %.out.ipynb,$(wildcard notebooks/*.ipynb)); do \
-	  $(BIN)/flowbook run $$notebook --inplace || exit; done
+	@$(BIN)/flowbook run notebooks/02_canvas.ipynb --inplace
 
 ## Measure the engine beside plain Python and its peers, and the canvas in JupyterLab.
 bench: $(EXTENSION)
