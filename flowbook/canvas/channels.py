@@ -35,6 +35,7 @@ class Channel:
         flows: flows it is subscribed to, by the name it said.
         awaited: names it asked for that no flow bears yet, with the runs it asked for.
         answers_pings: it said so.
+        is_greeted: it said who it is.
         is_dead: it could not be told something, or has long been silent.
     """
 
@@ -51,7 +52,7 @@ class Channel:
         self.can_write = can_write
         self.flows: dict[str, Any] = {}
         self.awaited: dict[str, tuple[str, ...]] = {}
-        self.answers_pings = False
+        self.answers_pings = self.is_greeted = False
         self.is_dead = False
         self._send = send
         self._deliver = deliver
@@ -67,19 +68,20 @@ class Channel:
         """Forget this browser."""
         self._deliver(self, CLOSED)
 
-    def tell(self, message: Any) -> None:
-        """Send a message; what is too large to arrive is left out, down to the number that shows the gap."""
+    def tell(self, message: Any) -> bool:
+        """Send a message; False when it is too large to arrive, and nothing was sent."""
         if self.is_dead:
-            return
+            return True
         try:
             sent, size_bytes = sendable(message)
             if size_bytes > MAX_MESSAGE_BYTES:
                 logger.warning("flowbook did not send a message of %.0f MB to a browser", size_bytes / 1e6)
-                sent = {key: message[key] for key in ("kind", "flow", "seq", "rev") if key in message}
+                return False
             self._send(sent)
         except Exception:
             logger.exception("flowbook could not tell a browser of %s", message.get("flow", message.get("kind")))
             self.is_dead = True
+        return True
 
     def heard(self) -> None:
         """It has said something, so somebody is there (again)."""

@@ -49,7 +49,7 @@ class Flows(Protocol):
         """Return the names of all flows."""
         ...
 
-    def type_list(self) -> list[dict[str, str]]:
+    def type_list(self) -> list[dict[str, Any]]:
         """Return the node types that can be added."""
         ...
 
@@ -247,6 +247,8 @@ class Hub:
 
     def _answer(self, channel: Channel, message: Any) -> None:
         channel.heard()
+        if channel.is_greeted and channel not in self._channels:
+            self._welcome(channel)  # it was silent for so long that it was forgotten; now it subscribes again
         try:
             read = read_message(message)
             self._answers[read["kind"]](channel, read)
@@ -270,7 +272,10 @@ class Hub:
         return flow
 
     def _greet(self, channel: Channel, message: Message) -> None:
-        channel.answers_pings = bool(message.get("pong"))
+        channel.is_greeted, channel.answers_pings = True, bool(message.get("pong"))
+        self._welcome(channel)
+
+    def _welcome(self, channel: Channel) -> None:
         self._channels.setdefault(channel)
         names = self._flows.flow_names() if channel.flow is None else [channel.flow.name]
         current = self.host.current() if channel.flow is None else channel.flow.name

@@ -37,6 +37,8 @@ class TypeEntry(TypedDict):
     category: str
     icon: str
     color: str
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, str]]
 
 
 class Hello(TypedDict):

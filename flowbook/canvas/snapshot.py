@@ -181,17 +181,7 @@ def _content(flow: FlowView, node_id: str, look: Look) -> dict[str, Any]:
         "stamp": None if result is None else "stale" if node_id in look.stale else stamp,
         "reason": look.stale.get(node_id, state.reason) or ("its cell has not run" if is_waiting else ""),
         "tookS": result.took_s if result is not None else None,
-        "inputs": [
-            {
-                "name": port.name,
-                "type": port.type,
-                "connected": (node_id, port.name) in flow.wiring.links,
-                "required": port.is_required,
-                **({"constant": node.settings[port.name]} if port.name in node.settings else {}),
-            }
-            for port in node_type.inputs
-            if not _is_environment(flow, node_id, port.name)
-        ],
+        "inputs": [*_inputs(flow, node_id, node_type), *(_inputs_of_stub(flow, node_id) if is_waiting else ())],
         "outputs": _outputs(flow, node_type, result, look.read_ports.get(node_id, ())),
         "settings": [_setting(flow, node_id, spec) for spec in node_type.settings],
         "preview": _preview(flow, result, slot.primary),
@@ -222,6 +212,28 @@ def _status(flow: FlowView, node_id: str, look: Look) -> str:
     """What the node is doing: a run under way that has not come to it yet has it queued."""
     status = flow.results.state(node_id).status
     return "queued" if node_id in look.ahead and status != "running" else status
+
+
+def _inputs(flow: FlowView, node_id: str, node_type: NodeType) -> list[dict[str, Any]]:
+    settings = flow.data.nodes[node_id].settings
+    return [
+        {
+            "name": port.name,
+            "type": port.type,
+            "connected": (node_id, port.name) in flow.wiring.links,
+            "required": port.is_required,
+            **({"constant": settings[port.name]} if port.name in settings else {}),
+        }
+        for port in node_type.inputs
+        if not _is_environment(flow, node_id, port.name)
+    ]
+
+
+def _inputs_of_stub(flow: FlowView, node_id: str) -> list[dict[str, Any]]:
+    """The ports that edges lead to: nothing else is known of them, and an edge without a port is not drawn."""
+    known = {port.name for port in flow.data.type_of(node_id).inputs}
+    names = sorted(port for target, port in flow.wiring.links if target == node_id and port not in known)
+    return [{"name": name, "type": "any", "connected": True, "required": False} for name in names]
 
 
 def _outputs(

@@ -202,7 +202,7 @@ class WatchedFlow:
             # Whatever a flow under change, or a value's own methods, may raise.
             logger.debug("flowbook looks again at flow %s: %r", self.flow.name, error, exc_info=True)
             self._look_at = now + RETRY_S
-            return Marks(all=True, over=marks.over)
+            return Marks(all=True, runs=marks.runs, over=marks.over)
         self._watch_writing(now, is_news=news.document or news.cell)
         for channel, subscription in list(self._subscriptions.items()):
             self._tell(channel, subscription, news, now)
@@ -252,4 +252,8 @@ class WatchedFlow:
             return
         told, subscription.seq = subscription.news, subscription.seq + 1
         batch, subscription.news = self._view.batch(told, subscription.seq)
-        channel.tell(batch)
+        if not channel.tell(batch) and not told.all:
+            # So many changes at once do not fit; everything does, for the canvas as a whole has a bound.
+            told = self._view.everything(subscription.runs)
+            batch, subscription.news = self._view.batch(told, subscription.seq)
+            channel.tell(batch)

@@ -29,11 +29,12 @@ def to_codes(series: pl.Series) -> tuple[np.ndarray[Any, Any], str]:
     import polars as pl
 
     codes, why = series.to_physical(), ""
+    column = f"column {series.name!r}" if series.name else "column"
     if codes.null_count():
         wider: Any = {1: pl.Int16, 2: pl.Int32}.get(_width(codes), pl.Int64)
-        codes, why = codes.cast(wider).fill_null(-1), f"nulls in column {series.name!r}"
+        codes, why = codes.cast(wider).fill_null(-1), f"nulls in {column}"
     elif codes.n_chunks() > 1:
-        why = f"column {series.name!r} lies in {codes.n_chunks()} chunks"
+        why = f"{column} lies in {codes.n_chunks()} chunks"
     array = codes.to_numpy(allow_copy=bool(why))
     # numpy's own types have no annotation for it: a dtype takes any mapping along.
     return array.view(np.dtype(array.dtype.str, metadata={_KEY: series.dtype})), why

@@ -189,17 +189,18 @@ def _why_series_copies(series: pl.Series, array: np.ndarray[Any, Any]) -> str:
     import polars as pl
 
     dtype = series.dtype
+    column = f"column {series.name!r}" if series.name else "column"
     if dtype == pl.Boolean:
-        return f"bool column {series.name!r}: bits become bytes"
+        return f"bool {column}: bits become bytes"
     if array.dtype.kind == "O":
-        return f"column {series.name!r}: {dtype_label(dtype)} becomes Python objects"
+        return f"{column}: {dtype_label(dtype)} becomes Python objects"
     if series.null_count():
-        return f"nulls in column {series.name!r}"
+        return f"nulls in {column}"
     if dtype == pl.Date:
-        return f"column {series.name!r}: dates take 4 bytes in polars, 8 in numpy"
+        return f"{column}: dates take 4 bytes in polars, 8 in numpy"
     if series.n_chunks() > 1:
-        return f"column {series.name!r} lies in {series.n_chunks()} chunks"
-    return f"column {series.name!r}: {dtype_label(dtype)} lies differently in numpy"
+        return f"{column} lies in {series.n_chunks()} chunks"
+    return f"{column}: {dtype_label(dtype)} lies differently in numpy"
 
 
 def _why_frame_copies(frame: pl.DataFrame, array: np.ndarray[Any, Any]) -> str:

@@ -26,6 +26,8 @@ _LISTS = ("nodes", "edges", "cuts")
 #: Fields of a node whose entries are edited one by one.
 _SPREAD = ("settings", "policy")
 _IDENTITY = ("flowbook", "id")
+#: What a side has of a fact that it does not say: JSON's null is a value.
+_ABSENT: Any = object()
 
 
 def facts_of(document: Json) -> Facts:
@@ -82,12 +84,12 @@ def merge(
     merged: Facts = {}
     clashes: list[Fact] = []
     for fact in {**cell, **flow, **cell_before, **flow_before}:
-        in_cell, in_flow = cell.get(fact), flow.get(fact)
-        is_cell_changed = in_cell != cell_before.get(fact)
-        if is_cell_changed and in_flow not in (flow_before.get(fact), in_cell):
+        in_cell, in_flow = cell.get(fact, _ABSENT), flow.get(fact, _ABSENT)
+        is_cell_changed = in_cell != cell_before.get(fact, _ABSENT)
+        if is_cell_changed and in_flow not in (flow_before.get(fact, _ABSENT), in_cell):
             clashes.append(fact)
         found = in_cell if is_cell_changed else in_flow
-        if found is not None:
+        if found is not _ABSENT:
             merged[fact] = found
     clashes += _take_out_nodes(merged, cell, cell_before, flow, flow_before, coded)
     if clashes:
@@ -109,7 +111,7 @@ def _take_out_nodes(
             continue
         now, before = (flow, flow_before) if identity in cell_before and identity not in cell else (cell, cell_before)
         facts = [fact for fact in {**now, **before, **merged} if fact[:2] == identity[:2]]
-        clashes += [fact for fact in facts if fact in now and now[fact] != before.get(fact)]
+        clashes += [fact for fact in facts if fact in now and now[fact] != before.get(fact, _ABSENT)]
         for fact in facts:
             merged.pop(fact, None)
     return clashes
@@ -120,7 +122,7 @@ def differing(cell: Facts, flow: Facts, coded: Collection[str]) -> list[str]:
     facts = [
         fact
         for fact in {**flow, **cell}
-        if cell.get(fact) != flow.get(fact) and not (_is_presence(fact) and fact[1] in coded)
+        if cell.get(fact, _ABSENT) != flow.get(fact, _ABSENT) and not (_is_presence(fact) and fact[1] in coded)
     ]
     return list(dict.fromkeys(in_words(fact) for fact in facts))
 
@@ -150,7 +152,7 @@ def in_words(fact: Fact) -> str:
 def _clash(clashes: Iterable[Fact], cell: Facts, flow: Facts, name: str) -> DocumentError:
     words = [in_words(fact) for fact in clashes]
     both = [
-        f"{in_words(fact)}: {_short(cell.get(fact))} in the cell, {_short(flow.get(fact))} elsewhere"
+        f"{in_words(fact)}: {_short(cell.get(fact, _ABSENT))} in the cell, {_short(flow.get(fact, _ABSENT))} elsewhere"
         for fact in clashes
     ]
     return DocumentError(
@@ -163,5 +165,5 @@ def _clash(clashes: Iterable[Fact], cell: Facts, flow: Facts, name: str) -> Docu
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False) if value is not None else "removed"
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False) if value is not _ABSENT else "removed"
     return text if len(text) <= 160 else text[:159] + "…"

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from flowbook.session import Flow
 
 
+#: Options of a magic line that say something else than how the node runs, or say it by a field of its own.
+_NO_POLICY = frozenset({"muted", "pinned", "isolation", "mutable"})
+
+
 class Magics:
     """Binds the magics to a shell.
 
@@ -66,7 +70,7 @@ class Magics:
 
             ``--define`` defines without running. Policies: ``--retry N``, ``--timeout S``, ``--kind pure|stateful|io``,
             ``--cache memory|off``, ``--on-change auto|manual|once``, ``--executor thread|main``, ``--priority N``,
-            ``--muted``, ``--pinned``.
+            ``--muted``, ``--pinned``, ``--mutable`` (it changes its inputs in place and gets copies of them).
             """
             try:
                 self.node(line, cell)
@@ -185,7 +189,7 @@ def node_type_of_cell(cell: CellFunction, line: NodeLine, flow: Flow) -> NodeTyp
     Raises:
         DefinitionError: the signature or a policy cannot be read.
     """
-    policy = {name: value for name, value in line.policy.items() if name not in ("muted", "pinned", "isolation")}
+    policy = {name: value for name, value in line.policy.items() if name not in _NO_POLICY}
     if line.policy.get("isolation") == "process":
         raise CellError(
             "isolation in a process is not part of this version", code="FB541", hint="leave --isolation out"
@@ -198,6 +202,8 @@ def node_type_of_cell(cell: CellFunction, line: NodeLine, flow: Flow) -> NodeTyp
     named = {parameter.name for parameter in given}
     inputs = [port if port.name in named else _ambient(port.name, cell) for port in read.inputs]
     inputs += [_ambient(name, cell, is_required=False) for name in cell.optional_names]
+    if line.policy.get("mutable"):
+        inputs = [dataclasses.replace(port, is_mutable=True) for port in inputs]
     borne = set(flow.data.nodes) | {port.name for each in flow.data.nodes for port in flow.data.type_of(each).outputs}
     inputs += [Port(name=name, is_required=False, has_default=True) for name in cell.builtin_names if name in borne]
     return dataclasses.replace(

@@ -140,7 +140,8 @@ class Publisher:
 
     def _look(self) -> None:
         """Mark what has news."""
-        due, self._is_glance_due = self._is_glance_due, False
+        with self._condition:
+            due, self._is_glance_due = self._is_glance_due, False
         for target in [*self._watched.values(), *(self._all() if due else ())]:
             if target.is_news:
                 self.mark(target)

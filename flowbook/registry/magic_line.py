@@ -42,7 +42,7 @@ _NUMBERS: dict[str, tuple[str, str, str]] = {
     "timeout": ("timeout_s", "30", "seconds, more than 0"),
     "priority": ("priority", "1", "a whole number"),
 }
-_FLAGS = ("muted", "pinned")
+_FLAGS = ("muted", "pinned", "mutable")
 _OPTIONS = ("define", *_NUMBERS, *_CHOICES, *_FLAGS)
 
 _NAME = re.compile(r"[A-Za-z_]\w*")

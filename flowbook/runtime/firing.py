@@ -192,8 +192,8 @@ def _hint(error: BaseException, node_type: NodeType) -> str:
         return f"a saved flow holds code, no values: make {error.name!r} a node or an input, and save it again"
     if any(complaint in text for complaint in _MAIN_THREAD_COMPLAINTS):
         return 'this code needs the main thread: @flow.node(executor="main"), or %%node … --executor main'
-    if isinstance(error, ValueError) and "read-only" in text:
-        return "an input is shared with other nodes: change a copy, x = x.copy(), or declare @flow.node(mutable=True)"
+    if isinstance(error, ValueError) and ("read-only" in text or "WRITEABLE" in text):
+        return "inputs are shared: change a copy, x = x.copy(), or say @flow.node(mutable=True), %%node … --mutable"
     notes = getattr(error, "__notes__", [])
     return _cut(str(notes[0])) if notes else ""
 

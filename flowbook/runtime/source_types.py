@@ -50,9 +50,16 @@ def describe_type(node_type: NodeType, lookup: Callable[[str], tuple[bool, Any]]
         "id": node_type.type_id,
         "source": text,
         "outputs": [port.name for port in node_type.outputs],
+        **_mutable_entry(node_type),
         **_policy_entry(node_type.policy),
     }
     return {**entry, "signature": _signature_text(node_type, entry)} if text else entry
+
+
+def _mutable_entry(node_type: NodeType) -> dict[str, Any]:
+    """Name the inputs that the node changes in place."""
+    names = [port.name for port in node_type.inputs if port.is_mutable]
+    return {"mutable": names} if names else {}
 
 
 def _standing_alone(node_type: NodeType, lookup: Callable[[str], tuple[bool, Any]]) -> str:
@@ -186,8 +193,16 @@ def type_from_source(entry: Mapping[str, Any]) -> NodeType:
     known = read_policy(policy, f"types, {type_id!r}") if isinstance(policy, dict) else {}
     known = {name: value for name, value in known.items() if name in POLICY_FIELDS}
     node_type = node_type_of(function, type_id=type_id, outputs=_output_names(entry), policy=known)
+    named = entry.get("mutable")
+    changed = named if isinstance(named, list) else []
+    inputs = tuple(dataclasses.replace(port, is_mutable=port.name in changed) for port in node_type.inputs)
     return dataclasses.replace(
-        node_type, origin="document", source=source, filename=loader.filename, first_line=definition.lineno
+        node_type,
+        inputs=inputs,
+        origin="document",
+        source=source,
+        filename=loader.filename,
+        first_line=definition.lineno,
     )
 
 

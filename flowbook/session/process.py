@@ -7,7 +7,7 @@ import threading
 import weakref
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import flowbook
 from flowbook import nodes
@@ -62,7 +62,7 @@ class Session:
         with self.lock:
             return list(self.flows)
 
-    def type_list(self) -> list[dict[str, str]]:
+    def type_list(self) -> list[dict[str, Any]]:
         """Return the node types that can be added to any flow, as a palette lists them."""
         return [
             {
@@ -72,6 +72,11 @@ class Session:
                 "category": entry.category,
                 "icon": entry.icon,
                 "color": entry.color,
+                "inputs": [
+                    {"name": port.name, "type": port.type, "required": port.is_required}
+                    for port in entry.node_type.inputs
+                ],
+                "outputs": [{"name": port.name, "type": port.type} for port in entry.node_type.outputs],
             }
             for entry in self.registry.palette()
         ]

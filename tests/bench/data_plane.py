@@ -133,10 +133,10 @@ def pages() -> list[Verdict]:
 
     def table(rows: int) -> pl.DataFrame:
         numbers = pl.int_range(rows)
-        columns = {f"number {i}": numbers * (i + 1) for i in range(4)}
+        columns = [(numbers * (i + 1)).alias(f"number {i}") for i in range(4)]
         # Texts of one length, or the larger table would show more.
-        texts = {f"text {i}": pl.format("row {}", numbers + LARGE_ROWS) for i in range(4)}
-        return pl.select(**columns, **texts)
+        texts = [pl.format("row {}", numbers + LARGE_ROWS).alias(f"text {i}") for i in range(4)]
+        return pl.select(*columns, *texts)
 
     small, large = TableView(table(SMALL_ROWS)), TableView(table(LARGE_ROWS))
     middle = SMALL_ROWS // 2

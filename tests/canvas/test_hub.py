@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as trying
 
+import flowbook as fb
 from flowbook.canvas.control import BATCHES_PER_S, Hub
 from flowbook.canvas.messages import MAX_MESSAGE_BYTES
 from flowbook.errors import FlowbookError
@@ -484,7 +485,58 @@ def test_a_page_that_is_gone_without_a_word_is_forgotten(live: Live) -> None:
     assert live.hub.channel_count == 2
 
 
+def test_a_page_that_slept_and_was_forgotten_is_greeted_again_when_it_speaks(live: Live) -> None:
+    flow = live.flow()
+    chain(flow, "a")
+    sleeper = live.browser()
+    sleeper.say("hello", protocol=1, pong=True)
+    sleeper.say("subscribe", flow="f")
+    while not sleeper.is_hung_up:
+        flow.move("a", int(live.clock.now_s), 0)
+        live.settle(20)
+        live.clock.advance(20)
+    sleeper.told()
+    sleeper.say("pong")
+    live.settle()
+    assert [message["kind"] for message in sleeper.told()] == ["hello"], "after which a page subscribes"
+    sleeper.say("subscribe", flow="f")
+    live.settle()
+    assert sleeper.state("f") == fresh_state(live, "f")
+
+
+def test_the_palette_knows_the_ports_of_every_type(live: Live) -> None:
+    browser = live.browser()
+    live.settle()
+    (hello,) = [message for message in browser.told() if message["kind"] == "hello"]
+    types = {entry["typeId"]: entry for entry in hello["types"]}
+    ports = [(port["name"], port["type"], port["required"]) for port in types["table.filter"]["inputs"]]
+    assert ports == [("table", "table", True)]
+    assert [port["type"] for port in types["table.read"]["outputs"]] == ["table"]
+
+
 # -- size
+
+
+def test_changes_too_large_for_one_message_are_told_as_a_whole(live: Live) -> None:
+    flow = live.flow()
+
+    @fb.node
+    def noted(text: str = "") -> str:
+        return text
+
+    for place in range(40):
+        flow.add(noted, f"n{place}")
+    browser = live.browser("f")
+    live.settle()
+    flow.apply([{"op": "set", "node": f"n{place}", "name": "text", "value": "x" * 300_000} for place in range(40)])
+    live.settle()
+    flow.move("n0", 7, 7)
+    live.settle()
+    assert not browser.has_gap
+    shown, fresh = browser.state("f")["cards"], fresh_state(live, "f")["cards"]
+    assert shown["n0"]["x"] == 7
+    for key in ("x", "y", "status", "stamp"):  # large values are left out of whole canvases
+        assert {card["id"]: card[key] for card in shown.values()} == {card["id"]: card[key] for card in fresh.values()}
 
 
 def test_a_command_that_is_too_large_is_refused(live: Live) -> None:

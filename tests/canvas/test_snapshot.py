@@ -449,6 +449,7 @@ def test_edges_of_a_stub_stay() -> None:
     assert [(edge["source"], edge["sourcePort"], edge["target"], edge["targetPort"]) for edge in drawn["edges"]] == [
         ("a", "left", "b", "x")
     ]
+    assert [port["name"] for port in cards(flow)["b"]["inputs"]] == ["x"], "an edge without a port is not drawn"
     assert "a" in canvas_text(drawn)
     assert canvas_svg(drawn).count("<g ") >= 2
 

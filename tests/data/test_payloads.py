@@ -28,7 +28,7 @@ for value in (None, 1, "x", b"x", [1, {"a": 2}], print, object(), {1, 2}):
     payloads.shape(value)
     payloads.hand_out(payloads.publish(value), "", is_own=True)
     payloads.preview(value), payloads.size_bytes(value), payloads.content_key(value), payloads.scanned_files(value)
-    payloads.collect([value])
+    payloads.collect([value]), payloads.shared_buffers(value), payloads.private_copy(value)
 heavy = {"polars", "numpy", "matplotlib", "PIL", "altair", "vl_convert", "pandas", "IPython"} & set(sys.modules)
 assert not heavy, heavy
 """

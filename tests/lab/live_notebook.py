@@ -108,7 +108,15 @@ def cell_text(notebook: OpenNotebook, cell: int) -> str:
 def type_in_cell(notebook: OpenNotebook, cell: int, text: str) -> None:
     """Change the text of a cell as typing does."""
     notebook.evaluate(
-        "async (panel, app, {cell, text}) => panel.content.widgets[cell].model.sharedModel.setSource(text)",
+        """async (panel, app, {cell, text}) => {
+          const shared = panel.content.widgets[cell].model.sharedModel;
+          const before = shared.getSource();
+          const most = Math.min(before.length, text.length);
+          let head = 0, tail = 0;
+          while (head < most && before[head] === text[head]) head += 1;
+          while (tail < most - head && before.at(-1 - tail) === text.at(-1 - tail)) tail += 1;
+          shared.updateSource(head, before.length - tail, text.slice(head, text.length - tail));
+        }""",
         {"cell": cell, "text": text},
     )
 

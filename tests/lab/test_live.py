@@ -109,6 +109,14 @@ def test_keys_pressed_on_a_control_stay_with_it(live: OpenNotebook) -> None:
     assert live.evaluate("async (panel) => panel.content.widgets.length") == len(CELLS)
 
 
+def test_one_can_save_from_anywhere(live: OpenNotebook) -> None:
+    wait_for_rest(live)
+    for place in (strip(live, SOURCE).locator("input[type=range]"), live.cell(FLOW).locator(".fb-surface")):
+        live.evaluate("async (panel) => { panel.context.model.dirty = true; }")
+        place.press("Control+s")
+        live.page.wait_for_function("![...jupyterapp.shell.widgets('main')].some(each => each.context?.model.dirty)")
+
+
 def test_status_moves_while_a_run_goes_on(live: OpenNotebook) -> None:
     delay = node(live, "slow").locator("input[type=number]")
     delay.fill("1.5")

@@ -47,6 +47,20 @@ CASES: dict[str, tuple[Json, Json, Json, Json, Json]] = {
         doc(node(settings={"n": 1}), node("b"), edges=[EDGE]),
     ),
     "the text changed": (doc(node(settings={"n": 2})), OLD, OLD, OLD, doc(node(settings={"n": 2}))),
+    "a setting that is null is set": (
+        doc(node(settings={"n": None})),
+        OLD,
+        OLD,
+        OLD,
+        doc(node(settings={"n": None})),
+    ),
+    "a setting that is null elsewhere stays": (
+        OLD,
+        OLD,
+        doc(node(settings={"n": None})),
+        OLD,
+        doc(node(settings={"n": None})),
+    ),
     "the flow changed": (OLD, OLD, doc(node(settings={"n": 3})), OLD, doc(node(settings={"n": 3}))),
     "the flow was moved, the text has an old setting": (
         OLD,
@@ -171,3 +185,7 @@ def test_the_difference_is_said_in_words_and_a_node_with_code_need_not_be_named(
         "the edge into b.x",
     ]
     assert differing(flow, flow, []) == []
+
+
+def test_a_null_that_the_text_does_not_say_is_told() -> None:
+    assert differing(facts_of(doc(node())), facts_of(doc(node(settings={"n": None}))), ()) == ["a.n"]

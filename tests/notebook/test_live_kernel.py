@@ -140,6 +140,22 @@ def test_the_output_of_a_node_cell_is_told_whole_whoever_runs_it(notebook: Noteb
     assert later[-1]["nodes"][0]["seq"] > first["seq"]
 
 
+def test_a_value_whose_own_formatter_gives_bytes_or_objects_is_told(notebook: Notebook, page: CommBrowser) -> None:
+    cell = notebook.cell("%%node dot\nfrom PIL import Image\ndot = Image.new('RGB', (2, 2))")
+    page.subscribe(notebook.flow)
+    page.until_cards(dot=("ok", "live"))
+    notebook.until(lambda: "image/png" in (page.last("nodes") or [{"data": {}}])[0]["data"])
+    assert page.last("nodes")[0]["data"]["image/png"].strip() == cell.shown.data["image/png"].strip()
+    notebook.cell("""
+        import datetime
+        class Odd:
+            def _repr_mimebundle_(self, **_):
+                return {"text/plain": "odd", "application/odd+json": {"at": datetime.date(2013, 1, 1)}, "x/y": object()}
+    """)
+    notebook.cell("%%node odd\nodd = Odd()")
+    page.until_cards(odd=("ok", "live"))
+
+
 def test_stale_stamps_reach_the_page_after_every_cell(notebook: Notebook, page: CommBrowser) -> None:
     notebook.cell("limit = 10")
     cell = notebook.cell("%%node double\ndouble = limit * 2")

@@ -33,6 +33,16 @@ def test_a_node_cell_shows_its_value_as_jupyter_would_with_its_stamp(notebook: N
     assert cell.shown.node["runId"] == notebook.of_flow("last_run.id")
 
 
+def test_a_cell_that_changes_its_inputs_says_so_and_gets_copies(notebook: Notebook) -> None:
+    notebook.cell("%%node made\nimport numpy as np\nmade = np.zeros(10)")
+    refused = notebook.cell("%%node changed\nmade += 1\nchanged = float(made.sum())", fails=True)
+    assert "read-only" in refused.error
+    cell = notebook.cell("%%node mended --mutable\nmade += 1\nmended = float(made.sum())")
+    assert "10.0" in cell.shown.text
+    assert notebook.of_flow("last_run.copies[0].reason") == "mutable=True"
+    assert notebook.of_flow("__getitem__('made').value.sum().item()") == 0
+
+
 def test_the_value_is_said_once(notebook: Notebook) -> None:
     cell = notebook.cell("%%node word\nword = 'only' + 'once'")
     assert cell.shown.text.count("onlyonce") == 1

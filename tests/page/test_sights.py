@@ -53,7 +53,7 @@ def test_every_state_can_be_read_in_every_theme(
     canvas = open_canvas(theme, bundle=bundle)
     canvas.page.set_viewport_size({"width": 1190, "height": 1100})
     canvas.page.evaluate("() => { document.getElementById('canvas').style.height = '1000px'; }")
-    expect(canvas.page.locator(".react-flow__node")).not_to_have_count(0)
+    expect(canvas.page.locator(".react-flow__node")).to_have_count(len(canvas.nodes))
     screenshot(canvas, f"{bundle}-{theme}")
     for status, stamp, label in canvas.page.evaluate(
         """() => [...window.store.state.cards.values()].map(({ id, status, stamp }) => [
@@ -82,6 +82,18 @@ def test_a_failure_says_its_remedy_and_is_tried_again(open_canvas: Callable[...,
     expect(card.locator(".fb-failure")).to_contain_text("did you mean “wind_gust”?")
     card.get_by_role("button", name="Retry").click()
     assert canvas.page.evaluate("() => window.kernel.asked") == [{"kind": "run", "scope": {"after": ["correlate"]}}]
+
+
+def test_a_press_on_a_preview_shows_the_value_with_all_columns_and_types(
+    open_canvas: Callable[..., CanvasPage], screenshot: Callable[..., None]
+) -> None:
+    canvas = open_canvas(bundle="running")
+    canvas.card("wind_effect").locator(".fb-preview").click()
+    value = canvas.page.get_by_role("region", name="Value of wind_effect")
+    expect(value.locator("th")).to_have_text(["windString", "lateInt64", "delayFloat64"])
+    expect(canvas.page.locator(".fb-inspector")).to_contain_text("Value · 24 × 3")
+    screenshot(canvas, "value")
+    assert canvas.faults() == []
 
 
 def test_stop_is_there_while_something_runs(open_canvas: Callable[..., CanvasPage]) -> None:

@@ -45,8 +45,8 @@ def parameter(name: str, annotation: str | None = None, default: str | None = No
         ("clean --kind io --executor main", {"name": "clean", "policy": {"kind": "io", "executor": "main"}}),
         ("clean --isolation process", {"name": "clean", "policy": {"isolation": "process"}}),
         (
-            "clean --priority -2 --muted --pinned",
-            {"name": "clean", "policy": {"priority": -2, "muted": True, "pinned": True}},
+            "clean --priority -2 --muted --pinned --mutable",
+            {"name": "clean", "policy": {"priority": -2, "muted": True, "pinned": True, "mutable": True}},
         ),
         ("clean # it's --retry 3", {"name": "clean"}),
         ("clean -> a # not (b)", {"name": "clean", "outputs": ("a",)}),

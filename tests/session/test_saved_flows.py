@@ -697,3 +697,23 @@ def test_a_flow_of_cells_and_functions_stands_alone(tmp_path: Path) -> None:
     assert opened["later"].node_type.policy.kind == "io"
     assert opened["summed"].settings["power"] == 2
     assert opened.run_sync().recomputed == ["later"]
+
+
+def test_a_node_that_changes_its_inputs_still_gets_copies_of_them_when_opened(tmp_path: Path) -> None:
+    flow, opened = saved(
+        """
+        import numpy as np
+
+        @flow.node
+        def made() -> np.ndarray:
+            return np.zeros(3)
+
+        @flow.node(mutable=["made"])
+        def n(made: np.ndarray) -> float:
+            made += 1
+            return float(made.sum())
+        """,
+        tmp_path,
+    )
+    assert value(flow) == value(opened) == 3
+    assert opened.run_sync(force=True).copies[0].reason == "mutable=True"

@@ -1,5 +1,5 @@
 import { type ReactElement, useEffect, useRef } from "react";
-import type { Card, Edge } from "../model/flow";
+import type { Card, Edge, Preview as PreviewData } from "../model/flow";
 import { cardName, edgeId } from "../model/flow";
 import { isNode, removing } from "../model/gestures";
 import { portEnd } from "../model/linking";
@@ -8,6 +8,7 @@ import { duration, oneLine, plain, shownValue } from "../model/wording";
 import { act, actionById } from "./actions";
 import { useCanvas, useCard, useChanging, useIsLive, useValue } from "./context";
 import { FailureNote } from "./FailureNote";
+import { Preview } from "./Preview";
 import { SettingRow } from "./SettingControl";
 import { StampPills } from "./StampPills";
 import { StateIcon } from "./StateIcon";
@@ -53,6 +54,7 @@ function Panel({ node }: { readonly node: string }): ReactElement | null {
         </div>
         {card.doc && <p className="fb-inspector-doc">{plain(card.doc)}</p>}
         {card.error && <FailureNote failure={card.error} />}
+        {card.preview && <Shown preview={card.preview} name={oneLine(cardName(card))} />}
         {card.settings.length > 0 && <h4>Settings</h4>}
         {card.settings.map((setting) => (
           <div key={setting.name}>
@@ -85,6 +87,22 @@ function Panel({ node }: { readonly node: string }): ReactElement | null {
         </svg>
       </button>
     </aside>
+  );
+}
+
+const WIDTH_PX = 260;
+
+/** The head of the value with all of its columns, and their types. */
+function Shown({ preview, name }: { readonly preview: PreviewData; readonly name: string }): ReactElement {
+  const isTable = preview.kind === "table";
+  const shape = isTable ? ` · ${preview.height?.toLocaleString("en-US") ?? "?"} × ${preview.width}` : "";
+  return (
+    <>
+      <h4>Value{shape}</h4>
+      <section className="fb-inspector-value" tabIndex={isTable ? 0 : undefined} aria-label={`Value of ${name}`}>
+        <Preview preview={preview} width={isTable ? Number.POSITIVE_INFINITY : WIDTH_PX} hasTypes />
+      </section>
+    </>
   );
 }
 

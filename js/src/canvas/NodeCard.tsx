@@ -1,5 +1,5 @@
 import { type Node, type NodeProps, type ReactFlowState, useStore } from "@xyflow/react";
-import { memo, type ReactElement } from "react";
+import { type MouseEvent, memo, type ReactElement } from "react";
 import { type Card, cardName, type InputPort } from "../model/flow";
 import {
   cardSize,
@@ -98,6 +98,11 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
   const { store, editor, view } = useCanvas();
   const canSet = isLive && !editor.whyNot;
   const hidden = card.settings.length - MAX_SETTINGS;
+  const open = (event: MouseEvent): void => {
+    if (event.shiftKey || event.ctrlKey || event.metaKey) return; // that selects several
+    view.selection.choose([card.id]);
+    view.isInspecting.set(true);
+  };
   const why = [oneLine(card.reason), copiesMade(card.copies, card.copiedBytes)].filter(Boolean).join(" · ");
   return (
     <>
@@ -113,7 +118,13 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
       ))}
       {hidden > 0 && <MoreSettings card={card} count={hidden} />}
       {card.error && <FailureNote failure={card.error} />}
-      {card.preview && <Preview preview={card.preview} width={cardSize(card).width} />}
+      {card.preview && (
+        // biome-ignore lint/a11y/noStaticElementInteractions: Enter on the selected card does the same
+        // biome-ignore lint/a11y/useKeyWithClickEvents: as above
+        <div className="fb-card-preview" onClick={open}>
+          <Preview preview={card.preview} width={cardSize(card).width} />
+        </div>
+      )}
       {card.kind !== "input" && (
         <footer className="fb-card-foot">
           <StampPills item={card} isLive={store.isLive} />

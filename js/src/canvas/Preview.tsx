@@ -4,10 +4,17 @@ import { isNumeric, pictureSize, pictureUri, shownColumns } from "../model/previ
 import { oneLine, plain, shownValue } from "../model/wording";
 
 /** The head of a table, an array as a line, a picture, or the beginning of a text. */
-export function Preview({ preview, width }: { readonly preview: PreviewData; readonly width: number }): ReactElement {
+export function Preview(props: {
+  readonly preview: PreviewData;
+  /** Pixels there are; a table shows the columns that fit. */
+  readonly width: number;
+  /** Whether the columns of a table say their types. */
+  readonly hasTypes?: boolean;
+}): ReactElement {
+  const { preview, width } = props;
   switch (preview.kind) {
     case "table":
-      return <Grid preview={preview} width={width} />;
+      return <Grid preview={preview} width={width} hasTypes={props.hasTypes ?? false} />;
     case "array":
       return <Spark preview={preview} />;
     case "picture":
@@ -17,7 +24,12 @@ export function Preview({ preview, width }: { readonly preview: PreviewData; rea
   }
 }
 
-function Grid({ preview, width }: { readonly preview: TablePreview; readonly width: number }): ReactElement {
+function Grid(props: {
+  readonly preview: TablePreview;
+  readonly width: number;
+  readonly hasTypes: boolean;
+}): ReactElement {
+  const { preview, width, hasTypes } = props;
   const columns = shownColumns(preview, width);
   const rows = preview.rows.slice(0, 4).map((cells, index) => ({ cells, key: `row ${index}` }));
   return (
@@ -28,6 +40,7 @@ function Grid({ preview, width }: { readonly preview: TablePreview; readonly wid
             {columns.map(({ index, column }) => (
               <th key={index} data-fb-numeric={isNumeric(column.type) ? "" : undefined} title={oneLine(column.type)}>
                 {oneLine(column.name)}
+                {hasTypes && <small>{oneLine(column.type)}</small>}
               </th>
             ))}
           </tr>

@@ -45,8 +45,8 @@ const renderers: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   requires: [IRenderMimeRegistry],
   optional: [INotebookFlows],
-  activate: (_app: JupyterFrontEnd, registry: IRenderMimeRegistry, notebooks: NotebookFlows | null) => {
-    keepOwnKeys(document);
+  activate: (app: JupyterFrontEnd, registry: IRenderMimeRegistry, notebooks: NotebookFlows | null) => {
+    keepOwnKeys(app);
     const controls = notebooks?.controls ?? new Controls(null);
     const add = (
       mime: string,
