@@ -1,0 +1,87 @@
+"""Plain nodes are fired in one go; everything that holds for a single firing holds for each of them."""
+
+from __future__ import annotations
+
+import decimal
+import threading
+
+import flowbook as fb
+from tests.runtime.watching import DEADLINE_S
+
+
+def comb(leaves: int, length: int) -> fb.Flow:
+    """Chains side by side, each begun by a node with a setting."""
+    flow = fb.Flow("comb")
+
+    def leaf(n: int = 0) -> int:
+        return n
+
+    def step(value: int) -> int:
+        return value
+
+    for chain in range(leaves):
+        flow.add(leaf, f"c{chain}_0")
+        for place in range(1, length):
+            flow.add(step, f"c{chain}_{place}")
+            flow.connect(f"c{chain}_{place - 1}", f"c{chain}_{place}.value")
+    return flow
+
+
+def test_exactly_what_a_setting_reaches_fires_once_and_in_order() -> None:
+    flow = comb(4, 5)
+    assert sorted(flow.run_sync().recomputed) == sorted(flow)
+    assert flow.run_sync().recomputed == []
+    flow.set("c2_0", n=7)
+    run = flow.run_sync()
+    assert run.recomputed == [f"c2_{place}" for place in range(5)]
+    assert run["c2_4"] == 7
+    assert run.explain("c2_0") == "c2_0 fired: setting n 0 → 7"
+    assert run.explain("c2_1") == "c2_1 fired: c2_0 changed"
+    assert run.explain("c1_1") == "c1_1 was reused: nothing changed"
+    flow.set("c2_0", n=0)
+    again = flow.run_sync()
+    assert again.recomputed == []
+    assert again["c2_4"] == 0
+    assert run["c2_4"] == 7
+
+
+def test_what_a_node_prints_is_its_own() -> None:
+    flow = fb.Flow("prints")
+    for name in "abc":
+        flow.node(name=name)(lambda: print("heard"))  # noqa: T201 -- what is captured
+    spans = flow.run_sync().trace.spans
+    assert [span.effects.entries for span in spans if span.effects] == [[("stdout", "heard\n")]] * 3
+
+
+def test_a_context_variable_that_a_node_sets_stays_with_it() -> None:
+    flow = fb.Flow("apart")
+
+    @flow.node
+    def coarse() -> int:
+        decimal.getcontext().prec = 3
+        return 1
+
+    @flow.node
+    def usual(coarse: int) -> int:
+        return decimal.getcontext().prec
+
+    assert flow.run_sync()["usual"] == decimal.DefaultContext.prec
+
+
+def test_nodes_that_wait_for_each_other_both_get_a_thread() -> None:
+    flow, barrier = fb.Flow("meet"), threading.Barrier(2)
+    for name in "ab":
+        flow.node(name=name)(lambda: barrier.wait(DEADLINE_S) >= 0)
+    assert flow.run_sync()["a"] is True
+
+
+def test_a_global_that_a_node_reads_is_looked_at_again() -> None:
+    namespace = {"LIMIT": 1, "__name__": __name__}
+    exec("def f():\n    return LIMIT\n", namespace)  # noqa: S102 -- a function with globals of its own
+    flow = fb.Flow("globals")
+    flow.node(name="f")(namespace["f"])  # type: ignore[type-var]
+    assert flow.run_sync()["f"] == 1
+    namespace["LIMIT"] = 2
+    run = flow.run_sync()
+    assert run["f"] == 2
+    assert run.explain("f").endswith("LIMIT 1 → 2")
