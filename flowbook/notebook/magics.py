@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 #: Options of a magic line that say something else than how the node runs, or say it by a field of its own.
-_NO_POLICY = frozenset({"muted", "pinned", "isolation", "mutable"})
+_NO_POLICY = frozenset({"muted", "pinned", "mutable"})
 
 
 class Magics:

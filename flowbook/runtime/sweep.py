@@ -426,6 +426,9 @@ class Sweep:
 
     def _is_settled(self, index: int, value: Any, *, is_taken: bool) -> bool:
         """After a call that is not like most: it printed, gave a value that needs care, or was taken out."""
+        if is_taken:
+            self.token.append(index)  # whoever looks at the value may ask whose it is
+            is_taken = False
         self.run.claim(value)
         self.sink.close()
         if not is_taken:
