@@ -152,6 +152,7 @@ class NotebookKeepers {
         return answer.kind === "ack" ? answer.rev : null;
       },
       isEdited: () => editor.history.last !== null,
+      steps: editor,
       isHeld: () => keepers.isHeld,
       copy: (text) => void navigator.clipboard?.writeText(text),
       collapseAbove: () => keepers.collapseAbove,

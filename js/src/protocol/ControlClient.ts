@@ -66,9 +66,9 @@ export class ControlClient {
     this.onLine.call();
   }
 
-  /** The line may have lost messages: ask for everything again. */
-  resync(): void {
-    for (const link of this.#links.values()) link.resync();
+  /** The kernel is gone, or another one: the next one knows nothing of what was done, so it cannot be undone either. */
+  kernelGone(): void {
+    for (const link of this.#links.values()) link.editor.forget();
   }
 
   /** Take a message from the kernel. */
