@@ -2,6 +2,7 @@
 
 import type { ISessionContext } from "@jupyterlab/apputils";
 import type { NotebookPanel } from "@jupyterlab/notebook";
+import { systemClipboard } from "../canvas/systemClipboard";
 import type { ControlClient } from "../protocol/ControlClient";
 import type { Batch } from "../protocol/messages";
 import type { Controls } from "./Controls";
@@ -154,7 +155,7 @@ class NotebookKeepers {
       isEdited: () => editor.history.last !== null,
       steps: editor,
       isHeld: () => keepers.isHeld,
-      copy: (text) => void navigator.clipboard?.writeText(text),
+      copy: (text) => systemClipboard.write(text),
       collapseAbove: () => keepers.collapseAbove,
     });
     store.onRefusal.add(() => keeper.documentChanged());

@@ -79,7 +79,12 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
     if (!bundle || this.isDisposed) return;
     const store = this.#output.link?.store ?? null;
     this.#strip.draw(
-      <LiveStrip bundle={bundle} store={store} onSet={(name, value) => this.#set(bundle.node, name, value)} />,
+      <LiveStrip
+        bundle={bundle}
+        store={store}
+        onSet={(name, value) => this.#set(bundle.node, name, value)}
+        onSettle={() => this.#output.link?.editor.settle()}
+      />,
     );
     queueMicrotask(() => this.#keep(bundle)); // an output that is being added cannot be changed yet
   }
@@ -134,6 +139,7 @@ function LiveStrip(props: {
   readonly bundle: NodeBundle;
   readonly store: FlowStore | null;
   readonly onSet: (name: string, value: Json) => void;
+  readonly onSettle: () => void;
 }): ReactElement {
   const nobody = useMemo(() => new FlowStore(props.bundle.flow), [props.bundle.flow]);
   const store = props.store ?? nobody;
@@ -145,6 +151,7 @@ function LiveStrip(props: {
       card={props.bundle.card && (isLive ? card : props.bundle.card)}
       isLive={isLive}
       onSet={isLive ? props.onSet : undefined}
+      onSettle={isLive ? props.onSettle : undefined}
     />
   );
 }
