@@ -89,6 +89,7 @@ class NotebookKeepers {
     this.#stops = [
       client.onBatch((batch) => this.#take(batch)),
       client.onLease(({ flow, held }) => this.of(flow).lease(held)),
+      client.onDrop((flow) => this.#drop(flow)),
       client.onLine.add(() => this.#lineChanged()),
     ];
   }
@@ -125,6 +126,11 @@ class NotebookKeepers {
 
   #flowsHeld(): readonly string[] {
     return this.#notebooks.flowsHeldIn(this.#panel);
+  }
+
+  #drop(flow: string): void {
+    this.#byFlow.get(flow)?.dispose();
+    this.#byFlow.delete(flow);
   }
 
   #take(batch: Batch): void {

@@ -10,11 +10,11 @@ import { FlowStore } from "../model/store";
 import { NODE_MIME, type NodeBundle } from "../protocol/bundles";
 import { readNode } from "../protocol/reading";
 import type { Controls } from "./Controls";
-import { isWorthKeeping } from "./keeping";
+import { type MimeData, OutputKeeping } from "./keeping";
 import { OutputLink } from "./OutputLink";
 import { PlainNote } from "./PlainNote";
 import { ReactWidget } from "./ReactWidget";
-import { type MimeData, valueParts } from "./valueParts";
+import { valueParts } from "./valueParts";
 
 /**
  * Paints one node in the output of its cell: a strip with its state, and below it the value, drawn by whatever renderer
@@ -26,6 +26,7 @@ import { type MimeData, valueParts } from "./valueParts";
 export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
   readonly #registry: IRenderMimeRegistry;
   readonly #output: OutputLink;
+  readonly #keeping = new OutputKeeping();
   readonly #strip = new ReactWidget("fb-strip-host");
   readonly #shown: { effects: Shown | null; value: Shown | null } = { effects: null, value: null };
   #model: IRenderMime.IMimeModel | null = null;
@@ -42,6 +43,7 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     this.#model = model;
+    this.#keeping.shows(model);
     const bundle = readNode(model.data[NODE_MIME]);
     this.#bundle = bundle;
     if (!bundle) {
@@ -94,9 +96,7 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
     if (this.isDisposed || this.#bundle !== bundle) return;
     const { link } = this.#output;
     const news = link?.store.isLive ? link.node(bundle.node) : undefined;
-    const model = this.#model;
-    if (!news || news.shrunk || !model || !isWorthKeeping(model.data, news.data)) return;
-    model.setData({ data: news.data as typeof model.data, metadata: model.metadata });
+    if (!news?.shrunk) this.#keeping.keep(news?.data);
   }
 
   #set(node: string, name: string, value: Json): void {
