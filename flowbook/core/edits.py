@@ -7,6 +7,7 @@ is told in ``Applied`` and left to the caller, who knows of values.
     {"op": "move", "node", "x", "y"}               # both null: the layout decides
     {"op": "connect" | "disconnect", "source", "sourcePort"?, "target", "targetPort", "implicit"?}
                                                    # implicit: the edge that names make; a cut goes or comes
+                                                   # connect: "fields"? of the edge beyond its ends, as in documents
     {"op": "add", "typeId", "node", "x"?, "y"?, "settings"?}
     {"op": "remove", "node"}
     {"op": "rename", "node", "to"}
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flowbook.core.document import policy_json, read_policy
@@ -193,7 +194,13 @@ def _connect(applied: Applied, operation: Operation, _around: Surroundings) -> N
     if operation.get("implicit"):
         applied.data.remove_cut(*_cut(applied.data, operation))
         return
-    applied.data.add_edge(edge_between(applied.data, source, target))
+    fields = _take(operation, "fields", dict) if operation.get("fields") is not None else {}
+    ends = {"source", "sourcePort", "target", "targetPort"} & set(fields)
+    if ends:
+        message = f"fields cannot name the end {min(ends)!r}"
+        raise ValueError(message)
+    edge = edge_between(applied.data, source, target)
+    applied.data.add_edge(replace(edge, extra=tuple(sorted(fields.items()))))
 
 
 def _disconnect(applied: Applied, operation: Operation, _around: Surroundings) -> None:

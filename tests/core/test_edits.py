@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import Any
 
 import pytest
@@ -226,6 +227,22 @@ def test_a_cut_is_made_and_taken_back_whether_an_edge_follows_or_not() -> None:
     assert flow.document_text() == text
     with pytest.raises(FlowbookError, match="nowhere"):
         flow.apply([{"op": "disconnect", **ends, "target": "nowhere"}])
+
+
+def test_an_edge_comes_back_with_all_its_fields() -> None:
+    """What undo of a deleted edge asks for, unknown fields included."""
+    flow = made()
+    ends = {"source": "a", "sourcePort": "result", "target": "b", "targetPort": "a"}
+    fields = {"capacity": 4, "overflow": "drop", "madeBy": ["somebody"]}
+    flow.apply([{"op": "connect", **ends, "fields": fields}])
+    text = flow.document_text()
+    assert json.loads(text)["edges"] == [{**ends, **fields}]
+    flow.apply([{"op": "disconnect", **ends}, {"op": "connect", "implicit": True, **ends}])
+    flow.apply([{"op": "connect", **ends, "fields": fields}])
+    assert flow.document_text() == text
+    for wrong in ({"target": "c"}, [1]):
+        with pytest.raises(FlowbookError, match="FB222"):
+            flow.apply([{"op": "connect", **ends, "fields": wrong}])
 
 
 def test_a_policy_that_says_what_the_type_says_is_not_kept() -> None:

@@ -1,4 +1,4 @@
-import type { ReactElement } from "react";
+import { type ReactElement, useState } from "react";
 import type { Card, Failure, Json } from "../model/flow";
 import { cardName } from "../model/flow";
 import { mainLook } from "../model/looks";
@@ -29,8 +29,11 @@ export function NodeStrip(props: {
   readonly card: Card | null;
   readonly isLive: boolean;
   readonly onSet: ((name: string, value: Json) => void) | undefined;
+  /** A gesture is over: the slider was let go. */
+  readonly onSettle: (() => void) | undefined;
 }): ReactElement {
-  const { facts, card, isLive, onSet } = props;
+  const { facts, card, isLive, onSet, onSettle } = props;
+  const [wrong, setWrong] = useState("");
   const error = facts.error ?? card?.error ?? null;
   const details = [
     duration(facts.tookS),
@@ -60,8 +63,13 @@ export function NodeStrip(props: {
                   key={setting.name}
                   setting={setting}
                   onSet={onSet && ((value) => onSet(setting.name, value))}
+                  onSettle={onSettle}
+                  onWrong={setWrong}
                 />
               ))}
+              <div className="fb-strip-wrong" role="status">
+                {wrong}
+              </div>
             </div>
           )}
           {card.preview && (

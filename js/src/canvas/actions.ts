@@ -378,11 +378,7 @@ const CLIPBOARD: readonly Action[] = [
 /** Undo where the document is kept, when somebody keeps it there; else here. */
 function replay(context: CanvasContext, way: "undo" | "redo"): string {
   const { editor, keeper, view } = context;
-  if (keeper?.history[way]()) {
-    editor.history[way]([]);
-    editor.onHistory.call();
-    return "";
-  }
+  if (keeper?.history[way]()) return "";
   const done: Undone = editor[way]();
   if (done.nodes.length) view.selection.choose(done.nodes);
   return done.why;

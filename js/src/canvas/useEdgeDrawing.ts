@@ -28,7 +28,11 @@ export function useEdgeDrawing(context: CanvasContext, toFlow: (place: Point) =>
     const { store, editor, view } = context;
 
     const join = (ends: Ends, moved: Edge | null): void =>
-      view.tell(editor.perform(moved ? reconnecting(store.state, moved, ends) : connecting(store.state, ends)));
+      view.tell(
+        editor.perform(
+          moved ? reconnecting(store.state, moved, ends, editor.background.facts) : connecting(store.state, ends),
+        ),
+      );
 
     const dropOnCard = (linking: Linking, node: string, place: Point): void => {
       const [port, ...others] = linking.openPorts(node);

@@ -9,7 +9,7 @@ import { CANVAS_MIME } from "../protocol/bundles";
 import { readCanvas } from "../protocol/reading";
 import { LastRun } from "../trace/LastRun";
 import type { Controls } from "./Controls";
-import { isWorthKeeping } from "./keeping";
+import { OutputKeeping } from "./keeping";
 import { OutputLink } from "./OutputLink";
 import { PlainNote } from "./PlainNote";
 import { ReactWidget } from "./ReactWidget";
@@ -25,7 +25,7 @@ export class CanvasRenderer extends ReactWidget implements IRenderMime.IRenderer
   readonly #output: OutputLink;
   readonly #panel: () => NotebookPanel | null;
   readonly #flows: NotebookFlows | null;
-  #model: IRenderMime.IMimeModel | null = null;
+  readonly #keeping = new OutputKeeping();
   #recorded: FlowStore | null = null;
   #recordedEditor: Editor | null = null;
   #hostActions: readonly Action[] | null = null;
@@ -38,7 +38,7 @@ export class CanvasRenderer extends ReactWidget implements IRenderMime.IRenderer
   }
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    this.#model = model;
+    this.#keeping.shows(model);
     const bundle = readCanvas(model.data[CANVAS_MIME]);
     if (!bundle) {
       this.draw(<PlainNote data={model.data} />);
@@ -86,9 +86,6 @@ export class CanvasRenderer extends ReactWidget implements IRenderMime.IRenderer
   #keep(): void {
     if (this.isDisposed) return;
     const { link } = this.#output;
-    const made = link?.store.isLive ? link.output(null) : undefined;
-    const model = this.#model;
-    if (!made || !model || !isWorthKeeping(model.data, made)) return;
-    model.setData({ data: made as typeof model.data, metadata: model.metadata });
+    this.#keeping.keep(link?.store.isLive ? link.output(null) : undefined);
   }
 }

@@ -2,6 +2,7 @@
 
 import type { ISessionContext } from "@jupyterlab/apputils";
 import type { NotebookPanel } from "@jupyterlab/notebook";
+import { systemClipboard } from "../canvas/systemClipboard";
 import type { ControlClient } from "../protocol/ControlClient";
 import type { Batch } from "../protocol/messages";
 import type { Controls } from "./Controls";
@@ -88,6 +89,7 @@ class NotebookKeepers {
     this.#stops = [
       client.onBatch((batch) => this.#take(batch)),
       client.onLease(({ flow, held }) => this.of(flow).lease(held)),
+      client.onDrop((flow) => this.#drop(flow)),
       client.onLine.add(() => this.#lineChanged()),
     ];
   }
@@ -126,6 +128,11 @@ class NotebookKeepers {
     return this.#notebooks.flowsHeldIn(this.#panel);
   }
 
+  #drop(flow: string): void {
+    this.#byFlow.get(flow)?.dispose();
+    this.#byFlow.delete(flow);
+  }
+
   #take(batch: Batch): void {
     const keeper = this.of(batch.flow);
     if (batch.cell) keeper.tell(batch.cell);
@@ -152,8 +159,9 @@ class NotebookKeepers {
         return answer.kind === "ack" ? answer.rev : null;
       },
       isEdited: () => editor.history.last !== null,
+      steps: editor,
       isHeld: () => keepers.isHeld,
-      copy: (text) => void navigator.clipboard?.writeText(text),
+      copy: (text) => systemClipboard.write(text),
       collapseAbove: () => keepers.collapseAbove,
     });
     store.onRefusal.add(() => keeper.documentChanged());

@@ -46,7 +46,11 @@ export class KernelControl {
       if (this.#comm === comm) this.client.receive(message.content.data);
     };
     comm.onClose = () => {
-      if (this.#comm === comm) this.#drop();
+      if (this.#comm !== comm) return;
+      const wasAnswered = this.client.hello !== null;
+      this.#drop();
+      // A kernel that has answered knows flowbook: it has only not heard of this page for long.
+      if (wasAnswered && this.#isShown) this.wake();
     };
     void subshellOf(kernel, comm).then(() => {
       if (this.#comm !== comm || comm.isDisposed || kernel.isDisposed) return;
@@ -68,12 +72,14 @@ export class KernelControl {
 
   #kernelChanged(): void {
     this.#drop();
+    this.client.kernelGone();
     if (this.#isShown) this.wake();
   }
 
   #statusChanged(_: ISessionContext, status: Kernel.Status): void {
     if (GONE.has(status)) {
       this.#drop();
+      if (!this.#wasLost) this.client.kernelGone();
       this.#wasLost = true;
     } else if (this.#wasLost && status === "idle") {
       this.#wasLost = false;
@@ -81,9 +87,14 @@ export class KernelControl {
     }
   }
 
-  /** After the line to the server was cut, messages may be missing. */
+  /** After the line to the server was cut, messages may be missing, and the kernel may have given the comm up. */
   #connectionChanged(_: ISessionContext, status: Kernel.ConnectionStatus): void {
-    if (status === "connected" && this.#wasCut) this.client.resync();
+    const comm = this.#comm;
+    if (status === "connected" && this.#wasCut && comm) {
+      this.#drop();
+      if (!comm.isDisposed) comm.close();
+      if (this.#isShown) this.wake();
+    }
     this.#wasCut = status !== "connected";
   }
 

@@ -10,11 +10,11 @@ import { FlowStore } from "../model/store";
 import { NODE_MIME, type NodeBundle } from "../protocol/bundles";
 import { readNode } from "../protocol/reading";
 import type { Controls } from "./Controls";
-import { isWorthKeeping } from "./keeping";
+import { type MimeData, OutputKeeping } from "./keeping";
 import { OutputLink } from "./OutputLink";
 import { PlainNote } from "./PlainNote";
 import { ReactWidget } from "./ReactWidget";
-import { type MimeData, valueParts } from "./valueParts";
+import { valueParts } from "./valueParts";
 
 /**
  * Paints one node in the output of its cell: a strip with its state, and below it the value, drawn by whatever renderer
@@ -26,6 +26,7 @@ import { type MimeData, valueParts } from "./valueParts";
 export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
   readonly #registry: IRenderMimeRegistry;
   readonly #output: OutputLink;
+  readonly #keeping = new OutputKeeping();
   readonly #strip = new ReactWidget("fb-strip-host");
   readonly #shown: { effects: Shown | null; value: Shown | null } = { effects: null, value: null };
   #model: IRenderMime.IMimeModel | null = null;
@@ -42,6 +43,7 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     this.#model = model;
+    this.#keeping.shows(model);
     const bundle = readNode(model.data[NODE_MIME]);
     this.#bundle = bundle;
     if (!bundle) {
@@ -79,7 +81,12 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
     if (!bundle || this.isDisposed) return;
     const store = this.#output.link?.store ?? null;
     this.#strip.draw(
-      <LiveStrip bundle={bundle} store={store} onSet={(name, value) => this.#set(bundle.node, name, value)} />,
+      <LiveStrip
+        bundle={bundle}
+        store={store}
+        onSet={(name, value) => this.#set(bundle.node, name, value)}
+        onSettle={() => this.#output.link?.editor.settle()}
+      />,
     );
     queueMicrotask(() => this.#keep(bundle)); // an output that is being added cannot be changed yet
   }
@@ -89,9 +96,7 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
     if (this.isDisposed || this.#bundle !== bundle) return;
     const { link } = this.#output;
     const news = link?.store.isLive ? link.node(bundle.node) : undefined;
-    const model = this.#model;
-    if (!news || news.shrunk || !model || !isWorthKeeping(model.data, news.data)) return;
-    model.setData({ data: news.data as typeof model.data, metadata: model.metadata });
+    if (!news?.shrunk) this.#keeping.keep(news?.data);
   }
 
   #set(node: string, name: string, value: Json): void {
@@ -134,6 +139,7 @@ function LiveStrip(props: {
   readonly bundle: NodeBundle;
   readonly store: FlowStore | null;
   readonly onSet: (name: string, value: Json) => void;
+  readonly onSettle: () => void;
 }): ReactElement {
   const nobody = useMemo(() => new FlowStore(props.bundle.flow), [props.bundle.flow]);
   const store = props.store ?? nobody;
@@ -145,6 +151,7 @@ function LiveStrip(props: {
       card={props.bundle.card && (isLive ? card : props.bundle.card)}
       isLive={isLive}
       onSet={isLive ? props.onSet : undefined}
+      onSettle={isLive ? props.onSettle : undefined}
     />
   );
 }

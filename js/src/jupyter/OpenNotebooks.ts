@@ -5,6 +5,7 @@ import { nodeOf } from "../model/flowCell";
 import { Listeners } from "../model/listeners";
 import { CANVAS_MIME, NODE_MIME, TRACE_MIME } from "../protocol/bundles";
 import { type CellModel, CellText } from "./CellText";
+import { bundlesIn, type OutputList } from "./outputBundles";
 import type { FlowCells } from "./writeBack";
 
 export type CellWidget = NotebookPanel["content"]["widgets"][number];
@@ -139,7 +140,7 @@ export class OpenNotebooks {
     sessionContext.statusChanged.connect(changed);
     panel.content.modelContentChanged.connect(changed);
     panel.content.modelChanged.connect(changed);
-    void panel.context.ready.then(changed);
+    panel.context.ready.then(changed).catch(() => undefined); // JupyterLab says why a notebook cannot be opened
     panel.disposed.connect(changed);
     this.#changed();
   }
@@ -191,18 +192,8 @@ export function flowsShownIn(cell: CellWidget): readonly string[] {
 
 /** The bundles of one type in a cell's outputs. */
 export function bundlesOf(cell: CellWidget, mime: string): readonly Readonly<Record<string, unknown>>[] {
-  const found: Readonly<Record<string, unknown>>[] = [];
   const { outputs } = cell.model as { readonly outputs?: OutputList };
-  for (let place = 0; place < (outputs?.length ?? 0); place += 1) {
-    const bundle = outputs?.get(place).data[mime];
-    if (typeof bundle === "object" && bundle !== null) found.push(bundle as Readonly<Record<string, unknown>>);
-  }
-  return found;
-}
-
-interface OutputList {
-  readonly length: number;
-  get(place: number): { readonly data: Readonly<Record<string, unknown>> };
+  return outputs ? bundlesIn(outputs, mime) : [];
 }
 
 function textsOf(panel: NotebookPanel): readonly CellText[] {

@@ -1,7 +1,7 @@
 /** One output's line to its flow: found when there is a notebook and a kernel, let go with the output. */
 
 import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
-import type { FlowLink } from "../protocol/ControlClient";
+import type { FlowLink, ShownRun } from "../protocol/ControlClient";
 import type { Controls } from "./Controls";
 
 export class OutputLink {
@@ -26,21 +26,21 @@ export class OutputLink {
   }
 
   /** Show a flow, and perhaps the trace of one of its runs. */
-  bind(flow: string, runId: string | null = null): void {
+  bind(flow: string, run: ShownRun | null = null): void {
     const panel = this.#controls.notebook(this.#resolver);
     if (!panel) {
-      this.#stopWaiting ??= this.#controls.onNotebook.add(() => this.#found(flow, runId));
+      this.#stopWaiting ??= this.#controls.onNotebook.add(() => this.#found(flow, run));
       return;
     }
     const control = this.#controls.of(panel);
     control.wake();
-    const key = JSON.stringify([flow, runId]);
+    const key = JSON.stringify([flow, run?.runId]);
     if (this.#link && this.#key === key) return;
     this.#release();
     this.#key = key;
     this.#link = control.client.link(flow);
     this.#stops = [
-      this.#link.use(runId),
+      this.#link.use(run),
       this.#link.store.onConnection.add(this.#onNews),
       this.#link.onOutputs.add(this.#onNews),
     ];
@@ -52,11 +52,11 @@ export class OutputLink {
     this.#release();
   }
 
-  #found(flow: string, runId: string | null): void {
+  #found(flow: string, run: ShownRun | null): void {
     if (!this.#controls.notebook(this.#resolver)) return;
     this.#stopWaiting?.();
     this.#stopWaiting = null;
-    this.bind(flow, runId);
+    this.bind(flow, run);
   }
 
   #release(): void {

@@ -4,7 +4,7 @@ import { TRACE_MIME } from "../protocol/bundles";
 import { readTrace } from "../protocol/reading";
 import { TracePanel } from "../trace/TracePanel";
 import type { Controls } from "./Controls";
-import { isWorthKeeping } from "./keeping";
+import { OutputKeeping } from "./keeping";
 import { OutputLink } from "./OutputLink";
 import { PlainNote } from "./PlainNote";
 import { ReactWidget } from "./ReactWidget";
@@ -12,7 +12,7 @@ import { ReactWidget } from "./ReactWidget";
 /** Paints a run from its bundle, without a kernel; and further on, as long as its kernel tells of it. */
 export class TraceRenderer extends ReactWidget implements IRenderMime.IRenderer {
   readonly #output: OutputLink;
-  #model: IRenderMime.IMimeModel | null = null;
+  readonly #keeping = new OutputKeeping();
   #stored: Trace | null = null;
 
   constructor(controls: Controls, resolver: IRenderMime.IResolver | null) {
@@ -21,13 +21,13 @@ export class TraceRenderer extends ReactWidget implements IRenderMime.IRenderer 
   }
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    this.#model = model;
+    this.#keeping.shows(model);
     this.#stored = readTrace(model.data[TRACE_MIME]);
     if (!this.#stored) {
       this.draw(<PlainNote data={model.data} />);
       return;
     }
-    this.#output.bind(this.#stored.flow, this.#stored.runId);
+    this.#output.bind(this.#stored.flow, this.#stored);
     this.#update();
   }
 
@@ -50,9 +50,6 @@ export class TraceRenderer extends ReactWidget implements IRenderMime.IRenderer 
   #keep(): void {
     if (this.isDisposed) return;
     const { link } = this.#output;
-    const model = this.#model;
-    const made = this.#stored && link?.store.isLive ? link.output(this.#stored.runId) : undefined;
-    if (!made || !model || !isWorthKeeping(model.data, made)) return;
-    model.setData({ data: made as typeof model.data, metadata: model.metadata });
+    this.#keeping.keep(this.#stored && link?.store.isLive ? link.output(this.#stored.runId) : undefined);
   }
 }

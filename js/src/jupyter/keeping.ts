@@ -5,9 +5,29 @@
  * in the view only. What is compared is what the output is about: its bundle without these, and the value beside it.
  */
 
+import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
 import { CANVAS_MIME, NODE_MIME, TRACE_MIME } from "../protocol/bundles";
 
 export type MimeData = Readonly<Record<string, unknown>>;
+
+/** Writes what the kernel made into an output; each thing that was made is compared with what is stored only once. */
+export class OutputKeeping {
+  #model: IRenderMime.IMimeModel | null = null;
+  #compared: MimeData | null = null;
+
+  /** The output shows another model, or the same one that was changed. */
+  shows(model: IRenderMime.IMimeModel): void {
+    this.#model = model;
+    this.#compared = null;
+  }
+
+  keep(made: MimeData | undefined): void {
+    const model = this.#model;
+    if (!made || !model || made === this.#compared) return;
+    this.#compared = made;
+    if (isWorthKeeping(model.data, made)) model.setData({ data: made as typeof model.data, metadata: model.metadata });
+  }
+}
 
 const BUNDLES: ReadonlySet<string> = new Set([CANVAS_MIME, NODE_MIME, TRACE_MIME]);
 /** Drawn from the bundle, stamps and all. */

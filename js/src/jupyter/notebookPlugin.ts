@@ -1,7 +1,7 @@
 /** Flows in notebooks: commands, the canvas beside the notebook, badges on cells, and the settings of all that. */
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/application";
-import { ICommandPalette } from "@jupyterlab/apputils";
+import { ICommandPalette, showErrorMessage } from "@jupyterlab/apputils";
 import { INotebookTracker } from "@jupyterlab/notebook";
 import { ISettingRegistry } from "@jupyterlab/settingregistry";
 import { CellBadges } from "./cellBadges";
@@ -30,9 +30,12 @@ export const notebookPlugin: JupyterFrontEndPlugin<void> = {
       const most = composite["collapseAbove"];
       if (typeof most === "number") flows.keepers.collapseAbove = most;
     };
-    void registry?.load(ID).then((settings) => {
-      settings.changed.connect(read);
-      read(settings);
-    });
+    registry
+      ?.load(ID)
+      .then((settings) => {
+        settings.changed.connect(read);
+        read(settings);
+      })
+      .catch((error: unknown) => showErrorMessage("The settings of flowbook cannot be read", String(error)));
   },
 };

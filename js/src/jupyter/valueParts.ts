@@ -6,8 +6,7 @@
  */
 
 import { NODE_MIME } from "../protocol/bundles";
-
-export type MimeData = Readonly<Record<string, unknown>>;
+import type { MimeData } from "./keeping";
 
 export interface ValueParts {
   /** What the node printed and displayed, as HTML; empty when nothing. */

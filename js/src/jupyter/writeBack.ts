@@ -41,6 +41,8 @@ export interface KeeperOptions {
   readonly follow: (document: string, isByHand: boolean) => Promise<number | null>;
   /** Whether the flow was edited in this browser. */
   readonly isEdited: () => boolean;
+  /** The canvas' own list of what can be undone: writes and its steps are not one to one. */
+  readonly steps: { readonly depth: number; followTo(depth: number): void };
   /** Whether a button is held on a canvas: an operation is not over. */
   readonly isHeld: () => boolean;
   readonly copy: (text: string) => void;
@@ -52,6 +54,9 @@ interface Write {
   readonly cellId: string;
   readonly before: string;
   readonly after: string;
+  /** How many steps of the canvas the text held before and after. */
+  readonly depthBefore: number;
+  readonly depthAfter: number;
 }
 
 const NOTHING: CellNews = { id: null, text: null, due: false };
@@ -74,6 +79,8 @@ export class CellKeeper implements DocumentKeeper {
   /** Until the kernel's revision has come this far, what is shown is older than the cell's text. */
   #fromRev = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** How many steps of the canvas the cell's text holds. */
+  #depth = 0;
   #done: Write[] = [];
   #undone: Write[] = [];
   #wanted: (() => void)[] = [];
@@ -224,14 +231,14 @@ export class CellKeeper implements DocumentKeeper {
   }
 
   #write(cell: CellText): void {
-    const { store, cells, collapseAbove } = this.#options;
+    const { store, cells, collapseAbove, steps } = this.#options;
     if (store.documentText === null) return;
     const before = cell.text;
     const after = withDocument(before, store.documentText);
     this.#written = documentIn(after); // who listens to the cell asks while it is written
     cell.write(after);
     if (after !== before) {
-      this.#done.push({ cellId: cell.id, before, after });
+      this.#done.push({ cellId: cell.id, before, after, depthBefore: this.#depth, depthAfter: steps.depth });
       this.#undone = [];
       const most = collapseAbove();
       if (nodeCount(before) <= most && nodeCount(after) > most) cells.collapse(cell.id);
@@ -243,6 +250,7 @@ export class CellKeeper implements DocumentKeeper {
     const text = documentIn(cell.text);
     this.#written = text;
     this.#leftBehind = null;
+    this.#depth = this.#options.steps.depth;
     this.#options.send({ kind: "wrote", flow: this.flow, cellId: cell.id, text });
     this.#expect(cell.id, text);
   }
@@ -264,6 +272,7 @@ export class CellKeeper implements DocumentKeeper {
     cell.undo(last.before);
     this.#done.pop();
     this.#undone.push(last);
+    this.#stepTo(last.depthBefore);
     void this.#follow(cell, true);
     return true;
   }
@@ -277,8 +286,14 @@ export class CellKeeper implements DocumentKeeper {
     cell.redo(last.after);
     this.#undone.pop();
     this.#done.push(last);
+    this.#stepTo(last.depthAfter);
     void this.#follow(cell, true);
     return true;
+  }
+
+  #stepTo(depth: number): void {
+    this.#depth = depth;
+    this.#options.steps.followTo(depth);
   }
 
   /** What was done a moment ago is written first, so that it is what is undone. */

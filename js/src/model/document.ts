@@ -9,11 +9,17 @@ export interface Cut {
   readonly targetPort: string;
 }
 
+export interface EdgeFacts extends Cut {
+  readonly fields: Readonly<Record<string, Json>>;
+}
+
 export interface DocumentFacts {
   /** Null: the layout places the node. A node that is not listed is not in the document. */
   readonly positions: ReadonlyMap<string, Point | null>;
   readonly policies: ReadonlyMap<string, Readonly<Record<string, Json>>>;
   readonly cuts: readonly Cut[];
+  /** What is said of edges beyond their ends. */
+  readonly edges: readonly EdgeFacts[];
   /** Whether positions were written at all: a snapshot leaves them out. */
   readonly hasPositions: boolean;
 }
@@ -43,7 +49,23 @@ export function documentFacts(document: Json, hasPositions: boolean): DocumentFa
       ? [{ source, target, targetPort }]
       : [],
   );
-  return { positions, policies, cuts, hasPositions };
+  const edges = records(document["edges"]).flatMap(({ source, sourcePort: _, target, targetPort, ...fields }) =>
+    typeof source === "string" && typeof target === "string" && typeof targetPort === "string"
+      ? [{ source, target, targetPort, fields }]
+      : [],
+  );
+  return { positions, policies, cuts, edges, hasPositions };
+}
+
+/** What a document says of an edge beyond its ends, as operations bear it. */
+export function fieldsOf(
+  { source, target, targetPort }: Cut,
+  facts: DocumentFacts | null,
+): { readonly fields?: Readonly<Record<string, Json>> } {
+  const found = facts?.edges.find(
+    (edge) => edge.source === source && edge.target === target && edge.targetPort === targetPort,
+  );
+  return found && Object.keys(found.fields).length ? { fields: found.fields } : {};
 }
 
 type JsonRecord = { readonly [key: string]: Json };

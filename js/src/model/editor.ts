@@ -126,6 +126,25 @@ export class Editor {
     this.history.close();
   }
 
+  /** Nothing of what was done is there any more. */
+  forget(): void {
+    this.#moved.clear();
+    this.history.clear();
+    this.onHistory.call();
+  }
+
+  /** How many steps the document that the kernel told last holds: not those that are still on their way to it. */
+  get depth(): number {
+    const waiting = new Set(this.store.pending.map(({ cid }) => cid));
+    return this.history.depthWithout(waiting);
+  }
+
+  /** Steps were taken back, or done again, where the document is kept: so many are left. */
+  followTo(depth: number): void {
+    this.history.goTo(depth);
+    this.onHistory.call();
+  }
+
   undo(): Undone {
     const step = this.history.last;
     return this.#replay("undo", step?.label ?? "", step?.undo ?? null);

@@ -1,6 +1,7 @@
 /** What a gesture means as operations, or in words why it means none. Pure: the state is read, nothing is sent. */
 
 import type { TypeEntry } from "./catalogue";
+import { type DocumentFacts, fieldsOf } from "./document";
 import type { Card, Edge } from "./flow";
 import { cardName, edgeId } from "./flow";
 import { cardSize, HEADER_PX, PORT_ROW_PX, type Point, SETTING_ROW_PX } from "./geometry";
@@ -74,15 +75,17 @@ export function connecting(state: FlowState, ends: Ends): Gesture {
   return done(`connect ${source} to ${target}`, before && !before.implicit ? [] : [op]);
 }
 
-/** Lead an end of an edge to another port. */
-export function reconnecting(state: FlowState, edge: Edge, ends: Ends): Gesture {
+/** Lead an end of an edge to another port; what the document says of the edge goes with it. */
+export function reconnecting(state: FlowState, edge: Edge, ends: Ends, facts: DocumentFacts | null): Gesture {
   if (edgeId(edge) === edgeId(ends)) return done("", []);
   const source = state.cards.get(edge.source);
   if (source && !isNode(source)) return refused(whyNoEdge(source));
   const edges = new Map(state.edges);
   edges.delete(edgeId(edge));
   const joined = connecting({ ...state, edges }, ends);
-  return joined.why ? joined : done(joined.label, [disconnection(edge), ...joined.ops]);
+  if (joined.why) return joined;
+  const ops = joined.ops.map((op) => (op.op === "connect" ? { ...op, ...fieldsOf(edge, facts) } : op));
+  return done(joined.label, [disconnection(edge), ...ops]);
 }
 
 const disconnection = ({ source, sourcePort, target, targetPort }: Ends): EditOp => ({

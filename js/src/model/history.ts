@@ -19,6 +19,8 @@ export class History {
   #done: readonly Step[] = [];
   #undone: readonly Step[] = [];
   #isOpen = false;
+  /** How many steps lie before those that are remembered. */
+  #before = 0;
 
   /** What undo would take back; null when nothing is left. */
   get last(): Step | null {
@@ -42,7 +44,9 @@ export class History {
           cids: [...last.cids, ...step.cids],
         }
       : step;
-    this.#done = [...(continues ? this.#done.slice(0, -1) : this.#done), whole].slice(-MOST_STEPS);
+    const all = [...(continues ? this.#done.slice(0, -1) : this.#done), whole];
+    this.#done = all.slice(-MOST_STEPS);
+    this.#before += all.length - this.#done.length;
     this.#undone = [];
     this.#isOpen = step.key !== null;
   }
@@ -70,6 +74,19 @@ export class History {
     this.#done = [...this.#done, { ...step, cids }];
   }
 
+  /** How many steps are done, without those at the end of which no message has arrived: `waiting` lists them. */
+  depthWithout(waiting: ReadonlySet<string>): number {
+    const isOnItsWay = ({ cids }: Step): boolean => cids.length > 0 && cids.every((cid) => waiting.has(cid));
+    return this.#before + this.#done.findLastIndex((step) => !isOnItsWay(step)) + 1;
+  }
+
+  /** Step back or forth, as far as it goes, until so many steps are done. */
+  goTo(depth: number): void {
+    this.close();
+    while (this.last && this.#before + this.#done.length > depth) this.undo([]);
+    while (this.next && this.#before + this.#done.length < depth) this.redo([]);
+  }
+
   /** Forget the step a message carried; true when there was one. */
   forget(cid: string): boolean {
     const isOther = (step: Step): boolean => !step.cids.includes(cid);
@@ -80,6 +97,7 @@ export class History {
   }
 
   clear(): void {
+    this.#before += this.#done.length; // whoever remembers a depth finds nothing there
     this.#done = [];
     this.#undone = [];
     this.#isOpen = false;

@@ -1,6 +1,6 @@
 /** What takes a change back. Results are no part of it: undo changes the document, never a value. */
 
-import type { DocumentFacts } from "./document";
+import { type DocumentFacts, fieldsOf } from "./document";
 import type { Card, Json } from "./flow";
 import { edgeId } from "./flow";
 import { applyChange, type Change, type EditOp, type Ends } from "./operations";
@@ -35,10 +35,10 @@ function inverseOfOne(state: FlowState, change: Change, background: Background):
       return card ? [{ op: "move", node: card.id, ...placeOf(card, background) }] : [];
     }
     case "connect":
-      return disconnecting(state, change);
+      return disconnecting(state, change, background);
     case "disconnect": {
       const edge = state.edges.get(edgeId(change));
-      return edge ? [joining(edge)] : [];
+      return edge ? [joining(edge, background)] : [];
     }
     case "add":
       return [{ op: "remove", node: change.node }];
@@ -55,18 +55,18 @@ function inverseOfOne(state: FlowState, change: Change, background: Background):
 
 const endsOf = ({ source, sourcePort, target, targetPort }: Ends): Ends => ({ source, sourcePort, target, targetPort });
 
-function joining(edge: Ends & { readonly implicit?: boolean }): EditOp {
-  return { op: "connect", ...endsOf(edge), ...(edge.implicit ? { implicit: true as const } : {}) };
+function joining(edge: Ends & { readonly implicit?: boolean }, { facts }: Background): EditOp {
+  return { op: "connect", ...endsOf(edge), ...(edge.implicit ? { implicit: true as const } : fieldsOf(edge, facts)) };
 }
 
 /** An input has one edge: the one it had comes back, or else the new one goes. */
-function disconnecting(state: FlowState, ends: Ends): readonly EditOp[] {
+function disconnecting(state: FlowState, ends: Ends, background: Background): readonly EditOp[] {
   const before = [...state.edges.values()].find(
     (edge) => edge.target === ends.target && edge.targetPort === ends.targetPort,
   );
-  if (before && !before.implicit) return [joining(before)];
+  if (before && !before.implicit) return [joining(before, background)];
   const gone: EditOp = { op: "disconnect", ...endsOf(ends) };
-  return before ? [gone, joining(before)] : [gone];
+  return before ? [gone, joining(before, background)] : [gone];
 }
 
 function bringingBack(state: FlowState, id: string, background: Background): readonly EditOp[] {
@@ -85,7 +85,7 @@ function bringingBack(state: FlowState, id: string, background: Background): rea
       like: { card, edges: touching.filter((edge) => edge.implicit) },
     },
     ...(Object.keys(policy).length ? [{ op: "policy" as const, node: id, policy }] : []),
-    ...touching.filter((edge) => !edge.implicit).map(joining),
+    ...touching.filter((edge) => !edge.implicit).map((edge) => joining(edge, background)),
     ...cuts
       .filter(({ source, target }) => state.cards.has(source) && state.cards.has(target))
       .map(({ source, target, targetPort }) => ({

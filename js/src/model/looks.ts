@@ -1,4 +1,4 @@
-/** How a state is told: by colour, by icon and by word, never by colour alone. Mirrors flowbook/canvas/looks.py. */
+/** How a state is told: by colour, by icon and by word, never by colour alone. Mirrors flowbook/canvas/pieces/looks.py. */
 
 import type { Card, Span } from "./flow";
 

@@ -25,7 +25,12 @@ export interface Likeness {
  */
 export type EditOp =
   | { readonly op: "move"; readonly node: string; readonly x: number | null; readonly y: number | null }
-  | ({ readonly op: "connect"; readonly implicit?: true } & Ends)
+  /** `fields`: what the document says of the edge beyond its ends. */
+  | ({
+      readonly op: "connect";
+      readonly implicit?: true;
+      readonly fields?: Readonly<Record<string, Json>>;
+    } & Ends)
   | ({ readonly op: "disconnect"; readonly implicit?: true } & Ends)
   | {
       readonly op: "add";

@@ -1,7 +1,7 @@
 /**
  * The way an edge takes across the canvas: a curve, and past cards in its way on a straight piece between them.
  *
- * The same ways as flowbook/canvas/routes.py finds for the static drawing, so that a flow looks alike with and without
+ * The same ways as flowbook/canvas/pieces/routes.py finds for the static drawing, so that a flow looks alike with and without
  * a browser. An edge that finds no near way runs behind the cards.
  */
 

@@ -1,4 +1,4 @@
-/** Figures and facts in the few words a card has room for; the same words as flowbook/canvas/wording.py. */
+/** Figures and facts in the few words a card has room for; the same words as flowbook/canvas/pieces/wording.py. */
 
 import type { Card, Counts, Edge, Failure, Json, OutputPort, RunSummary, Setting, Snapshot, Span } from "./flow";
 import { cardName } from "./flow";

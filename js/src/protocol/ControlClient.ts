@@ -32,6 +32,15 @@ export type Command = Extract<BrowserMessage, { readonly cid: string }>;
 /** How long a flow that nobody shows any more stays subscribed: a cell that is moved draws its output anew. */
 const RELEASE_MS = 2000;
 
+/** Of how many runs that nobody shows the traces and outputs are kept: a cell that is about to show one comes later. */
+const MOST_SPARE_RUNS = 8;
+
+/** A run that is shown, and whether all that is to be said of it is known already. */
+export interface ShownRun {
+  readonly runId: string;
+  readonly final: boolean;
+}
+
 const GONE = { code: "", message: "the kernel is gone", hint: "run a cell of the flow to go on", rev: 0 };
 
 export class ControlClient {
@@ -39,6 +48,7 @@ export class ControlClient {
   readonly onLine = new Listeners();
   readonly #links = new Map<string, FlowLink>();
   readonly #batchListeners = new Set<(batch: Batch) => void>();
+  readonly #dropListeners = new Set<(flow: string) => void>();
   readonly #leaseListeners = new Set<(lease: Lease) => void>();
   readonly #answers = new Map<string, (answer: Ack | Reject) => void>();
   #send: Send | null = null;
@@ -66,9 +76,9 @@ export class ControlClient {
     this.onLine.call();
   }
 
-  /** The line may have lost messages: ask for everything again. */
-  resync(): void {
-    for (const link of this.#links.values()) link.resync();
+  /** The kernel is gone, or another one: the next one knows nothing of what was done, so it cannot be undone either. */
+  kernelGone(): void {
+    for (const link of this.#links.values()) link.editor.forget();
   }
 
   /** Take a message from the kernel. */
@@ -113,6 +123,21 @@ export class ControlClient {
       this.#links.set(flow, link);
     }
     return link;
+  }
+
+  /** Forget a flow that there never was. */
+  drop(link: FlowLink): void {
+    if (this.#links.get(link.flow) !== link) return;
+    this.#links.delete(link.flow);
+    for (const listener of this.#dropListeners) listener(link.flow);
+  }
+
+  /** Be told of a flow that is forgotten; the returned function ends that. */
+  onDrop(listener: (flow: string) => void): () => void {
+    this.#dropListeners.add(listener);
+    return () => {
+      this.#dropListeners.delete(listener);
+    };
   }
 
   get links(): readonly FlowLink[] {
@@ -167,7 +192,8 @@ export class FlowLink implements Channel {
   readonly #nodes = new Map<string, NodeNews>();
   readonly #traces = new Map<string, Trace>();
   readonly #outputs = new Map<string, OutputData>();
-  readonly #runs = new Set<string>();
+  /** The runs that are shown, each as often as it is. */
+  readonly #shown = new Set<{ readonly run: ShownRun }>();
   #isWorkedWith = false;
   #users = 0;
   #isAsked = false;
@@ -200,16 +226,18 @@ export class FlowLink implements Channel {
   }
 
   /** Show the flow, and perhaps the trace of a run, from now on until the returned function is called. */
-  use(runId: string | null = null): () => void {
+  use(run: ShownRun | null = null): () => void {
     this.#users += 1;
-    const isNewRun = runId !== null && !this.#runs.has(runId);
-    if (runId !== null) this.#runs.add(runId);
-    if (!this.#isSubscribed || isNewRun) this.#ask();
+    const isUnknown = run !== null && !this.#traces.has(run.runId) && this.#isOpen(run);
+    const shown = run && { run };
+    if (shown) this.#shown.add(shown);
+    if (!this.#isSubscribed || isUnknown) this.#ask();
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
       this.#users -= 1;
+      if (shown) this.#shown.delete(shown);
       if (!this.#users) setTimeout(() => this.#leave(), RELEASE_MS);
     };
   }
@@ -276,7 +304,7 @@ export class FlowLink implements Channel {
   resync(): void {
     if (!this.#isSubscribed) return;
     this.#isSynced = false;
-    this.#client.send({ kind: "resync", flow: this.flow, runs: [...this.#runs] });
+    this.#client.send({ kind: "resync", flow: this.flow, runs: this.#openRuns() });
   }
 
   /** Take a batch, unless it is old, or one before it is missing; tell whether it was taken. */
@@ -293,6 +321,8 @@ export class FlowLink implements Channel {
     for (const news of batch.nodes) this.#nodes.set(news.node.node, news);
     for (const news of batch.outputs) this.#outputs.set(news.runId ?? "", news.data);
     if (batch.trace) this.#traces.set(batch.trace.runId, batch.trace);
+    this.#trim(this.#traces);
+    this.#trim(this.#outputs);
     const isLastRun = batch.trace && batch.trace.startedAt >= (this.store.trace?.startedAt ?? "");
     this.store.update({
       rev: batch.rev,
@@ -317,14 +347,30 @@ export class FlowLink implements Channel {
       if (!this.#users || !this.#client.hello) return;
       this.#isSubscribed = true;
       if (this.store.connection === "recorded" || this.store.connection === "lost") this.store.connect("connecting");
-      this.#client.send({ kind: "subscribe", flow: this.flow, runs: [...this.#runs] });
+      this.#client.send({ kind: "subscribe", flow: this.flow, runs: this.#openRuns() });
     });
   }
 
   #leave(): void {
     if (this.#users || !this.#isSubscribed) return;
     this.#isSubscribed = this.#isSynced = false;
-    this.#runs.clear();
     this.#client.send({ kind: "unsubscribe", flow: this.flow });
+    if (!this.store.state.cards.size) this.#client.drop(this); // a name that was being typed
+  }
+
+  /** Whether more is to be told of a run. */
+  #isOpen({ runId, final }: ShownRun): boolean {
+    return !final && !this.#traces.get(runId)?.final;
+  }
+
+  #openRuns(): readonly string[] {
+    return [...new Set([...this.#shown].flatMap(({ run }) => (this.#isOpen(run) ? [run.runId] : [])))];
+  }
+
+  /** Forget what was told of all but the last of the runs that nobody shows. */
+  #trim(byRun: Map<string, unknown>): void {
+    const shown = new Set([...this.#shown].map(({ run }) => run.runId));
+    const spare = [...byRun.keys()].filter((runId) => runId && !shown.has(runId));
+    for (const runId of spare.slice(0, -MOST_SPARE_RUNS)) byRun.delete(runId);
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isWorthKeeping } from "../../src/jupyter/keeping";
+import { isWorthKeeping, OutputKeeping } from "../../src/jupyter/keeping";
 import { NODE_MIME } from "../../src/protocol/bundles";
 
 const output = (bundle: object, more: object = {}) => ({
@@ -22,4 +22,30 @@ describe("an output is written again", () => {
     ["the same keys in another order", Object.fromEntries(Object.entries(output({ seq: 9 })).reverse())],
     ["something older of the same run", output({ status: "running", seq: 4 })],
   ])("but not for %s", (_, made) => expect(isWorthKeeping(output({}), made)).toBe(false));
+});
+
+it("what the kernel made is compared once with what an output holds, and again when that was changed", () => {
+  let reads = 0;
+  let stored = output({});
+  const model = {
+    get data() {
+      reads += 1;
+      return stored as never;
+    },
+    metadata: {},
+    trusted: true,
+    setData: ({ data }: { data?: object }) => {
+      stored = data as typeof stored;
+    },
+  };
+  const keeping = new OutputKeeping();
+  keeping.shows(model);
+  const made = output({ seq: 6, status: "failed" });
+  for (const _ of "abc") keeping.keep(made);
+  expect(stored).toBe(made);
+  expect(reads).toBe(1);
+  stored = output({});
+  keeping.shows(model);
+  keeping.keep(made);
+  expect(stored).toBe(made);
 });

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type CellModel, CellText } from "../../src/jupyter/CellText";
 import { CellKeeper, type FlowCells } from "../../src/jupyter/writeBack";
 import { type CellNews, documentIn } from "../../src/model/flowCell";
+import { History } from "../../src/model/history";
 import { Listeners } from "../../src/model/listeners";
 import { FlowStore } from "../../src/model/store";
 import type { BrowserMessage } from "../../src/protocol/messages";
@@ -10,6 +11,13 @@ import type { BrowserMessage } from "../../src/protocol/messages";
 const documentOf = (...lines: string[]): string => `{\n "flowbook": "1",\n "nodes": [\n${lines.join(",\n")}\n ]\n}`;
 const at = (id: string, x: number): string => `  {"id": "${id}", "typeId": "${id}", "position": {"x": ${x}, "y": 0}}`;
 const cellOf = (...lines: string[]): string => `%%flow f\n${documentOf(...lines)}`;
+
+const stepsOf = (history: History): { readonly depth: number; followTo(depth: number): void } => ({
+  get depth() {
+    return history.depthWithout(new Set());
+  },
+  followTo: (depth) => history.goTo(depth),
+});
 
 /** A notebook of real shared cells, a kernel that believes what it is told, and a keeper between them. */
 class Bench {
@@ -25,6 +33,7 @@ class Bench {
   seen: string | null = null;
   /** Of every document the flow was to follow: whether a person took a step back or forth. */
   readonly steps: boolean[] = [];
+  readonly history = new History();
   readonly cells: FlowCells = {
     find: (flow) => this.models.map((model) => new CellText(model)).filter((cell) => cell.flow === flow),
     insert: (_flow, text, below) => {
@@ -46,6 +55,7 @@ class Bench {
       return this.rev;
     },
     isEdited: () => this.rev > 1,
+    steps: stepsOf(this.history),
     isHeld: () => this.isHeld,
     copy: () => undefined,
     collapseAbove: () => 12,
@@ -263,6 +273,36 @@ describe("undo", () => {
     await settled();
     expect(bench.text()).toBe(cellOf(at("a", 10)));
     expect(bench.steps).toEqual([true, true, true, true]);
+  });
+
+  it("of one step that was written several times leaves the steps before it", async () => {
+    const step = (label: string, key: string | null): void =>
+      bench.history.add({ label, key, redo: [], undo: [], cids: [] });
+    step("mute a", null);
+    bench.edited(documentOf(at("a", 35)));
+    await settled();
+    for (const x of [40, 50, 60]) {
+      step("nudge a", "nudge a");
+      bench.edited(documentOf(at("a", x)));
+      await settled();
+    }
+    expect(bench.keeper.history.undo()).toBe(true);
+    expect(bench.text()).toBe(cellOf(at("a", 50)));
+    expect(bench.history.last?.label).toBe("nudge a");
+    for (const _ of "ab") bench.keeper.history.undo();
+    expect(bench.history.last?.label).toBe("mute a");
+    bench.keeper.history.redo();
+    expect(bench.history.last?.label).toBe("nudge a");
+  });
+
+  it("of several steps that were written at once takes them all back", async () => {
+    for (const label of ["mute a", "pin a"]) bench.history.add({ label, key: null, redo: [], undo: [], cids: [] });
+    bench.edited(documentOf(at("a", 35)));
+    await settled();
+    expect(bench.keeper.history.undo()).toBe(true);
+    expect(bench.history.last).toBeNull();
+    expect(bench.keeper.history.redo()).toBe(true);
+    expect(bench.history.last?.label).toBe("pin a");
   });
 
   it("leaves what was typed after the last write alone", async () => {

@@ -7,6 +7,8 @@ function shown(client: ControlClient, flow = "flights") {
   return { link, release: link.use() };
 }
 
+const run = (runId: string, final = false) => ({ runId, final });
+
 async function live() {
   const client = new ControlClient();
   const line = new FakeLine(client).open();
@@ -35,7 +37,7 @@ describe("subscribing", () => {
     const line = new FakeLine(client).open();
     line.taken();
     const link = client.link("flights");
-    for (const run of [null, "r1", "r2"]) link.use(run);
+    for (const each of [null, run("r1"), run("r2"), run("r3", true)]) link.use(each);
     await turn();
     expect(line.sent).toEqual([{ kind: "subscribe", flow: "flights", runs: ["r1", "r2"] }]);
   });
@@ -136,6 +138,63 @@ describe("batches", () => {
     line.batch(2, { trace: trace("new", "2026-11-20T13:00:00Z") });
     line.batch(3, { trace: trace("old", "2026-11-20T12:00:00Z") });
     expect(store.trace?.runId).toBe("new");
+  });
+});
+
+describe("runs", () => {
+  const trace = (runId: string, final = false) => ({ flowbook: "1", kind: "trace", flow: "flights", runId, final });
+
+  it("that nobody shows are forgotten but for the last; those that are shown stay until their last user leaves", async () => {
+    const { line, link } = await live();
+    const releases = [link.use(run("r0")), link.use(run("r0"))];
+    let seq = 1;
+    const tell = (from: number): void => {
+      for (let count = from; count < from + 40; count += 1) {
+        const runId = `r${count}`;
+        seq += 1;
+        line.batch(seq, { trace: trace(runId, true), outputs: [{ kind: "trace", runId, data: {} }] });
+      }
+    };
+    tell(0);
+    expect([link.trace("r0"), link.output("r0"), link.trace("r39")]).not.toContain(undefined);
+    expect([link.trace("r1"), link.output("r1")]).toEqual([undefined, undefined]);
+    releases[0]?.();
+    tell(40);
+    expect(link.trace("r0")).toBeDefined();
+    releases[1]?.();
+    tell(80);
+    expect(link.trace("r0")).toBeUndefined();
+  });
+
+  it("are asked for only when they are neither known nor over", async () => {
+    const { line, link } = await live();
+    line.batch(2, { trace: trace("told") });
+    for (const each of [run("told"), run("over", true)]) link.use(each);
+    await turn();
+    expect(line.taken()).toEqual([]);
+    link.use(run("missed"));
+    await turn();
+    expect(line.sent).toMatchObject([{ kind: "subscribe", runs: ["told", "missed"] }]);
+  });
+});
+
+describe("a flow that there never was", () => {
+  it("is forgotten when nobody asks for it any more: its name was only being typed", async () => {
+    vi.useFakeTimers();
+    const client = new ControlClient();
+    const line = new FakeLine(client).open();
+    const dropped: string[] = [];
+    client.onDrop((flow) => dropped.push(flow));
+    const kept = client.link("flights");
+    kept.use();
+    const release = client.link("fli").use();
+    await vi.advanceTimersByTimeAsync(0);
+    line.say({ kind: "absent", flow: "fli" });
+    release();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(client.links).toEqual([kept]);
+    expect(dropped).toEqual(["fli"]);
+    vi.useRealTimers();
   });
 });
 
