@@ -51,6 +51,9 @@ CHEAP_S: Final = 0.0001
 _log = logging.getLogger(__name__)
 
 
+logger = logging.getLogger(__name__)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Firing:
     """A slot that is being fired now.
@@ -290,6 +293,18 @@ class Execution:
         return self._worker_count + elsewhere + more <= self._limit
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        except Exception:
+            # A fault of the engine's own must not leave whoever waits for the run waiting.
+            logger.exception("flowbook gave up a run of flow %r: its engine failed", self.plan.flow)
+            with self.lock:
+                self._is_cancelled, self._sweep = True, None
+                self._firings.clear()
+                self._worker_count -= 1
+                self._finish_if_over()
+
+    def _serve(self) -> None:
         if self._scheduler is None and not self._run_sweep():
             return
         while True:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import decimal
+import logging
 import threading
+from typing import TYPE_CHECKING
 
 import flowbook as fb
+from flowbook.runtime.sweep import Sweep
 from tests.runtime.watching import DEADLINE_S
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def comb(leaves: int, length: int) -> fb.Flow:
@@ -85,3 +91,20 @@ def test_a_global_that_a_node_reads_is_looked_at_again() -> None:
     run = flow.run_sync()
     assert run["f"] == 2
     assert run.explain("f").endswith("LIMIT 1 → 2")
+
+
+def test_a_fault_of_the_engine_itself_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stumble(*_: object, **__: object) -> bool:
+        raise RuntimeError("stumbled")
+
+    flow = fb.Flow("fault")
+    flow.node(name="a")(lambda: [1])
+    with monkeypatch.context() as faulty, caplog.at_level(logging.ERROR, "flowbook"):
+        faulty.setattr(Sweep, "_is_settled", stumble)
+        run = flow.start()
+        assert run.wait(DEADLINE_S)
+    assert run.status == "cancelled"
+    assert "stumbled" in caplog.text
+    assert flow.run_sync()["a"] == [1]
