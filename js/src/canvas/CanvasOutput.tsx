@@ -21,7 +21,6 @@ export function CanvasOutput({ children, ...props }: CanvasOutputProps): ReactEl
     return () => observer.disconnect();
   }, []);
   useChanging(store.onTopology, () => store.topologyCount);
-  // The store's identity is the flow: another one begins with a view of its own.
   return (
     <>
       <div ref={host} style={{ height: wantedHeight(store.state, width || 900) }}>

@@ -80,11 +80,6 @@ export interface Action {
   readonly run: (context: CanvasContext) => string | undefined;
 }
 
-/** Whether an action can be done now. */
-export function isEnabled(action: Action, context: CanvasContext): boolean {
-  return action.whyNot(context) === "";
-}
-
 /** Do an action, or say why not. */
 export function act(action: Action, context: CanvasContext): void {
   const why = action.whyNot(context) || action.run(context) || "";

@@ -7,6 +7,7 @@ import {
   fitAll,
   HEADER_PX,
   MAX_ZOOM,
+  MIN_WIDTH_PX,
   MIN_ZOOM,
   type Point,
   READABLE_ZOOM,
@@ -16,7 +17,7 @@ import type { Screen } from "./actions";
 import { boundsOf, rectsOf } from "./shapes";
 
 const MARGIN_PX = 24;
-const NEW_CARD_PX = { width: 188, height: 85 } as const;
+const NEW_CARD_PX = { width: MIN_WIDTH_PX, height: 85 } as const;
 
 /** What a canvas does with its view, and where its pointer is. */
 export interface CanvasScreen extends Screen {

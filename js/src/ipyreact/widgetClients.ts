@@ -7,7 +7,6 @@ import type { BrowserMessage } from "../protocol/messages";
 export interface WidgetModel {
   readonly comm_live?: boolean;
   on(event: string, listener: (...values: never[]) => void): void;
-  off(event: string, listener: (...values: never[]) => void): void;
 }
 
 export type Emit = (message: BrowserMessage) => void;

@@ -3,6 +3,7 @@
 import type { ISessionContext } from "@jupyterlab/apputils";
 import type { NotebookPanel } from "@jupyterlab/notebook";
 import { systemClipboard } from "../canvas/systemClipboard";
+import { newCid } from "../model/editor";
 import type { ControlClient } from "../protocol/ControlClient";
 import type { Batch } from "../protocol/messages";
 import type { Controls } from "./Controls";
@@ -155,7 +156,7 @@ class NotebookKeepers {
       follow: async (document, isByHand) => {
         const said = { op: "document", text: document, fromCell: true } as const;
         const ops = [isByHand ? ({ ...said, byHand: true } as const) : said];
-        const answer = await client.command({ kind: "edit", flow, cid: newId(), baseRev: store.rev, ops });
+        const answer = await client.command({ kind: "edit", flow, cid: newCid(), baseRev: store.rev, ops });
         return answer.kind === "ack" ? answer.rev : null;
       },
       isEdited: () => editor.history.last !== null,
@@ -178,12 +179,4 @@ class NotebookKeepers {
       onChange: this.#notebooks.onChange,
     };
   }
-}
-
-let count = 0;
-const page = Math.random().toString(36).slice(2, 10);
-
-function newId(): string {
-  count += 1;
-  return `cell-${page}-${count}`;
 }

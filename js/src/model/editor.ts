@@ -266,7 +266,7 @@ let count = 0;
 const page = Math.random().toString(36).slice(2, 10);
 
 /** An id no other message of this page has, nor, as good as surely, of another page. */
-function newCid(): string {
+export function newCid(): string {
   count += 1;
   return `${page}-${count}`;
 }

@@ -7,7 +7,7 @@ export const PORT_ROW_PX = 22;
 export const SETTING_ROW_PX = 26;
 export const MAX_PORT_ROWS = 10;
 export const MAX_SETTINGS = 4;
-const MIN_WIDTH_PX = 188;
+export const MIN_WIDTH_PX = 188;
 const MIN_HEIGHT_PX = HEADER_PX + PORT_ROW_PX;
 
 export interface Point {

@@ -4,7 +4,7 @@ import type { TypeEntry } from "./catalogue";
 import { type DocumentFacts, fieldsOf } from "./document";
 import type { Card, Edge } from "./flow";
 import { cardName, edgeId } from "./flow";
-import { cardSize, HEADER_PX, PORT_ROW_PX, type Point, SETTING_ROW_PX } from "./geometry";
+import { cardSize, HEADER_PX, MIN_WIDTH_PX, PORT_ROW_PX, type Point, SETTING_ROW_PX } from "./geometry";
 import { whyNotRename } from "./naming";
 import { blankCard, type EditOp, type Ends } from "./operations";
 import type { FlowState } from "./state";
@@ -148,14 +148,13 @@ export function adding(entry: TypeEntry, node: string, at: Point | null, ends: E
 }
 
 const FOOTER_PX = 30;
-const NEW_WIDTH_PX = 188;
 
 /** What a node of a type looks like before it was ever described: its ports. */
 export function likelyCard(entry: TypeEntry, id: string): Card {
   const inputs = (entry.inputs ?? []).map((port) => ({ ...port, connected: false }));
   const outputs = (entry.outputs ?? []).map((port) => ({ ...port, connected: false, shape: null }));
   const card = { ...blankCard(id, entry.typeId), doc: entry.doc, inputs, outputs };
-  return { ...card, w: NEW_WIDTH_PX, h: bareHeight(card) };
+  return { ...card, w: MIN_WIDTH_PX, h: bareHeight(card) };
 }
 
 /** How high a card is that has no result to show. */
@@ -199,7 +198,7 @@ export function freePlace(state: FlowState, at: Point): Point {
       const { width, height } = cardSize(card);
       return (
         place.x < card.x + width &&
-        card.x < place.x + NEW_WIDTH_PX &&
+        card.x < place.x + MIN_WIDTH_PX &&
         place.y < card.y + height &&
         card.y < place.y + HEADER_PX + PORT_ROW_PX
       );

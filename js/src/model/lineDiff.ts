@@ -43,11 +43,6 @@ export function lineDiff(before: string, after: string): readonly Splice[] {
   return found.map((splice) => inside(splice, before.length));
 }
 
-/** Carry splices out; the last one first, so that the places of the others still hold. */
-export function spliced(text: string, splices: readonly Splice[]): string {
-  return splices.reduceRight((done, { start, end, text: put }) => done.slice(0, start) + put + done.slice(end), text);
-}
-
 /** Every line with a newline; the last one is given one too, so that a line is the same line wherever it stands. */
 function linesOf(text: string): readonly string[] {
   return text.split("\n").map((line) => `${line}\n`);

@@ -37,5 +37,3 @@ export interface NodeBundle {
   /** The node as a card, where the output shows one instead of a value. */
   readonly card: Card | null;
 }
-
-export type Bundle = CanvasBundle | TraceBundle | NodeBundle;

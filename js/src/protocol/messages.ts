@@ -11,7 +11,7 @@ import type { Card, Edge, Json, RunSummary } from "../model/flow";
 import type { CellNews } from "../model/flowCell";
 import type { EditOp } from "../model/operations";
 import type { CanvasBundle, NodeBundle, TraceBundle } from "./bundles";
-import { readCanvas, readCard, readEdge, readNode, readRun, readTrace } from "./reading";
+import { isFound, readCanvas, readCard, readEdge, readNode, readRun, readTrace, record, text } from "./reading";
 
 export const COMM_TARGET = "flowbook.control";
 export const PROTOCOL = 1;
@@ -185,31 +185,31 @@ export function readKernelMessage(json: unknown): KernelMessage | null {
 
 function readCellNews(json: unknown): CellNews | null {
   if (typeof json !== "object" || json === null) return null;
-  const fields = recordOf(json);
+  const fields = record(json);
   const text = (key: string): string | null => (typeof fields[key] === "string" ? fields[key] : null);
   return { id: text("id"), text: text("text"), due: fields["due"] === true };
 }
 
 function readNews(json: unknown): NodeNews | null {
   const node = readNode(json);
-  const fields = recordOf(json);
-  return node && { node, data: recordOf(fields["data"]), shrunk: fields["shrunk"] === true };
+  const fields = record(json);
+  return node && { node, data: record(fields["data"]), shrunk: fields["shrunk"] === true };
 }
 
 function readOutput(json: unknown): OutputNews | null {
-  const fields = recordOf(json);
+  const fields = record(json);
   const kind = fields["kind"];
   if (kind !== "canvas" && kind !== "trace") return null;
-  return { kind, runId: textIn(fields, "runId") || null, data: recordOf(fields["data"]) };
+  return { kind, runId: text(fields, "runId") || null, data: record(fields["data"]) };
 }
 
 function readType(json: unknown): TypeEntry {
-  const fields = recordOf(json);
-  const typeId = textIn(fields, "typeId");
+  const fields = record(json);
+  const typeId = text(fields, "typeId");
   return {
     typeId,
-    label: textIn(fields, "label") || typeId,
-    doc: textIn(fields, "doc"),
+    label: text(fields, "label") || typeId,
+    doc: text(fields, "doc"),
     inputs: readPorts(fields["inputs"]),
     outputs: readPorts(fields["outputs"]),
   };
@@ -218,19 +218,11 @@ function readType(json: unknown): TypeEntry {
 function readPorts(json: unknown): readonly { name: string; type: string; required: boolean }[] | null {
   if (!Array.isArray(json)) return null;
   return json
-    .map(recordOf)
+    .map(record)
     .map((port) => ({
-      name: textIn(port, "name"),
-      type: textIn(port, "type") || "any",
+      name: text(port, "name"),
+      type: text(port, "type") || "any",
       required: port["required"] !== false,
     }))
     .filter(({ name }) => name);
 }
-
-type JsonRecord = Readonly<Record<string, unknown>>;
-
-const recordOf = (json: unknown): JsonRecord => (typeof json === "object" && json !== null ? (json as JsonRecord) : {});
-
-const textIn = (fields: JsonRecord, key: string): string => (typeof fields[key] === "string" ? fields[key] : "");
-
-const isFound = <T>(item: T | null): item is T => item !== null;

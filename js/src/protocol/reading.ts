@@ -293,11 +293,11 @@ function bundleFields(json: unknown, kind: string): Fields | null {
   return fields["kind"] === kind && text(fields, "flow") && text(fields, "flowbook", FORMAT) === FORMAT ? fields : null;
 }
 
-function record(json: unknown): Fields {
+export function record(json: unknown): Fields {
   return typeof json === "object" && json !== null && !Array.isArray(json) ? (json as Fields) : {};
 }
 
-function text(fields: Fields, key: string, otherwise = ""): string {
+export function text(fields: Fields, key: string, otherwise = ""): string {
   const found = fields[key];
   return typeof found === "string" ? found : otherwise;
 }
@@ -317,4 +317,4 @@ function list(fields: Fields, key: string): readonly unknown[] {
   return Array.isArray(found) ? found : [];
 }
 
-const isFound = <T>(item: T | null): item is T => item !== null;
+export const isFound = <T>(item: T | null): item is T => item !== null;

@@ -22,12 +22,3 @@ export function lookAt(span: Span, atS: number | null): Look {
   if (atS < span.startS) return statusLook("queued");
   return atS < span.startS + (span.tookS ?? 0) ? statusLook("running") : mainLook(span);
 }
-
-/** Round times for the ticks of the lane, each with its share of the length. */
-export function ticks(wholeS: number): readonly { readonly timeS: number; readonly share: number }[] {
-  const least = wholeS / 4;
-  const power = 10 ** Math.floor(Math.log10(least));
-  const step = [1, 2, 5, 10].map((factor) => power * factor).find((size) => size >= least * 0.999) ?? power * 10;
-  const count = Math.floor(wholeS / step + 1e-9);
-  return Array.from({ length: count + 1 }, (_, tick) => ({ timeS: tick * step, share: (tick * step) / wholeS }));
-}

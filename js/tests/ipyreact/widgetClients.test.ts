@@ -12,8 +12,6 @@ class FakeModel implements WidgetModel {
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener]);
   }
 
-  off(): void {}
-
   tell(event: string, ...values: unknown[]): void {
     for (const listener of this.#listeners.get(event) ?? []) listener(...(values as never[]));
   }

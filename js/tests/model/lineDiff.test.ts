@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { lineDiff, spliced } from "../../src/model/lineDiff";
+import { lineDiff, type Splice } from "../../src/model/lineDiff";
+
+/** Carry splices out; the last one first, so that the places of the others still hold. */
+function spliced(text: string, splices: readonly Splice[]): string {
+  return splices.reduceRight((done, { start, end, text: put }) => done.slice(0, start) + put + done.slice(end), text);
+}
 
 /** Chance that repeats itself (mulberry32). */
 function chance(seed: number): () => number {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { readTrace } from "../../src/protocol/reading";
-import { lookAt, spanBar, ticks, wholeTimeS } from "../../src/trace/scrubbing";
+import { lookAt, spanBar, wholeTimeS } from "../../src/trace/scrubbing";
 import fixture from "../fixtures/protocol.json";
 
 const trace = readTrace(fixture.bundles.trace);
@@ -32,10 +32,5 @@ describe("a run at a moment", () => {
       if (bar) expect(bar.start + bar.share).toBeLessThanOrEqual(1);
     }
     expect(wholeTimeS({ ...trace, spans: [], tookS: 0 })).toBeGreaterThan(0);
-  });
-
-  it("has ticks at round times", () => {
-    expect(ticks(4.1).map(({ timeS }) => timeS)).toEqual([0, 2, 4]);
-    expect(ticks(0.003).length).toBeGreaterThan(2);
   });
 });
