@@ -40,9 +40,9 @@ lab: $(EXTENSION)
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
-## Execute the lesson on the canvas and store it with what it shows; the other lessons are stored without.
+## Execute the lessons and store them with what they show.
 lessons: $(READY)
-	@$(BIN)/flowbook run notebooks/02_canvas.ipynb --inplace
+	@for lesson in notebooks/*.ipynb; do $(BIN)/flowbook run $$lesson --inplace || exit 1; done
 
 ## Measure the engine beside plain Python and its peers, and the canvas in JupyterLab.
 bench: $(EXTENSION)
