@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from nbformat import v4
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.lab.lab_page import page_apart
 from tests.lab.live_notebook import ask, canvas_of, card, cell_text, document_in, type_in_cell
@@ -116,8 +117,12 @@ class Walk:
         node = self.random.choice(("count", "total"))
         field = card(self.notebook, FLOW, node).locator("input[type=number]")
         if field.count():
-            field.first.fill(str(self.random.randint(0, 20)))
-            field.first.press("Enter")
+            try:
+                field.first.fill(str(self.random.randint(0, 20)), timeout=10_000)
+                field.first.press("Enter", timeout=10_000)
+            except PlaywrightTimeoutError:
+                if field.count():  # or else an edit that was under way has taken it
+                    raise
 
     def undo(self) -> None:
         self.press(*["Control+z"] * self.random.randint(1, 3))
