@@ -6,6 +6,11 @@ says which slot may go next and runs nothing (``scheduler``), the key of a slot 
 engine's loop or the main thread (``executors``). What came out is kept per node (``results``); a ``Run`` is what the
 user holds (``run``); the engine lets one run per flow go at a time (``engine``).
 
+Plain nodes, functions that take and give values nobody can change and ask for nothing else, are swept: fired one after
+the other on one worker, by versions in columns (``columns``, ``sweep``); their keys, results, events and spans are made
+when somebody asks. Everything else, and whatever comes out of a sweep because it takes long, prints or fails, goes the
+way above.
+
 Decisions are transitions of a small state under one lock, made by whichever thread has news; no thread that decides
 runs a node, so a node that never returns stops nobody else. Tables, arrays, notebooks and traces are handed in through
 ``core.interfaces``: nothing here imports polars, numpy or Jupyter, and nothing here draws or stores.
