@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from jupyter_client.jsonutil import json_default
-
 from flowbook.core.interfaces import Effects
-from flowbook.notebook.static_bundles import bundle_html, static_bundle, text_html
+from flowbook.notebook.static_bundles import bundle_html, json_bundle, static_bundle, text_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,17 +38,7 @@ def value_bundle(shell: InteractiveShell, capture: Capture, value: Any) -> dict[
     said = effects_text(effects)
     if said:
         data["text/plain"] = f"{data.get('text/plain', '')}\n{said}".strip()
-    return {mime: plain for mime, content in data.items() if (plain := _as_json(content)) is not None}
-
-
-def _as_json(content: Any) -> Any:
-    """Make of a formatter's content what a message and a file can hold, as Jupyter does; None when nothing can."""
-    if isinstance(content, str):
-        return content
-    try:
-        return json.loads(json.dumps(content, default=json_default))
-    except (TypeError, ValueError, RecursionError):
-        return None
+    return json_bundle(data)
 
 
 def plan_bundle(name: str, preview: dict[str, Any] | None) -> dict[str, Any]:

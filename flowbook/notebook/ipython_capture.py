@@ -8,14 +8,13 @@ holds are collected at the end of the firing, formatted as the notebook formats 
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 
 from flowbook.notebook.pyplot_figures import FIGURES
-from flowbook.notebook.static_bundles import stilled
+from flowbook.notebook.static_bundles import json_bundle, stilled
 from flowbook.runtime.capture import StreamCapture
 from flowbook.runtime.firing_sink import sink_here
 
@@ -96,15 +95,7 @@ class NotebookCapture(StreamCapture):
             png = io.BytesIO()
             figure.savefig(png, format="png", bbox_inches="tight")
             data["image/png"] = png.getvalue()
-        sink.show(_json_values(data), metadata)
-
-
-def _json_values(data: dict[str, Any]) -> dict[str, Any]:
-    """Base64 what a formatter gave as bytes, as the kernel does before it sends."""
-    return {
-        mime: base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
-        for mime, value in data.items()
-    }
+        sink.show(json_bundle(data), metadata)
 
 
 def _replace(owner: Any, name: str, ours: Any) -> Callable[[], None]:
@@ -141,7 +132,7 @@ def _wrap_publisher(publisher: Any) -> list[Callable[[], None]]:
             publish(data, metadata, *args, transient=transient, update=update, **kwargs)
         else:
             display_id = (transient or {}).get("display_id")
-            sink.show(_json_values(data), dict(metadata or {}), display_id=display_id, updates=update)
+            sink.show(json_bundle(data), dict(metadata or {}), display_id=display_id, updates=update)
 
     def flowbook_clear_output(wait: bool = False) -> None:
         sink = sink_here()
@@ -165,7 +156,7 @@ def _wrap_displayhook(shell: Any) -> Callable[[], None]:
             hook(value)
         elif value is not None:
             data, metadata = shell.display_formatter.format(value)
-            sink.show(_json_values(data), metadata)
+            sink.show(json_bundle(data), metadata)
 
     trap = shell.display_trap
 

@@ -105,7 +105,7 @@ class CanvasOutput:
 
 def canvas_bundle(flow: Flow, note: str = "") -> dict[str, Any]:
     """Make the mime bundle of a flow's picture."""
-    with flow.steady():
+    with flow.lock:
         drawn = snapshot(flow, seq=next_seq())
     drawn = fit_canvas(drawn)
     html, text = canvas_html(drawn), canvas_text(drawn)
@@ -182,7 +182,7 @@ class NodeOutput:
 
     def render(self) -> dict[str, Any] | None:
         """Make the node bundle, with the value's own bundle beside it, and remember that it is shown."""
-        with self.flow.steady():
+        with self.flow.lock:
             is_new = not self._shown
             state = self.flow.results.state(self.node_id)
             self._shown, self._said = self._facts(), (state.stamp, state.reason)
@@ -190,7 +190,7 @@ class NodeOutput:
 
     def live_bundle(self, *, is_new: bool = False) -> dict[str, Any] | None:
         """Make the same bundle for a view that is told of it in another way; None: the node is gone."""
-        with self.flow.steady():
+        with self.flow.lock:
             if self.node_id not in self.flow.data.nodes:
                 return None
             state = self.flow.results.state(self.node_id)

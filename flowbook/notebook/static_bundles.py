@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from html import escape
 from html.parser import HTMLParser
 from typing import Any
+
+from jupyter_client.jsonutil import json_default
 
 #: Mime types that are code.
 _CODE = frozenset({"application/javascript", "text/javascript"})
@@ -84,6 +87,21 @@ def bundle_html(data: Bundle) -> str:
 def text_html(text: str, style: str = "") -> str:
     """Draw plain text; nothing when there is none."""
     return f'<pre style="{_PRE}{style}">{escape(text.rstrip())}</pre>' if text.strip() else ""
+
+
+def json_bundle(data: Bundle) -> Bundle:
+    """Make of what formatters gave what a message and a file can hold, as Jupyter does; what cannot be, is left out."""
+    return {mime: plain for mime, content in data.items() if (plain := _as_json(content)) is not None}
+
+
+def _as_json(content: Any) -> Any:
+    """Make of a formatter's content what a message and a file can hold, as Jupyter does; None when nothing can."""
+    if isinstance(content, str):
+        return content
+    try:
+        return json.loads(json.dumps(content, default=json_default))
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 class _Search(HTMLParser):

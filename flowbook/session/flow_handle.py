@@ -38,7 +38,6 @@ from flowbook.session.process import session, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
     from flowbook.canvas.widget import FlowCanvas
     from flowbook.core.events import Event
@@ -556,10 +555,6 @@ class Flow:
         return FlowCanvas(self, session.hub, height=height)
 
     # -- looking
-
-    def steady(self) -> AbstractContextManager[Any]:
-        """Let no edit come between several looks at this flow; for short blocks that run nobody's code."""
-        return self._lock
 
     def check(self) -> list[Finding]:
         """List what is wrong, or will be when somebody needs it; never raises, runs nothing."""

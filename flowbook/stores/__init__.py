@@ -1,8 +1,7 @@
 """STATE THAT LASTS: what is found again after the kernel has gone, however it went.
 
-Three stores, each a class of its own behind a Protocol of ``core.interfaces``::
+Two stores, each a class of its own behind a Protocol of ``core.interfaces``::
 
-    memory_cache.py   values by key within a byte budget, the least recently used first to go
     disk_cache.py     outputs of firings in files, one per key; entry_file.py says what such a file looks like
     dead_letters.py   failed firings with their inputs, in sqlite
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowbook.canvas.protocol import fit_canvas
+from tests.browsers import opened_browser
 from tests.canvas.samples import flights, gallery, random_flow
 from tests.house.source_tree import ROOT
 from tests.page.canvas_page import CanvasPage
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-#: A browser of the machine's; without one Playwright's own is tried.
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 #: Where `screenshot` puts pictures that are to be looked at; nowhere when it is not set.
 _PICTURES = os.environ.get("FLOWBOOK_SCREENSHOTS")
 
@@ -66,16 +64,8 @@ def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def page_browser() -> Iterator[Browser]:
     """A browser; its tests are skipped where there is none."""
-    from playwright.sync_api import Error, sync_playwright
-
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--font-render-hinting=none"]
-        try:
-            browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=arguments)
-        except Error as error:
-            pytest.skip(f"no browser: {error.message.splitlines()[0]}")
+    with opened_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
