@@ -120,6 +120,8 @@ class Execution:
         self._superseded: set[int] = set()
         self._worker_count = 0
         self._flow_attempt = 1
+        #: Dead letters that are being kept or settled; the run is not over before.
+        self._letters_under_way = 0
         self._on_done: list[Callable[[], None]] = []
         #: Measured cost by slot; whether all were measured and are short: never measured counts as long.
         self._costs_s: dict[int, float | None] = {}
@@ -447,6 +449,9 @@ class Execution:
         batch = sweep.end(at)
         self.decisions.batches.append(batch)
         self.fired.append(batch)
+        if self.results.letters is not None:
+            for job in self.results.letters.jobs_after_sweep(self, batch):
+                self._do_with_letters(job)
         told = sweep.told
         if self._later is None:
             for event in batch.events(told):
@@ -904,8 +909,33 @@ class Execution:
         )
         if decision.status == "failed" and self.plan.policy.on_error == "stop" and not self.stopped_by:
             self.stopped_by = slot.node_id
+        self._see_to_letters(slot, decision, active)
         if self._scheduler is not None:
             self._scheduler.finish(slot.index)
+
+    def _see_to_letters(self, slot: Slot, decision: Decision, active: _Firing | None) -> None:
+        """Have a failure that nobody takes kept as a dead letter, or a letter settled. Under the lock."""
+        letters = self.results.letters
+        if letters is None or (decision.status == "failed" and self._has_another_turn):
+            return
+        fired = (active.inputs, active.key, active.effects) if active is not None else None
+        self._do_with_letters(letters.job_after(self, slot, decision, fired))
+
+    def _do_with_letters(self, job: Callable[[], None] | None) -> None:
+        if job is None:
+            return
+        self._letters_under_way += 1
+
+        def do() -> None:
+            try:
+                job()
+            except Exception:  # a store must not leave whoever waits for the run waiting
+                _log.exception("a dead letter of flow %r could not be seen to", self.plan.flow)
+            with self.lock:
+                self._letters_under_way -= 1
+                self._finish_if_over()
+
+        self.engine.pool.submit(do)
 
     def _commit(self, slot: Slot, decision: Decision, active: _Firing | None, took_s: float | None) -> None:
         with self.results.lock:
@@ -929,17 +959,16 @@ class Execution:
 
     def _finish_if_over(self) -> None:
         """End the run when nothing is left to do. Under the lock."""
-        if self.done.is_set() or self._firings or self._sweep is not None:
+        if self.done.is_set() or self._firings or self._sweep is not None or self._letters_under_way:
             return
         is_done = self._scheduler is not None and self._scheduler.is_done and self._has_started
         if not self._is_cancelled and not is_done:
             return
         if not self._is_cancelled and self._begin_again():
             return
-        if self._is_cancelled:
-            for slot in self.plan.slots:
-                if slot.index in self.request.scope and slot.node_id not in self.decisions:
-                    self._decide(slot, self._cancelled(slot))
+        if self._is_cancelled and self._decide_the_rest():
+            self._finish_if_over()  # what became of them may have to be written down first
+            return
         failed = any(decision.status in ("failed", "unresponsive") for decision in self.decisions.entered.values())
         self.status = "cancelled" if self._is_cancelled else "failed" if failed else "ok"
         self._publish(RunFinished(flow=self.plan.flow, trace_id=self.trace_id, at=self._now(), status=self.status))
@@ -948,10 +977,22 @@ class Execution:
         for callback in callbacks:
             callback()
 
+    @property
+    def _has_another_turn(self) -> bool:
+        """Whether what fails now is given another turn, under ``on_error="retry_flow"``."""
+        policy = self.plan.policy
+        return policy.on_error == "retry_flow" and self._flow_attempt < policy.flow_attempts
+
+    def _decide_the_rest(self) -> bool:
+        """Enter what a cancelled run did not come to; whether there was any. Under the lock."""
+        rest = [self.plan.slots[index] for index in self.decisions.undecided(self.request.scope)]
+        for slot in rest:
+            self._decide(slot, self._cancelled(slot))
+        return bool(rest)
+
     def _begin_again(self) -> bool:
         """Under ``on_error="retry_flow"``: give what failed, and all that depends on it, another turn."""
-        policy = self.plan.policy
-        if policy.on_error != "retry_flow" or self._flow_attempt >= policy.flow_attempts:
+        if not self._has_another_turn:
             return False
         failed = [node_id for node_id, decision in self.decisions.entered.items() if decision.status == "failed"]
         if not failed:

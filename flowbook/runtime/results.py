@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flowbook.core.packets import ErrorPacket
     from flowbook.runtime.columns import Columns
     from flowbook.runtime.engine import Engine
+    from flowbook.runtime.letters import Letters
     from flowbook.runtime.plan import Plan, Slot
     from flowbook.runtime.sweep import Batch
 
@@ -284,6 +285,8 @@ class FlowResults:
         self._sweep_count = 0
         #: What is known of plain nodes; made for the plan of the latest run.
         self.columns: Columns | None = None
+        #: Failures that nobody took; set by who knows where the flow keeps them.
+        self.letters: Letters | None = None
         #: Firings that were given up but have not returned: node id -> test whether it still runs.
         self.unresponsive: dict[str, Callable[[], bool]] = {}
 
