@@ -20,14 +20,16 @@ from flowbook.core.interfaces import Effects
 from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError
 from flowbook.runtime import disk_results, sparing
 from flowbook.runtime import firing as firings
-from flowbook.runtime.context import Context, firing_in_progress
+from flowbook.runtime.context import Context, Services, firing_in_progress
 from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Books, Decision
 from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.portable_code import isolated
+from flowbook.runtime.resources import Resources, waiting_on
 from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
+from flowbook.runtime.run_state import RunState
 from flowbook.runtime.scheduler import Scheduler
 from flowbook.runtime.sweep import Sweep
 
@@ -122,6 +124,7 @@ class Execution:
         self._flow_attempt = 1
         #: Dead letters that are being kept or settled; the run is not over before.
         self._letters_under_way = 0
+        self._state = RunState()
         self._on_done: list[Callable[[], None]] = []
         #: Measured cost by slot; whether all were measured and are short: never measured counts as long.
         self._costs_s: dict[int, float | None] = {}
@@ -527,9 +530,26 @@ class Execution:
             started_at=self._now(),
             began=self.engine.clock.monotonic(),
             context=Context(
-                flow=self.plan.flow, node_id=slot.node_id, trace_id=self.trace_id, attempt=1, effects=effects
+                flow=self.plan.flow,
+                node_id=slot.node_id,
+                trace_id=self.trace_id,
+                attempt=1,
+                effects=effects,
+                services=self._services(slot, key) if slot.node_type.context_name else None,
             ),
             effects=effects,
+        )
+
+    def _services(self, slot: Slot, key: KeyParts) -> Services:
+        with self.results.lock:
+            if self.results.resources is None:
+                self.results.resources = Resources(waiting_on(self.engine))
+        return Services(
+            engine=self.engine,
+            resources=self.results.resources,
+            state=self._state,
+            kind=slot.policy.kind,
+            code=key.code.digest,
         )
 
     def _after_decision(self) -> None:
@@ -602,7 +622,12 @@ class Execution:
         def body() -> tuple[Any, BaseException | None]:
             try:
                 with firing_in_progress(active.context), self.engine.capture.firing(active.effects):
-                    returned = function(**arguments)  # type: ignore[misc]
+                    is_good = False
+                    try:
+                        returned = function(**arguments)  # type: ignore[misc]
+                        is_good = True
+                    finally:
+                        active.context.attempt_ended(is_good=is_good)
                     self._claim(returned)
                     return returned, None
             except BaseException as error:
@@ -623,7 +648,12 @@ class Execution:
 
         async def body() -> Any:
             with firing_in_progress(active.context), self.engine.capture.firing(active.effects):
-                returned = await function(**arguments)  # type: ignore[misc]
+                is_good = False
+                try:
+                    returned = await function(**arguments)  # type: ignore[misc]
+                    is_good = True
+                finally:
+                    await active.context.attempt_ended_async(is_good=is_good)
                 self._claim(returned)
                 return returned
 
@@ -972,6 +1002,7 @@ class Execution:
         failed = any(decision.status in ("failed", "unresponsive") for decision in self.decisions.entered.values())
         self.status = "cancelled" if self._is_cancelled else "failed" if failed else "ok"
         self._publish(RunFinished(flow=self.plan.flow, trace_id=self.trace_id, at=self._now(), status=self.status))
+        self._state = RunState()  # whoever holds the run does not hold what its nodes shared
         self.done.set()
         callbacks, self._on_done = self._on_done, []
         for callback in callbacks:

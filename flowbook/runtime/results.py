@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.letters import Letters
     from flowbook.runtime.plan import Plan, Slot
+    from flowbook.runtime.resources import Resources
     from flowbook.runtime.sweep import Batch
 
 _versions = itertools.count(1)
@@ -285,6 +286,8 @@ class FlowResults:
         self._sweep_count = 0
         #: What is known of plain nodes; made for the plan of the latest run.
         self.columns: Columns | None = None
+        #: What nodes hold on to between firings; made when one asks for a context.
+        self.resources: Resources | None = None
         #: Failures that nobody took; set by who knows where the flow keeps them.
         self.letters: Letters | None = None
         #: Firings that were given up but have not returned: node id -> test whether it still runs.
@@ -396,6 +399,8 @@ class FlowResults:
                     marks.add(new)
             if old in self.states:
                 self.states[new] = self.states.pop(old)
+            if self.resources is not None:
+                self.resources.rename(old, new)
             if old in self.unresponsive:
                 self.unresponsive[new] = self.unresponsive.pop(old)
             for key in [key for key in self.given if key.partition(".")[0] == old and "." in key]:
@@ -413,3 +418,9 @@ class FlowResults:
             for key in [key for key in self.given if key.partition(".")[0] == node_id and "." in key]:
                 del self.given[key]
             self.cache.drop_node(node_id)
+        self.let_go(node_id)
+
+    def let_go(self, node_id: str) -> None:
+        """Leave what a node holds on to between firings."""
+        if self.resources is not None:
+            self.resources.leave(node_id)

@@ -342,10 +342,13 @@ class Flow:
                 # The id belongs to a node of a reusable type; the function or cell must find another name.
                 self._data._check_new_id(node_id)  # noqa: SLF001 -- raises the flow's own error
             self._data.refuse_type_in_use(node_id)
+            old = self._data.types.get(node_id)
             self._data.set_type(node_type)
             self._own.add(node_id)
             if existing is None:
                 self._data.add_node(node_id, node_type)
+        if old is not None and old.source != node_type.source:
+            self._results.let_go(node_id)
         if session.presenter is not None:
             session.presenter.defined(self, node_id, is_new=existing is None)
 
@@ -354,11 +357,14 @@ class Flow:
         if self._data.types.get(old.type_id) is old:
             with self._edit():
                 self._data.set_type(new)
+            for node_id in [node.id for node in self._data.nodes.values() if node.type_id == old.type_id]:
+                self._results.let_go(node_id)
 
     def undefine(self, node_id: str) -> None:
         """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
         with self._edit(is_by_person=False):
             self._data.set_type(stub_type(self._data.node(node_id).type_id))
+        self._results.let_go(node_id)
 
     def adopt(self, old: str, new: str) -> None:
         """Let node ``new``, just defined, take the place of ``old``: edges, settings and position follow."""
