@@ -262,6 +262,17 @@ class MemoryCache:
         """Memory held now, bytes."""
         return self._size_bytes
 
+    @property
+    def budget_bytes(self) -> int:
+        """Most memory to hold, bytes."""
+        return self._budget_bytes
+
+    @budget_bytes.setter
+    def budget_bytes(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        while self._size_bytes > budget_bytes and self._entries:
+            self._drop(next(iter(self._entries)))
+
 
 class FlowResults:
     """The present state of every node of one flow; all access under ``lock``.

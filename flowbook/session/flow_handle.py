@@ -34,6 +34,7 @@ from flowbook.runtime.run import Run
 from flowbook.runtime.self_runs import SelfRuns
 from flowbook.runtime.source_types import describe_type, type_from_source
 from flowbook.runtime.staleness import stale_reasons
+from flowbook.session.flow_cache import FlowCache
 from flowbook.session.flow_letters import FlowLetters
 from flowbook.session.node_handle import Node
 from flowbook.session.process import session, settle
@@ -693,6 +694,11 @@ class Flow:
             StoreError: FB901, FB903, FB906: the file of the letters cannot be used.
         """
         return FlowLetters(self, self._letters(), self._submit)
+
+    @property
+    def cache(self) -> FlowCache:
+        """How much memory results of earlier settings hold, and may hold: ``flow.cache.budget_bytes = 2**30``."""
+        return FlowCache(self._results)
 
     def _letters(self) -> Letters:
         """Return the letters, where the flow's policy keeps them."""
