@@ -25,6 +25,7 @@ from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Books, Decision
 from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
+from flowbook.runtime.letters import is_taken
 from flowbook.runtime.portable_code import isolated
 from flowbook.runtime.resources import Resources, waiting_on
 from flowbook.runtime.results import KeyParts, NodeResult
@@ -1022,10 +1023,18 @@ class Execution:
         return bool(rest)
 
     def _begin_again(self) -> bool:
-        """Under ``on_error="retry_flow"``: give what failed, and all that depends on it, another turn."""
+        """Under ``on_error="retry_flow"``: give what failed, and all that depends on it, another turn.
+
+        A failure that a node on its error port takes is seen to.
+        """
         if not self._has_another_turn:
             return False
-        failed = [node_id for node_id, decision in self.decisions.entered.items() if decision.status == "failed"]
+        plan = self.plan
+        failed = [
+            node_id
+            for node_id, decision in self.decisions.entered.items()
+            if decision.status == "failed" and not is_taken(self, plan.slots[plan.index[node_id]])
+        ]
         if not failed:
             return False
         self._flow_attempt += 1

@@ -102,7 +102,7 @@ class Letters:
         if decision.status == "ok":
             return self.job_of_success(slot.node_id, work)
         error = decision.error
-        if decision.status != "failed" or error is None or _is_taken(run, slot):
+        if decision.status != "failed" or error is None or is_taken(run, slot):
             return None
         return self._job_of_failure(error, inputs.given(), work, fingerprint_of(slot, key), effects, run)
 
@@ -161,7 +161,7 @@ class Letters:
         self.store.drop(letter_id)
 
 
-def _is_taken(run: Execution, slot: Slot) -> bool:
+def is_taken(run: Execution, slot: Slot) -> bool:
     """Whether a node of this run is given the failure on its error port."""
     readers = (run.plan.slots[index] for index in slot.successors if index in run.request.scope)
     return any(

@@ -58,6 +58,7 @@ def _check_staleness(flow: fb.Flow, run: fb.Run, stale: dict[str, str], valued: 
 
 
 @given(histories)
+@settings(max_examples=500)
 def test_an_incremental_run_equals_a_full_run(history: History) -> None:
     _check(live(NAMES, *history))
 
@@ -80,6 +81,6 @@ def _values(entry: object) -> object:
 
 @pytest.mark.soak
 @given(histories)
-@settings(max_examples=1000)
-def test_an_incremental_run_equals_a_full_run_ten_times_as_often(history: History) -> None:
+@settings(max_examples=50_000)
+def test_fifty_thousand_incremental_runs_equal_full_runs(history: History) -> None:
     _check(live(NAMES, *history))
