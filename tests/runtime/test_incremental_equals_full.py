@@ -42,7 +42,9 @@ def _check(lived: Lived) -> dict[str, object]:
 
 
 def _with_value(flow: fb.Flow) -> set[str]:
-    return {node_id for node_id in flow if flow.results.state(node_id).result is not None}
+    # One that failed last may fire although its older value would do: what that was made from may be forgotten.
+    states = {node_id: flow.results.state(node_id) for node_id in flow}
+    return {node_id for node_id, state in states.items() if state.result is not None and state.error is None}
 
 
 def _check_staleness(flow: fb.Flow, run: fb.Run, stale: dict[str, str], valued: set[str]) -> None:
