@@ -198,7 +198,7 @@ class Note(TypedDict, total=False):
 
 
 class RunSummary(TypedDict):
-    """The last run in one line."""
+    """The last run in one line, and while it can be asked what the memory cache holds and may hold; None: recorded."""
 
     id: str
     status: str
@@ -209,6 +209,8 @@ class RunSummary(TypedDict):
     skipped: int
     copies: int
     copiedBytes: int
+    cacheBytes: int | None
+    cacheBudgetBytes: int | None
 
 
 class Canvas(TypedDict):
