@@ -52,9 +52,10 @@ def test_heavy_collects_take_turns_and_small_ones_do_not(
     monkeypatch: pytest.MonkeyPatch, small_bytes: int, most: int
 ) -> None:
     # Heavy ones wait a moment for others that must not come; small ones for one that must.
-    patience_s = 0.02 if most == 1 else 30.0
+    patience_s = 0.02 if most == 1 else 10.0
     _box.update(lock=threading.Lock(), now=0, most=0, wanted=2, met=threading.Event(), patience_s=patience_s)
     monkeypatch.setattr(collect_turns, "SMALL_BYTES", small_bytes)
+    monkeypatch.setattr(collect_turns, "LONGEST_WAIT_S", 600.0)
     run = eight_branches().run_sync()
     assert [run[f"sum{number}"] for number in range(8)] == [200 * number for number in range(8)]
     assert _box["most"] == 1 if most == 1 else _box["most"] >= 2

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import flowbook as fb
+from flowbook.runtime.run_state import RunState
 from tests.runtime.call_counts import calls, count
 
 if TYPE_CHECKING:
@@ -296,6 +297,25 @@ def test_the_nodes_of_a_run_share_a_state_that_begins_empty() -> None:
     flow.node(kind="io")(space["last"])
     for _ in range(2):
         assert flow.run_sync()["last"] == (50 * sum(range(12)), list(range(12)))
+
+
+def test_nobody_comes_between_reading_and_writing_in_one() -> None:
+    state, inside, is_written = RunState(), threading.Event(), threading.Event()
+
+    def write() -> None:
+        inside.wait(30)
+        state["n"] = "written"
+        is_written.set()
+
+    def change(value: Any) -> tuple[Any, bool]:
+        inside.set()
+        return value, is_written.wait(0.05)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert state.change("n", change, "start") == ("start", False)
+    writer.join(30)
+    assert dict(state) == {"n": "written"}
 
 
 def test_a_pure_node_is_refused_the_state_with_the_way_to_go() -> None:

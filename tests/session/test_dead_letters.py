@@ -171,6 +171,18 @@ def test_what_somebody_takes_is_no_letter(take: str, letters: list[str]) -> None
     assert [letter.error.node_id for letter in flow.dead_letters] == letters
 
 
+def test_of_all_turns_of_a_flow_the_last_leaves_the_letter() -> None:
+    flow = fb.Flow("turns", policy=fb.FlowPolicy(on_error="retry_flow", flow_attempts=3))
+
+    @flow.node
+    def bad() -> int:
+        count("bad")
+        raise OSError
+
+    failed(flow)
+    assert (calls["bad"], [letter.count for letter in flow.dead_letters]) == (3, [1])
+
+
 def test_a_handler_that_fails_is_a_letter_whose_packet_cannot_be_kept_on_disk() -> None:
     flow = fb.Flow("handler", policy=LASTING)
 
