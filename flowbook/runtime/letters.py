@@ -98,13 +98,13 @@ class Letters:
         if fired is None or (run.request.is_private and replayed is None):
             return None
         inputs, key, effects = fired
-        work = work_of(slot, key)
         if decision.status == "ok":
-            return self.job_of_success(slot.node_id, work)
+            is_awaited = slot.node_id in self.open_works
+            return self.job_of_success(slot.node_id, work_of(slot, key)) if is_awaited else None
         error = decision.error
         if decision.status != "failed" or error is None or is_taken(run, slot):
             return None
-        return self._job_of_failure(error, inputs.given(), work, fingerprint_of(slot, key), effects, run)
+        return self._job_of_failure(error, inputs.given(), work_of(slot, key), fingerprint_of(slot, key), effects, run)
 
     def jobs_after_sweep(self, run: Execution, batch: Batch) -> list[Callable[[], None]]:
         """Say the same after a sweep, in which nothing failed. Under the run's lock."""
@@ -123,7 +123,10 @@ class Letters:
 
     def job_of_success(self, node_id: str, work: str) -> Callable[[], None] | None:
         """Settle the letter of that work, if there is one."""
-        letter_id = self.open_works.get(node_id, {}).pop(work, None)
+        works = self.open_works.get(node_id, {})
+        letter_id = works.pop(work, None)
+        if not works:
+            self.open_works.pop(node_id, None)
         return None if letter_id is None else lambda: self._drop(letter_id)
 
     def _job_of_failure(
