@@ -232,21 +232,31 @@ class Columns:
         if before is not None:
             self.old_own[index] = before
 
-    def take_settings(self, plan: Plan) -> None:
-        """Go over to a plan that differs in settings alone."""
-        before, self.plan = self.plan, plan
-        self._owns.plan = plan
-        for index in plan.changed | before.changed:
+    def take_plan(self, plan: Plan) -> bool:
+        """Go over to another plan of the same family; False: a slot became plain, or is no longer."""
+        before = self.plan
+        changed = [index for index in plan.changed | before.changed if plan.slots[index] is not before.slots[index]]
+        steps = {}
+        for index in sorted(changed):
             slot = plan.slots[index]
-            if slot is before.slots[index] or not self.front[index]:
+            step = None if slot.node_id in self.results.odd else step_of(slot, plan.slots, self.results.given)
+            if (step is not None and all(self.front[source] for source in slot.predecessors)) != self.front[index]:
+                return False
+            steps[index] = step
+        if any(slot.policy.priority for slot in map(plan.slots.__getitem__, changed)) or plan.policy != before.policy:
+            return False
+        self.plan = self._owns.plan = plan
+        for index, step in steps.items():
+            slot = plan.slots[index]
+            self.readers[index] = slot.successors
+            if not self.front[index]:
                 continue
-            step, own = step_of(slot, plan.slots, self.results.given), self.own[index]
-            if step is None:
-                self.leave_front(index)
-                continue
-            self.steps[index] = step
+            self.steps[index], own = step, self.own[index]
             self._renew_own(slot)
             self._note_own(index, own)
+            if self.front[index] and self.seen[index] != self.due(index):
+                self.dirty[index] = 1  # it reads something else
+        return True
 
     def _note_own(self, index: int, before: KeyParts | None) -> None:
         """A slot's own part was made anew; see whether it is another one."""

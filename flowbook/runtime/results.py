@@ -308,11 +308,10 @@ class FlowResults:
         with self.lock:
             self._sweep_count += 1
             columns = self.columns
-            if columns is None or columns.plan.family is not plan.family or columns.given_count != self.given_count:
-                columns = Columns(plan, self, engine, columns)
-                self.columns = columns
-            elif columns.plan is not plan:
-                columns.take_settings(plan)
+            is_known = columns is not None and columns.plan.family is plan.family
+            is_known = is_known and columns is not None and columns.given_count == self.given_count
+            if columns is None or not is_known or (columns.plan is not plan and not columns.take_plan(plan)):
+                columns = self.columns = Columns(plan, self, engine, columns)
             columns.look()
             return columns
 
