@@ -117,15 +117,15 @@ def topological_order(nodes: Sequence[str], successors: Mapping[str, Sequence[st
 
 def find_cycle(nodes: Sequence[str], successors: Mapping[str, Sequence[str]]) -> list[str]:
     """Return one loop as ids in order, the first repeated at the end, or an empty list when there is none."""
-    done = set(topological_order(nodes, successors))
-    left = [node for node in nodes if node not in done]
+    done = topological_order(nodes, successors)
+    if len(done) == len(nodes):
+        return []
+    inside = set(nodes).difference(done)
+    left = [node for node in nodes if node in inside]
     # Nodes behind a loop are left over too; walking against the edges from any of them must enter a loop.
-    inside = set(left)
     predecessors = {
         node: [source for source in sources if source in inside] for node, sources in reverse(successors).items()
     }
-    if not left:
-        return []
     path: list[str] = []
     position: dict[str, int] = {}
     node = left[0]

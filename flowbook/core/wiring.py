@@ -383,8 +383,10 @@ def _check_types(flow: FlowData, source: tuple[str, NodeType, str | None], targe
 def type_problem(source_type: NodeType, source_port: str | None, target_type: NodeType, target_port: str) -> str:
     """Say in words why two ports cannot meet; empty when they can, or when nothing is known."""
     output: Port | None = source_type.output(source_port) if source_port else None
-    spec = target_type.setting(target_port)
     entry = target_type.input(target_port)
+    if output is not None and entry is not None and output.type == entry.type:
+        return ""
+    spec = target_type.setting(target_port)
     if output is None or (spec is None and entry is None) or "stub" in (source_type.origin, target_type.origin):
         return ""
     wanted = entry.type if entry else ("text" if spec and spec.value_type == "str" else "scalar")

@@ -29,11 +29,12 @@ NAMES = ("a", "b", "c", "d", "e")
 INPUTS = ((), ("a",), ("b", "c"), ("a", "d"), ("e", "x"), ("x",))
 OUTPUTS = (None, None, ("b", "x"), ("d",), ("x", "y"))
 
+KINDS = (
+    *("add", "add", "connect", "connect", "connect", "define", "set", "constant", "clear", "policy", "move", "cut"),
+    *("uncut", "disconnect", "undefine", "rename", "remove", "look"),
+)
 edits = st.tuples(
-    st.sampled_from(
-        "add add connect connect connect define set constant clear policy "
-        "move cut uncut disconnect undefine rename remove look".split()
-    ),
+    st.sampled_from(KINDS),
     st.sampled_from(NAMES),
     st.sampled_from(NAMES),
     st.integers(0, 40),
