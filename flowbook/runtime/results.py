@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import bisect
 import secrets
 import threading
 from collections import Counter, OrderedDict
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flowbook.runtime.code_keys import CodeKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from flowbook.core.events import Stamp, Status
     from flowbook.core.interfaces import Effects, Handed, PayloadCopy, Payloads, ValueShape
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from flowbook.runtime.plan import Plan, Slot
     from flowbook.runtime.sweep import Batch
 
-_versions = itertools.count(1)
+_version_lock = threading.Lock()
+_next_version = 1
 #: Least that an entry of the cache takes, bytes: its key, its place and its header.
 _LEAST_BYTES = 400
 _NO_BUFFERS: dict[int, int] = {}
@@ -34,7 +35,16 @@ LONG_S = 0.001
 
 def new_version() -> int:
     """Return a number that no value had before."""
-    return next(_versions)
+    return new_versions(1)
+
+
+def new_versions(count: int) -> int:
+    """Return the first of so many numbers in a row that no value had before."""
+    global _next_version  # noqa: PLW0603 -- one row of numbers for the whole process
+    with _version_lock:
+        first = _next_version
+        _next_version += count
+    return first
 
 
 #: Versions count from 1 in every process, and disk caches outlive processes.
@@ -182,6 +192,53 @@ class NodeState:
     cost_s: float | None = None
 
 
+class Swept:
+    """What one sweep computed, kept in lists; most of it is looked up by nobody, ever.
+
+    Args:
+        node_ids: of all slots of the plan.
+        indexes: slots that fired, in the order in which they fired; their versions are numbers in a row.
+        first: version of the first of them.
+        dues: what each value was made from.
+        values: what each gave.
+        times: when each ended, seconds since the epoch, and how long it took.
+        trace_id: of the run.
+    """
+
+    __slots__ = ("dues", "first", "indexes", "node_ids", "times", "trace_id", "values")
+
+    def __init__(
+        self,
+        *,
+        node_ids: tuple[str, ...],
+        indexes: Sequence[int],
+        first: int,
+        dues: Sequence[tuple[Any, ...]],
+        values: Sequence[Any],
+        times: Callable[[int], tuple[float, float]],
+        trace_id: str,
+    ) -> None:
+        self.node_ids = node_ids
+        self.indexes = indexes
+        self.first = first
+        self.dues = dues
+        self.values = values
+        self.times = times
+        self.trace_id = trace_id
+
+    @property
+    def size_bytes(self) -> int:
+        """What its entries count for."""
+        texts = sum(len(value) for value in self.values if type(value) in (str, bytes))
+        return _LEAST_BYTES * len(self.values) + texts
+
+    def entry(self, place: int) -> tuple[tuple[str, Any], tuple[int, Any, str, float, float]]:
+        """Make the key and the fields of the ``Kept`` of one of its values."""
+        at, took_s = self.times(place)
+        kept = (self.first + place, self.values[place], self.trace_id, at, took_s)
+        return (self.node_ids[self.indexes[place]], self.dues[place]), kept
+
+
 class MemoryCache:
     """Results of earlier settings, least recently used first to go.
 
@@ -196,6 +253,9 @@ class MemoryCache:
         #: How many results hold a buffer: its memory is counted with the first and freed with the last.
         self._holders: Counter[int] = Counter()
         self._size_bytes = 0
+        #: What sweeps computed that has no entries yet, and the first version of each; in the order of these.
+        self._swept: list[Swept] = []
+        self._firsts: list[int] = []
 
     def get(self, node_id: str, digest: Any) -> Any:
         """Return the result of that key and make it the most recent; None when it is gone."""
@@ -215,15 +275,55 @@ class MemoryCache:
         self._size_bytes += size_bytes - self._held_already(result.buffers)
         self._holders.update(result.buffers.keys())
         while self._size_bytes > self._budget_bytes:
-            self._drop(next(iter(self._entries)))
+            if self._swept:
+                self._enter_swept(0)
+            else:
+                self._drop(next(iter(self._entries)))
 
-    def get_plain(self, key: tuple[str, Any]) -> Any:
-        """Return what is kept of a plain node, by node id and by what it was made from; None when it is gone."""
+    def get_plain(self, key: tuple[str, Any], newest: int) -> Any:
+        """Return what is kept of a plain node; None when it is gone.
+
+        Args:
+            key: node id, and what the value was made from.
+            newest: the largest version among that, 0 without one.
+        """
+        if self._swept:
+            # What was made from a value of a sweep was made by that sweep, or looked up since then.
+            place = bisect.bisect_right(self._firsts, newest) - 1
+            if place >= 0 and newest < self._firsts[place] + len(self._swept[place].indexes):
+                self._enter_swept(place)
         found = self._entries.get(key)
         if found is None:
             return None
         self._entries.move_to_end(key)
         return found[0]
+
+    def put_swept(self, swept: Swept, roots: Sequence[int]) -> None:
+        """Keep what a sweep computed.
+
+        Args:
+            swept: all of it.
+            roots: places of the values that were not made from others of it.
+        """
+        place = bisect.bisect_right(self._firsts, swept.first)
+        self._firsts.insert(place, swept.first)
+        self._swept.insert(place, swept)
+        self._size_bytes += swept.size_bytes
+        for root in roots:
+            key, kept = swept.entry(root)
+            self.put_plain(key, kept)
+        while self._swept and self._size_bytes > self._budget_bytes:
+            self._enter_swept(0)
+
+    def _enter_swept(self, place: int) -> None:
+        """Make entries of what a sweep computed: somebody looks for one of them, or has to drop some."""
+        swept = self._swept.pop(place)
+        del self._firsts[place]
+        self._size_bytes -= swept.size_bytes
+        for each in range(len(swept.indexes)):
+            key, kept = swept.entry(each)
+            if key not in self._entries:
+                self.put_plain(key, kept)
 
     def put_plain(self, key: tuple[str, Any], kept: tuple[int, Any, str, float, float]) -> None:
         """Keep a value that nobody can change: the fields of a ``Kept``."""
@@ -236,7 +336,7 @@ class MemoryCache:
             self._drop(key)
         entries[key] = (kept, size_bytes, _NO_BUFFERS)
         self._size_bytes += size_bytes
-        while self._size_bytes > self._budget_bytes:
+        while self._size_bytes > self._budget_bytes and entries:
             self._drop(next(iter(entries)))
 
     def _drop(self, key: tuple[str, Any]) -> None:
@@ -252,6 +352,8 @@ class MemoryCache:
 
     def drop_node(self, node_id: str) -> None:
         """Forget everything of one node."""
+        while self._swept:
+            self._enter_swept(0)
         for key in [key for key in self._entries if key[0] == node_id]:
             self._drop(key)
 
@@ -331,8 +433,8 @@ class FlowResults:
         columns = self.columns
         if columns is None or columns.plan is not plan:
             return None
-        made_from = (own_digest, *[columns.versions[entry.source] for entry in slot.bindings if entry.kind == "edge"])
-        found = self.cache.get_plain((slot.node_id, made_from))
+        made_from: tuple[Any, ...] = (own_digest, *[columns.versions[entry.source] for entry in slot.bindings if entry.kind == "edge"])
+        found = self.cache.get_plain((slot.node_id, made_from), max(made_from[1:], default=0))
         if found is None:
             return None
         kept = Kept._make(found)

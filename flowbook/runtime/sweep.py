@@ -24,7 +24,7 @@ from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, Kept, result_of
 from flowbook.runtime.context import SweptFiring, current_firing, forget_in_progress, note_in_progress
 from flowbook.runtime.decisions import Decision
 from flowbook.runtime.firing_sink import SweptSink, current_sink
-from flowbook.runtime.results import LONG_S, KeyParts, new_version
+from flowbook.runtime.results import LONG_S, KeyParts, Swept, new_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +55,12 @@ class Batch:
     Attributes:
         fired: slots in the order in which they fired.
         ends: when each ended, by the engine's monotonic clock; it began when the one before it ended.
-        news: by slot, what its value was made from before, and now; nothing for one that fired because it was
-            forced to.
+        were: what the value of each was made from before; empty when everything was forced to fire.
+        dues: what the value of each is made from.
+        forced_dues: the same, by slot, for a run where everything was forced to fire: what would have fired anyway.
+        first: version of the first value that was made from something new; the others have the next ones.
+        roots: places in ``fired`` of what was not made from something that this sweep made.
+        old_own: by slot, what its own part of the key was when it fired before, where that is another one.
         reused: slots whose value came from the cache.
         effects: what nodes printed, of those that did.
     """
@@ -70,14 +74,19 @@ class Batch:
         "columns",
         "covered",
         "effects",
+        "dues",
         "ends",
         "fired",
+        "first",
         "flow",
+        "forced_dues",
         "is_forced",
-        "news",
+        "old_own",
         "reused",
+        "roots",
         "trace_id",
         "values",
+        "were",
     )
 
     def __init__(self, columns: Columns, covered: bytes, *, flow: str, trace_id: str, is_forced: bool) -> None:
@@ -89,7 +98,12 @@ class Batch:
         self.begin = self.begin_at = 0.0
         self.fired: list[int] = []
         self.ends: list[float] = []
-        self.news: dict[int, tuple[Seen | None, Seen, KeyParts | None]] = {}
+        self.were: list[Seen | None] = []
+        self.dues: list[Seen] = []
+        self.forced_dues: dict[int, Seen] = {}
+        self.first = 0
+        self.roots: list[int] = []
+        self.old_own: dict[int, KeyParts] = {}
         self.reused: dict[int, Kept] = {}
         self.before: dict[int, tuple[KeyParts | None, bool]] = {}
         self.effects: dict[int, Effects] = {}
@@ -115,11 +129,41 @@ class Batch:
 
     def reason(self, place: int) -> str:
         """Say in words why a slot fired."""
-        if self.is_forced:
-            return "forced"
-        index = self.fired[place]
-        news = self.news.get(index)
-        return "first run" if news is None else reason_of(self.columns, index, news, self.before.get(index))
+        return "forced" if self.is_forced else self.reason_of(self.fired[place], place)
+
+    def reason_of(self, index: int, place: int) -> str:
+        """Say in words why a slot fires, or began to; ``place`` is how many fired before it."""
+        news = self.were[place], self.dues[place], self.old_own.get(index)
+        return reason_of(self.columns, index, news, self.before.get(index))
+
+    def swept(self) -> tuple[Swept, list[int]] | None:
+        """Return what was computed, for the cache, and which of it was made from nothing else of it."""
+        fired, values = self.fired, self.values
+        if not self.is_forced:
+            indexes, dues, roots, place_of = fired, self.dues[: len(fired)], self.roots, range(len(fired))
+        else:
+            places = self.places
+            indexes = [index for index in self.forced_dues if index in places]
+            dues, place_of = [self.forced_dues[index] for index in indexes], [places[index] for index in indexes]
+            roots = [place for place, due in enumerate(dues) if max(due[1:], default=0) < self.first]
+        if not indexes:
+            return None
+        began, ends, to_epoch_s = self.begin, self.ends, self.begin_at - self.begin
+
+        def times(place: int) -> tuple[float, float]:
+            at = place_of[place]
+            return ends[at] + to_epoch_s, ends[at] - (ends[at - 1] if at else began)
+
+        swept = Swept(
+            node_ids=self.columns.plan.node_ids,
+            indexes=indexes,
+            first=self.first,
+            dues=dues,
+            values=[values[index] for index in indexes],
+            times=times,
+            trace_id=self.trace_id,
+        )
+        return swept, [place for place in roots if place < len(indexes)]
 
     def enter(self, index: int, state: NodeState, result: NodeResult | None) -> None:
         """Write what the sweep made of a node into its state."""
@@ -318,6 +362,7 @@ class Sweep:
         clock = run.engine.clock
         run.engine.capture.begin()
         batch.begin_at, batch.begin = clock.time(), clock.monotonic()
+        batch.first = new_versions(batch.covered.count(1))
         batch.values = self.columns.values.copy()  # whoever looks meanwhile sees what was there before
         position: int | None = 0
         try:
@@ -337,28 +382,28 @@ class Sweep:
         put, take, now_s = self.token.append, self.token.pop, run.engine.clock.monotonic
         steps, values = columns.steps, batch.values
         readers, dirty, todo = columns.readers, columns.dirty, self._todo
-        versions, seen, effective, news = columns.versions, columns.seen, columns.effective, batch.news
-        node_ids, trace_id, to_epoch_s = columns.plan.node_ids, batch.trace_id, batch.begin_at - batch.begin
-        get_kept, keep = columns.results.cache.get_plain, columns.results.cache.put_plain
+        versions, seen, effective, old_own = columns.versions, columns.seen, columns.effective, columns.old_own
+        node_ids, get_kept, first = columns.plan.node_ids, columns.results.cache.get_plain, batch.first
+        add_were, add_due, forced_dues = batch.were.append, batch.dues.append, batch.forced_dues
         find, add_fired, add_end = todo.find, batch.fired.append, batch.ends.append
         covered, is_forced, sink = batch.covered, batch.is_forced, self.sink
         ended_s = batch.ends[-1] if batch.ends else batch.begin
         flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
+        version = first + (len(forced_dues) if is_forced else len(batch.fired))
         index = find(1, position)
-        key: Any = None
         value: Any
         while index >= 0:
             call, how, source, digest = steps[index]  # type: ignore[misc]
             due: Seen | None = None
             if dirty[index]:
                 if how == ONE:
-                    due = (digest, versions[source])
+                    newest = versions[source]
+                    due = (digest, newest)
                 elif how == NONE:
-                    due = (digest,)
-                elif how == SEVERAL:
-                    due = (digest, *source(versions))
+                    newest, due = 0, (digest,)
                 else:
-                    due = (digest, *[versions[place] for place in source[1]])
+                    read = source(versions) if how == SEVERAL else tuple([versions[place] for place in source[1]])
+                    newest, due = max(read), (digest, *read)
                 was = seen[index]
                 if was == due:
                     dirty[index] = 0
@@ -366,17 +411,20 @@ class Sweep:
                         index = find(1, index + 1)
                         continue
                     due = None
+                elif is_forced:
+                    forced_dues[index] = due
                 else:
-                    key = (node_ids[index], due)
-                    known = get_kept(key) if not is_forced else None
-                    if known is not None:
-                        self._reuse(index, due, Kept._make(known))
-                        index = find(1, index + 1)
-                        continue
-                    if was is None or columns.old_own:
-                        self._note_news(index, was, due)
-                    else:
-                        news[index] = (was, due, None)
+                    if newest < first:  # what is made from a new value was never there before
+                        known = get_kept((node_ids[index], due), newest)
+                        if known is not None:
+                            self._reuse(index, due, Kept._make(known))
+                            index = find(1, index + 1)
+                            continue
+                        batch.roots.append(len(batch.fired))
+                    add_were(was)
+                    add_due(due)
+                    if was is None or old_own:
+                        self._note_news(index, was)
             put(index)
             try:
                 if how == ONE:
@@ -399,14 +447,14 @@ class Sweep:
                 return None
             values[index] = value
             add_fired(index)
-            began_s, ended_s = ended_s, now_s()
+            ended_s = now_s()
             add_end(ended_s)
             if due is not None:
-                versions[index] = version = new_version()
+                versions[index] = version
+                version += 1
                 dirty[index], seen[index], effective[index] = 0, due, None
-                if columns.old_own:
-                    columns.old_own.pop(index, None)
-                keep(key, (version, value, trace_id, ended_s + to_epoch_s, ended_s - began_s))
+                if old_own:
+                    old_own.pop(index, None)
                 for reader in readers[index]:
                     dirty[reader] = 1
                     if covered[reader]:
@@ -459,10 +507,11 @@ class Sweep:
                 self.columns.results.count_long(slots[batch.fired[place]].node_id, ends[place] - began)
             began = ends[place]
 
-    def _note_news(self, index: int, seen: Seen | None, due: Seen) -> None:
-        """Remember what a dirty slot was made from, and is made from now, for whoever asks why it fired."""
+    def _note_news(self, index: int, seen: Seen | None) -> None:
+        """Remember what a dirty slot was made from, for whoever asks why it fired."""
         columns, batch = self.columns, self.batch
-        batch.news[index] = (seen, due, columns.old_own.get(index) if columns.old_own else None)
+        if index in columns.old_own:
+            batch.old_own[index] = columns.old_own[index]
         if seen is None:
             state = columns.results.states.get(columns.plan.slots[index].node_id)
             if state is not None and (state.last_key is not None or state.result is not None):
@@ -485,10 +534,7 @@ class Sweep:
     def reason_at(self, at: int) -> str:
         """Say in words why the node fires that was taken out."""
         batch = self.batch
-        if batch.is_forced:
-            return "forced"
-        news = batch.news.get(at)
-        return "first run" if news is None else reason_of(self.columns, at, news, batch.before.get(at))
+        return "forced" if batch.is_forced else batch.reason_of(at, len(batch.fired))
 
     def flush(self) -> None:
         """Tell whoever listens what has happened since the last time."""
@@ -512,6 +558,9 @@ class Sweep:
             if batch.fired or batch.reused:
                 columns.replace_values(batch.values)
                 _enter_made(columns.made, batch)
+                swept = batch.swept()
+                if swept is not None:
+                    results.cache.put_swept(*swept)
             if results.columns is columns:
                 self._publish(columns)
             else:
