@@ -184,14 +184,14 @@ class Watch:
         self._functions: dict[int, tuple[FunctionType, CodeType, object, object]] = {}
         self._cells: dict[int, tuple[CellType, object]] = {}
         self._classes: dict[int, tuple[type, tuple[str, ...], tuple[object, ...]]] = {}
-        self._deep: list[Checks] = []
+        self._deep: dict[int, Checks] = {}
 
     def add(self, checks: Checks, function: Any) -> None:
         """Look at what one function depends on from now on."""
         if not checks.enter(self._bound, self._functions, self._cells, self._classes):
             self._epoch = -1  # they were made at different times, and one of them is out of date
         if checks.has_values:
-            self._deep.append(checks)
+            self._deep[id(checks)] = checks
         namespace = function.__globals__
         self._bound.setdefault((id(namespace), "__spec__"), (namespace, "__spec__", namespace.get("__spec__", MISSING)))
 
@@ -212,7 +212,7 @@ class Watch:
         for cell, value in self._cells.values():
             if _content(cell) is not value:
                 return False
-        return all(_same_class(*entry) for entry in self._classes.values()) and all(map(values_hold, self._deep))
+        return all(_same_class(*entry) for entry in self._classes.values()) and all(map(values_hold, self._deep.values()))
 
 
 _epoch = 0

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from flowbook.runtime.code_values import Identities
 
 _SHOWN_CHARS = 40
+#: Made once: ``json.dumps`` makes an encoder for each call that says how.
+_TEXT_OF = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 class KeyMaker:
@@ -40,7 +42,7 @@ class KeyMaker:
 
     def add_setting(self, name: str, plain: Any) -> None:
         """Add a setting or constant in its JSON form."""
-        self.parts[f"setting {name}"] = text = json.dumps(plain, sort_keys=True, ensure_ascii=False)
+        self.parts[f"setting {name}"] = text = _TEXT_OF(plain)
         self.shown[f"setting {name}"] = _short(text)
 
     def add_version(self, version: str) -> None:

@@ -7,12 +7,12 @@ import secrets
 import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flowbook.runtime.code_keys import CodeKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from flowbook.core.events import Stamp, Status
     from flowbook.core.interfaces import Effects, Handed, PayloadCopy, Payloads, ValueShape
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _version_lock = threading.Lock()
 _next_version = 1
 #: Least that an entry of the cache takes, bytes: its key, its place and its header.
-_LEAST_BYTES = 400
+LEAST_BYTES = 400
 _NO_BUFFERS: dict[int, int] = {}
 #: A node that took long in more runs in a row than this takes long; much too long counts twice.
 _LONG_RUNS = 2
@@ -192,51 +192,21 @@ class NodeState:
     cost_s: float | None = None
 
 
-class Swept:
-    """What one sweep computed, kept in lists; most of it is looked up by nobody, ever.
-
-    Args:
-        node_ids: of all slots of the plan.
-        indexes: slots that fired, in the order in which they fired; their versions are numbers in a row.
-        first: version of the first of them.
-        dues: what each value was made from.
-        values: what each gave.
-        times: when each ended, seconds since the epoch, and how long it took.
-        trace_id: of the run.
-    """
-
-    __slots__ = ("dues", "first", "indexes", "node_ids", "times", "trace_id", "values")
-
-    def __init__(
-        self,
-        *,
-        node_ids: tuple[str, ...],
-        indexes: Sequence[int],
-        first: int,
-        dues: Sequence[tuple[Any, ...]],
-        values: Sequence[Any],
-        times: Callable[[int], tuple[float, float]],
-        trace_id: str,
-    ) -> None:
-        self.node_ids = node_ids
-        self.indexes = indexes
-        self.first = first
-        self.dues = dues
-        self.values = values
-        self.times = times
-        self.trace_id = trace_id
+class Swept(Protocol):
+    """What one sweep computed; most of it is looked up by nobody, ever, so that entries are made when one is."""
 
     @property
-    def size_bytes(self) -> int:
-        """What its entries count for."""
-        texts = sum(len(value) for value in self.values if type(value) in (str, bytes))
-        return _LEAST_BYTES * len(self.values) + texts
+    def versions_from(self) -> tuple[int, int]:
+        """The versions of its values: from the first of them up to, and without, the second."""
+        ...
 
-    def entry(self, place: int) -> tuple[tuple[str, Any], tuple[int, Any, str, float, float]]:
-        """Make the key and the fields of the ``Kept`` of one of its values."""
-        at, took_s = self.times(place)
-        kept = (self.first + place, self.values[place], self.trace_id, at, took_s)
-        return (self.node_ids[self.indexes[place]], self.dues[place]), kept
+    def cache_size(self) -> int:
+        """What its entries count for, bytes."""
+        ...
+
+    def cache_entries(self) -> Iterator[tuple[tuple[str, Any], tuple[int, Any, str, float, float]]]:
+        """Make the key and the fields of the ``Kept`` of each of its values."""
+        ...
 
 
 class MemoryCache:
@@ -256,6 +226,7 @@ class MemoryCache:
         #: What sweeps computed that has no entries yet, and the first version of each; in the order of these.
         self._swept: list[Swept] = []
         self._firsts: list[int] = []
+        self._swept_sizes: list[int] = []
 
     def get(self, node_id: str, digest: Any) -> Any:
         """Return the result of that key and make it the most recent; None when it is gone."""
@@ -290,7 +261,7 @@ class MemoryCache:
         if self._swept:
             # What was made from a value of a sweep was made by that sweep, or looked up since then.
             place = bisect.bisect_right(self._firsts, newest) - 1
-            if place >= 0 and newest < self._firsts[place] + len(self._swept[place].indexes):
+            if place >= 0 and newest < self._swept[place].versions_from[1]:
                 self._enter_swept(place)
         found = self._entries.get(key)
         if found is None:
@@ -298,20 +269,14 @@ class MemoryCache:
         self._entries.move_to_end(key)
         return found[0]
 
-    def put_swept(self, swept: Swept, roots: Sequence[int]) -> None:
-        """Keep what a sweep computed.
-
-        Args:
-            swept: all of it.
-            roots: places of the values that were not made from others of it.
-        """
-        place = bisect.bisect_right(self._firsts, swept.first)
-        self._firsts.insert(place, swept.first)
+    def put_swept(self, swept: Swept) -> None:
+        """Keep what a sweep computed; what it made from nothing else of it is put by itself besides."""
+        first = swept.versions_from[0]
+        place = bisect.bisect_right(self._firsts, first)
+        self._firsts.insert(place, first)
         self._swept.insert(place, swept)
-        self._size_bytes += swept.size_bytes
-        for root in roots:
-            key, kept = swept.entry(root)
-            self.put_plain(key, kept)
+        self._swept_sizes.insert(place, swept.cache_size())
+        self._size_bytes += self._swept_sizes[place]
         while self._swept and self._size_bytes > self._budget_bytes:
             self._enter_swept(0)
 
@@ -319,16 +284,15 @@ class MemoryCache:
         """Make entries of what a sweep computed: somebody looks for one of them, or has to drop some."""
         swept = self._swept.pop(place)
         del self._firsts[place]
-        self._size_bytes -= swept.size_bytes
-        for each in range(len(swept.indexes)):
-            key, kept = swept.entry(each)
+        self._size_bytes -= self._swept_sizes.pop(place)
+        for key, kept in swept.cache_entries():
             if key not in self._entries:
                 self.put_plain(key, kept)
 
     def put_plain(self, key: tuple[str, Any], kept: tuple[int, Any, str, float, float]) -> None:
         """Keep a value that nobody can change: the fields of a ``Kept``."""
         value = kept[1]
-        size_bytes = _LEAST_BYTES + len(value) if type(value) in (str, bytes) else _LEAST_BYTES
+        size_bytes = LEAST_BYTES + len(value) if type(value) in (str, bytes) else LEAST_BYTES
         if size_bytes > self._budget_bytes:
             return
         entries = self._entries

@@ -24,13 +24,13 @@ from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, Kept, result_of
 from flowbook.runtime.context import SweptFiring, current_firing, forget_in_progress, note_in_progress
 from flowbook.runtime.decisions import Decision
 from flowbook.runtime.firing_sink import SweptSink, current_sink
-from flowbook.runtime.results import LONG_S, KeyParts, Swept, new_versions
+from flowbook.runtime.results import LEAST_BYTES, LONG_S, KeyParts, new_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flowbook.core.events import Event
-    from flowbook.runtime.columns import Columns, Seen
+    from flowbook.runtime.columns import Columns, Seen, Step
     from flowbook.runtime.execution import Execution
     from flowbook.runtime.executors import WorkerPool
     from flowbook.runtime.firing_sink import FiringSink
@@ -55,12 +55,14 @@ class Batch:
     Attributes:
         fired: slots in the order in which they fired.
         ends: when each ended, by the engine's monotonic clock; it began when the one before it ended.
-        were: what the value of each was made from before; empty when everything was forced to fire.
-        dues: what the value of each is made from.
-        forced_dues: the same, by slot, for a run where everything was forced to fire: what would have fired anyway.
-        first: version of the first value that was made from something new; the others have the next ones.
-        roots: places in ``fired`` of what was not made from something that this sweep made.
+        first: version of the first new value; what this sweep computes anew has the next ones.
+        news: by slot, what its value was made from before, and now; of those that read one value which this sweep
+            computed anew nothing is noted, for that is why.
+        roots: slots, and their places in ``fired``, of which the cache may be asked by themselves.
+        firsts: slots that fired and had no value before.
         old_own: by slot, what its own part of the key was when it fired before, where that is another one.
+        versions: of the values of all slots, as this sweep saw and made them.
+        steps: how the slots were called.
         reused: slots whose value came from the cache.
         effects: what nodes printed, of those that did.
     """
@@ -74,19 +76,21 @@ class Batch:
         "columns",
         "covered",
         "effects",
-        "dues",
         "ends",
         "fired",
         "first",
+        "firsts",
         "flow",
-        "forced_dues",
         "is_forced",
+        "new",
+        "news",
         "old_own",
         "reused",
         "roots",
+        "steps",
         "trace_id",
         "values",
-        "were",
+        "versions",
     )
 
     def __init__(self, columns: Columns, covered: bytes, *, flow: str, trace_id: str, is_forced: bool) -> None:
@@ -98,12 +102,15 @@ class Batch:
         self.begin = self.begin_at = 0.0
         self.fired: list[int] = []
         self.ends: list[float] = []
-        self.were: list[Seen | None] = []
-        self.dues: list[Seen] = []
-        self.forced_dues: dict[int, Seen] = {}
         self.first = 0
-        self.roots: list[int] = []
+        self.news: dict[int, tuple[Seen | None, Seen]] = {}
+        self.roots: list[tuple[int, int]] = []
+        self.firsts: list[int] = []
+        #: Slots of which it made another value, once it is over.
+        self.new: list[int] = []
         self.old_own: dict[int, KeyParts] = {}
+        self.versions: list[int] = columns.versions
+        self.steps: list[Step | None] = columns.steps
         self.reused: dict[int, Kept] = {}
         self.before: dict[int, tuple[KeyParts | None, bool]] = {}
         self.effects: dict[int, Effects] = {}
@@ -129,41 +136,70 @@ class Batch:
 
     def reason(self, place: int) -> str:
         """Say in words why a slot fired."""
-        return "forced" if self.is_forced else self.reason_of(self.fired[place], place)
+        return "forced" if self.is_forced else self.reason_of(self.fired[place])
 
-    def reason_of(self, index: int, place: int) -> str:
-        """Say in words why a slot fires, or began to; ``place`` is how many fired before it."""
-        news = self.were[place], self.dues[place], self.old_own.get(index)
-        return reason_of(self.columns, index, news, self.before.get(index))
+    def reason_of(self, index: int) -> str:
+        """Say in words why a slot fires, or is about to."""
+        news = self.news.get(index)
+        if news is None:
+            due = self.due(index)
+            news = (None if index in self.firsts else (due[0], 0)), due
+        old_own = self.old_own.get(index) or self.columns.old_own.get(index)
+        return reason_of(self.columns, index, (*news, old_own), self.before_of(index))
 
-    def swept(self) -> tuple[Swept, list[int]] | None:
-        """Return what was computed, for the cache, and which of it was made from nothing else of it."""
-        fired, values = self.fired, self.values
-        if not self.is_forced:
-            indexes, dues, roots, place_of = fired, self.dues[: len(fired)], self.roots, range(len(fired))
-        else:
-            places = self.places
-            indexes = [index for index in self.forced_dues if index in places]
-            dues, place_of = [self.forced_dues[index] for index in indexes], [places[index] for index in indexes]
-            roots = [place for place, due in enumerate(dues) if max(due[1:], default=0) < self.first]
-        if not indexes:
+    def before_of(self, index: int) -> tuple[KeyParts | None, bool] | None:
+        """What was known of a slot without a value: the key of its last attempt, and whether that failed."""
+        if self.new or index in self.before:
+            return self.before.get(index)
+        state = self.columns.results.states.get(self.columns.plan.slots[index].node_id)
+        if state is None or (state.last_key is None and state.result is None):
             return None
-        began, ends, to_epoch_s = self.begin, self.ends, self.begin_at - self.begin
+        return state.last_key or (state.result.key if state.result is not None else None), state.error is not None
 
-        def times(place: int) -> tuple[float, float]:
-            at = place_of[place]
-            return ends[at] + to_epoch_s, ends[at] - (ends[at - 1] if at else began)
+    def due(self, index: int) -> Seen:
+        """What the value of a slot is made from in this sweep."""
+        _, how, source, digest = self.steps[index]  # type: ignore[misc]
+        if how == ONE:
+            return (digest, self.versions[source])
+        if how == NONE:
+            return (digest,)
+        return (digest, *(source(self.versions) if how == SEVERAL else [self.versions[place] for place in source[1]]))
 
-        swept = Swept(
-            node_ids=self.columns.plan.node_ids,
-            indexes=indexes,
-            first=self.first,
-            dues=dues,
-            values=[values[index] for index in indexes],
-            times=times,
-            trace_id=self.trace_id,
-        )
-        return swept, [place for place in roots if place < len(indexes)]
+    @property
+    def versions_from(self) -> tuple[int, int]:
+        """See ``results.Swept``."""
+        return self.first, self.first + len(self.new)
+
+    def cache_size(self) -> int:
+        """See ``results.Swept``; the lists of all slots come on top of the entries."""
+        values = self.values if len(self.new) == len(self.values) else [self.values[index] for index in self.new]
+        has_texts = not {str, bytes}.isdisjoint(map(type, values))
+        texts = sum(len(value) for value in values if type(value) in (str, bytes)) if has_texts else 0
+        return LEAST_BYTES * len(self.new) + texts + 16 * len(self.values)
+
+    def cache_entries(self) -> Iterator[tuple[tuple[str, Any], tuple[int, Any, str, float, float]]]:
+        """See ``results.Swept``."""
+        places = self.places
+        return (self.cache_entry(index, places[index]) for index in self.new)
+
+    def cache_entry(self, index: int, place: int) -> tuple[tuple[str, Any], tuple[int, Any, str, float, float]]:
+        """Make one entry of the cache."""
+        at, took_s = self.time_of(place)
+        kept = (self.versions[index], self.values[index], self.trace_id, at + took_s, took_s)
+        return (self.columns.plan.node_ids[index], self.due(index)), kept
+
+    def close(self) -> None:
+        """Note, once nothing more fires, which values are new, and what was known before of what had none."""
+        self.new = self.fired
+        if self.is_forced:
+            first, versions = self.first, self.versions
+            self.new = [index for index in self.fired if versions[index] >= first] if self.roots else []
+        if self.firsts and self.columns.results.states:
+            found = ((index, self.before_of(index)) for index in self.firsts)
+            self.before = {index: before for index, before in found if before is not None}
+        old_own = self.columns.old_own
+        if old_own:
+            self.old_own = {index: old_own.pop(index) for index in self.new if index in old_own}
 
     def enter(self, index: int, state: NodeState, result: NodeResult | None) -> None:
         """Write what the sweep made of a node into its state."""
@@ -312,6 +348,7 @@ class Sweep:
         self.firing = SweptFiring(self._here, run.plan.flow, run.trace_id)
         #: Up to which slot whoever listens has been told.
         self.told = 0
+        self._next_version = self._commits = 0
         self._todo = _todo(columns, covered, is_forced=run.request.force)
         self._left: tuple[Any, BaseException | None] | None = None
         #: The firing that this sweep was taken out of, when that happened.
@@ -362,8 +399,10 @@ class Sweep:
         clock = run.engine.clock
         run.engine.capture.begin()
         batch.begin_at, batch.begin = clock.time(), clock.monotonic()
-        batch.first = new_versions(batch.covered.count(1))
-        batch.values = self.columns.values.copy()  # whoever looks meanwhile sees what was there before
+        batch.first = self._next_version = new_versions(batch.covered.count(1))
+        # Whoever looks meanwhile sees what was there before.
+        batch.values, batch.versions = self.columns.values.copy(), self.columns.versions.copy()
+        batch.steps, self._commits = self.columns.share_steps(), self.columns.commits
         position: int | None = 0
         try:
             while position is not None:
@@ -380,51 +419,26 @@ class Sweep:
         own_count = len(context)
         columns, batch, run = self.columns, self.batch, self.run
         put, take, now_s = self.token.append, self.token.pop, run.engine.clock.monotonic
-        steps, values = columns.steps, batch.values
-        readers, dirty, todo = columns.readers, columns.dirty, self._todo
-        versions, seen, effective, old_own = columns.versions, columns.seen, columns.effective, columns.old_own
-        node_ids, get_kept, first = columns.plan.node_ids, columns.results.cache.get_plain, batch.first
-        add_were, add_due, forced_dues = batch.were.append, batch.dues.append, batch.forced_dues
+        steps, values, versions = batch.steps, batch.values, batch.versions
+        readers, dirty, todo, seen = columns.readers, columns.dirty, self._todo, columns.seen
         find, add_fired, add_end = todo.find, batch.fired.append, batch.ends.append
         covered, is_forced, sink = batch.covered, batch.is_forced, self.sink
         ended_s = batch.ends[-1] if batch.ends else batch.begin
         flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
-        version = first + (len(forced_dues) if is_forced else len(batch.fired))
+        first, version = batch.first, self._next_version
         index = find(1, position)
         value: Any
         while index >= 0:
-            call, how, source, digest = steps[index]  # type: ignore[misc]
-            due: Seen | None = None
+            call, how, source, _ = steps[index]  # type: ignore[misc]
+            is_new: bool | None = False
             if dirty[index]:
-                if how == ONE:
-                    newest = versions[source]
-                    due = (digest, newest)
-                elif how == NONE:
-                    newest, due = 0, (digest,)
-                else:
-                    read = source(versions) if how == SEVERAL else tuple([versions[place] for place in source[1]])
-                    newest, due = max(read), (digest, *read)
-                was = seen[index]
-                if was == due:
-                    dirty[index] = 0
-                    if not is_forced:
-                        index = find(1, index + 1)
-                        continue
-                    due = None
-                elif is_forced:
-                    forced_dues[index] = due
-                else:
-                    if newest < first:  # what is made from a new value was never there before
-                        known = get_kept((node_ids[index], due), newest)
-                        if known is not None:
-                            self._reuse(index, due, Kept._make(known))
-                            index = find(1, index + 1)
-                            continue
-                        batch.roots.append(len(batch.fired))
-                    add_were(was)
-                    add_due(due)
-                    if was is None or old_own:
-                        self._note_news(index, was)
+                # One that reads a value which was computed just now has to fire, whatever its own was made from.
+                is_new = (how == ONE and versions[source] >= first) or self._is_due(index)
+                if not is_new and (is_new is None or not is_forced):
+                    index = find(1, index + 1)
+                    continue
+                if is_new and seen[index] is None:
+                    batch.firsts.append(index)
             put(index)
             try:
                 if how == ONE:
@@ -449,12 +463,9 @@ class Sweep:
             add_fired(index)
             ended_s = now_s()
             add_end(ended_s)
-            if due is not None:
+            if is_new:
                 versions[index] = version
                 version += 1
-                dirty[index], seen[index], effective[index] = 0, due, None
-                if old_own:
-                    old_own.pop(index, None)
                 for reader in readers[index]:
                     dirty[reader] = 1
                     if covered[reader]:
@@ -468,6 +479,7 @@ class Sweep:
             if not todo[index]:
                 index = find(1, index)
             if len(context) != own_count and index >= 0:
+                self._next_version = version
                 return index
         self._count_long(looked_at)
         return None
@@ -507,34 +519,41 @@ class Sweep:
                 self.columns.results.count_long(slots[batch.fired[place]].node_id, ends[place] - began)
             began = ends[place]
 
-    def _note_news(self, index: int, seen: Seen | None) -> None:
-        """Remember what a dirty slot was made from, for whoever asks why it fired."""
+    def _is_due(self, index: int) -> bool | None:
+        """Whether a dirty slot has to fire because its value would be made from something else; None: it was known."""
         columns, batch = self.columns, self.batch
-        if index in columns.old_own:
-            batch.old_own[index] = columns.old_own[index]
-        if seen is None:
-            state = columns.results.states.get(columns.plan.slots[index].node_id)
-            if state is not None and (state.last_key is not None or state.result is not None):
-                key = state.last_key or (state.result.key if state.result is not None else None)
-                batch.before[index] = (key, state.error is not None)
+        due, was = batch.due(index), columns.seen_of(index)
+        if was == due:
+            columns.dirty[index] = 0
+            return False
+        newest = max(due[1:], default=0)
+        if newest < batch.first:  # what is made from a new value was never there before
+            if not batch.is_forced:
+                known = columns.results.cache.get_plain((columns.plan.node_ids[index], due), newest)
+                if known is not None:
+                    self._reuse(index, due, Kept._make(known))
+                    return None
+            batch.roots.append((index, len(batch.fired)))
+        batch.news[index] = (was, due)
+        return True
 
     def _reuse(self, index: int, due: Seen, known: Kept) -> None:
-        columns = self.columns
+        columns, batch = self.columns, self.batch
         columns.dirty[index], columns.seen[index] = 0, due
         columns.old_own.pop(index, None)
-        self.batch.values[index] = known.value
-        self.batch.reused[index] = known
-        if columns.versions[index] != known.version:
-            columns.versions[index], columns.effective[index] = known.version, None
+        batch.values[index] = known.value
+        batch.reused[index] = known
+        if batch.versions[index] != known.version:
+            batch.versions[index], columns.effective[index] = known.version, None
             for reader in columns.readers[index]:
                 columns.dirty[reader] = 1
-                if self.batch.covered[reader]:
+                if batch.covered[reader]:
                     self._todo[reader] = 1
 
     def reason_at(self, at: int) -> str:
         """Say in words why the node fires that was taken out."""
         batch = self.batch
-        return "forced" if batch.is_forced else batch.reason_of(at, len(batch.fired))
+        return "forced" if batch.is_forced else batch.reason_of(at)
 
     def flush(self) -> None:
         """Tell whoever listens what has happened since the last time."""
@@ -558,15 +577,27 @@ class Sweep:
             if batch.fired or batch.reused:
                 columns.replace_values(batch.values)
                 _enter_made(columns.made, batch)
-                swept = batch.swept()
-                if swept is not None:
-                    results.cache.put_swept(*swept)
+                batch.close()
+                columns.enter_swept(batch, batch.new, is_undisturbed=columns.commits == self._commits)
+                self._keep()
             if results.columns is columns:
                 self._publish(columns)
             else:
                 for index in batch.fired:
                     results.note_elsewhere(columns, index, batch)
         return batch
+
+    def _keep(self) -> None:
+        """Give what is new to the cache."""
+        batch, columns = self.batch, self.columns
+        if not batch.new:
+            batch.versions = []  # nobody will ask
+            return
+        cache = columns.results.cache
+        cache.put_swept(batch)
+        for index, place in batch.roots:
+            if place < len(batch.fired):
+                cache.put_plain(*batch.cache_entry(index, place))
 
     def _publish(self, columns: Columns) -> None:
         batch = self.batch
@@ -596,6 +627,8 @@ def _todo(columns: Columns, covered: bytes, *, is_forced: bool) -> bytearray:
     if is_forced:
         return bytearray(covered + b"\0")
     size = len(covered)
+    if covered.count(1) == size:
+        return columns.dirty + b"\0"
     both = int.from_bytes(covered, "little") & int.from_bytes(columns.dirty, "little")
     return bytearray(both.to_bytes(size + 1, "little"))
 
