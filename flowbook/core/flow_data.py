@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import keyword
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.edge_book import Edge, EdgeBook
 from flowbook.core.node_types import ERROR, NODE_ID, NodeType, stub_type
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from flowbook.core.wiring import Wiring
 
 
+#: What most nodes share: an edit puts another dictionary in its place, and changes none.
+_NOTHING_SET: Final[dict[str, Any]] = {}
+
+
 @dataclass(slots=True, kw_only=True)
 class NodeInstance:
-    """One use of a node type in one flow.
+    """One use of a node type in one flow; its dictionaries are replaced, never changed.
 
     Attributes:
         id: unique in the flow.
@@ -42,19 +46,13 @@ class NodeInstance:
 
     id: str
     type_id: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    policy: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
+    policy: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
     position: tuple[int, int] | None = None
     version: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
-    retry_extra: dict[str, Any] = field(default_factory=dict)
-    position_extra: dict[str, Any] = field(default_factory=dict)
-
-    def copy(self) -> NodeInstance:
-        """Return an independent node of the same content."""
-        other = copy.copy(self)
-        other.settings, other.policy, other.extra = dict(self.settings), dict(self.policy), dict(self.extra)
-        return other
+    extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
+    retry_extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
+    position_extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
 
     @property
     def is_own_type(self) -> bool:
@@ -110,7 +108,7 @@ class FlowData:
     touched_ports: dict[tuple[str, str], None] = field(default_factory=dict, compare=False, repr=False)
     is_reordered: bool = field(default=False, compare=False, repr=False)
     wiring: Wiring | None = field(default=None, compare=False, repr=False)
-    #: Nodes by the id of their type; None until somebody asks.
+    #: Nodes by the id of their type, save those that bear its name; None until somebody asks.
     _users: dict[str, dict[str, None]] | None = field(default=None, compare=False, repr=False, init=False)
 
     # -- looking things up
@@ -147,7 +145,7 @@ class FlowData:
             self.wiring.is_shared, self.wiring.names = True, None
         return replace(
             self,
-            nodes={key: node.copy() for key, node in self.nodes.items()},
+            nodes={key: copy.copy(node) for key, node in self.nodes.items()},
             edges=self.edges.copy(),
             cuts=dict(self.cuts),
             types=dict(self.types),
@@ -180,7 +178,7 @@ class FlowData:
         self._touch(node_id)
         users = self._all_users()
         users.get(node.type_id, {}).pop(node_id, None)
-        users.setdefault(type_id, {})[node_id] = None
+        _enter_user(users, type_id, node_id)
         node.type_id = type_id
         self.revision += 1
 
@@ -198,12 +196,17 @@ class FlowData:
         if users is None:
             users = self._users = {}
             for node_id, node in self.nodes.items():
-                users.setdefault(node.type_id, {})[node_id] = None
+                _enter_user(users, node.type_id, node_id)
         return users
 
     def _users_of(self, type_id: str) -> list[str]:
         """The nodes that are made from a type."""
-        return list(self._all_users().get(type_id, ()))
+        users = self._all_users().get(type_id)
+        found = list(users) if users else []
+        namesake = self.nodes.get(type_id)
+        if namesake is not None and namesake.type_id == type_id:
+            found.append(type_id)
+        return found
 
     def add_node(
         self, node_id: str, node_type: NodeType, settings: Mapping[str, Any] | None = None, **fields: Any
@@ -221,11 +224,11 @@ class FlowData:
         for name, value in (settings or {}).items():
             plain = self._checked(node_id, node_type, name, value)
             if not _is_default(node_type, name, plain):
-                node.settings[name] = plain
+                node.settings = {**node.settings, name: plain}
         self._touch(node_id)
         self.types.setdefault(node_type.type_id, node_type)
         self.nodes[node_id] = node
-        self._all_users().setdefault(node.type_id, {})[node_id] = None
+        _enter_user(self._all_users(), node.type_id, node_id)
         self.revision += 1
         return node
 
@@ -252,9 +255,9 @@ class FlowData:
         self._touch(old)
         self._touch(new)
         self.is_reordered = True
-        users = self._all_users().setdefault(node.type_id, {})
-        users.pop(old, None)
-        users[new] = None
+        users = self._all_users()
+        users.get(node.type_id, {}).pop(old, None)
+        _enter_user(users, node.type_id, new)
         renamed = replace(node, id=new)
         self.nodes = {
             (new if key == old else key): (renamed if key == old else kept) for key, kept in self.nodes.items()
@@ -336,10 +339,11 @@ class FlowData:
         spec = node_type.setting(name)
         current = node.settings.get(name, spec.default if spec is not None else _NOTHING)
         if _is_default(node_type, name, plain):
-            changed = node.settings.pop(name, _NOTHING) is not _NOTHING
+            changed = name in node.settings
+            node.settings = _without(node.settings, name)
         else:
             changed = current is _NOTHING or not same_json(current, plain)
-            node.settings[name] = plain
+            node.settings = {**node.settings, name: plain}
         if changed:
             self._touch_value(node_id, name, spec)
             self.revision += 1
@@ -352,7 +356,9 @@ class FlowData:
 
     def clear_value(self, node_id: str, name: str) -> None:
         """Take back a setting or constant."""
-        if self.node(node_id).settings.pop(name, _NOTHING) is not _NOTHING:
+        node = self.node(node_id)
+        if name in node.settings:
+            node.settings = _without(node.settings, name)
             self._touch_value(node_id, name, self.type_of(node_id).setting(name))
             self.revision += 1
 
@@ -441,6 +447,15 @@ class FlowData:
                 setting=name,
             )
         return to_json_value(value)
+
+
+def _enter_user(users: dict[str, dict[str, None]], type_id: str, node_id: str) -> None:
+    if type_id != node_id:
+        users.setdefault(type_id, {})[node_id] = None
+
+
+def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != name} or _NOTHING_SET
 
 
 def _is_default(node_type: NodeType, name: str, plain: Any) -> bool:

@@ -397,7 +397,10 @@ class FlowResults:
         columns = self.columns
         if columns is None or columns.plan is not plan:
             return None
-        made_from: tuple[Any, ...] = (own_digest, *[columns.versions[entry.source] for entry in slot.bindings if entry.kind == "edge"])
+        made_from: tuple[Any, ...] = (
+            own_digest,
+            *[columns.versions[entry.source] for entry in slot.bindings if entry.kind == "edge"],
+        )
         found = self.cache.get_plain((slot.node_id, made_from), max(made_from[1:], default=0))
         if found is None:
             return None

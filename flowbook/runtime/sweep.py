@@ -27,9 +27,10 @@ from flowbook.runtime.firing_sink import SweptSink, current_sink
 from flowbook.runtime.results import LEAST_BYTES, LONG_S, KeyParts, new_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flowbook.core.events import Event
+    from flowbook.runtime.capture import StreamCapture
     from flowbook.runtime.columns import Columns, Seen, Step
     from flowbook.runtime.execution import Execution
     from flowbook.runtime.executors import WorkerPool
@@ -323,6 +324,45 @@ def _with_versions(own: KeyParts, names: list[tuple[str, str]], seen: Seen, word
     return KeyParts(digest=word, code=own.code, parts=parts, shown=shown)
 
 
+# What a sweep leaves with the code that it calls holds no sweep, so that one that is over is gone at once.
+
+
+def _who(token: list[int], batch: Batch) -> Callable[[], tuple[str, Effects] | None]:
+    """Make what gives the node whose code is being called, and what it prints."""
+
+    def here() -> tuple[str, Effects] | None:
+        try:
+            at = token[0]
+        except IndexError:
+            return None
+        return batch.columns.plan.slots[at].node_id, batch.effects_of(at)
+
+    return here
+
+
+def _sink_maker(firing: SweptFiring, token: list[int], capture: StreamCapture) -> Callable[[], FiringSink]:
+    """Make what makes the sink of the node whose code is being called: it writes, or starts a thread."""
+
+    def make() -> FiringSink:
+        context = firing.context()
+        assert context is not None  # noqa: S101 -- only node code asks
+        note_in_progress(context)
+        token.append(-1)  # the sweep looks after it when the call returns
+        return capture.new_sink(context.effects)
+
+    return make
+
+
+def _sink_ender(capture: StreamCapture) -> Callable[[FiringSink], None]:
+    def end(sink: FiringSink) -> None:
+        try:
+            capture.end(sink)
+        finally:
+            forget_in_progress(sink.effects)
+
+    return end
+
+
 class Sweep:
     """Fires the plain slots of one run, as far as nothing comes between.
 
@@ -344,8 +384,8 @@ class Sweep:
         self.seen_count = -1
         self.batch = Batch(columns, covered, flow=run.plan.flow, trace_id=run.trace_id, is_forced=run.request.force)
         self._capture = run.engine.capture
-        self.sink = SweptSink(self._open_sink, self._end_sink)
-        self.firing = SweptFiring(self._here, run.plan.flow, run.trace_id)
+        self.firing = SweptFiring(_who(self.token, self.batch), run.plan.flow, run.trace_id)
+        self.sink = SweptSink(_sink_maker(self.firing, self.token, self._capture), _sink_ender(self._capture))
         #: Up to which slot whoever listens has been told.
         self.told = 0
         self._next_version = self._commits = 0
@@ -353,14 +393,6 @@ class Sweep:
         self._left: tuple[Any, BaseException | None] | None = None
         #: The firing that this sweep was taken out of, when that happened.
         self.taken_out: Any = None
-
-    def _here(self) -> tuple[str, Effects] | None:
-        """The node whose code is being called, and what it prints."""
-        try:
-            at = self.token[0]
-        except IndexError:
-            return None
-        return self.columns.plan.slots[at].node_id, self.batch.effects_of(at)
 
     def claim(self) -> int | None:
         """Take away the firing that goes on: its slot, or None when the sweep is over. Under the run's lock."""
@@ -378,20 +410,6 @@ class Sweep:
             return index if index >= 0 else self.token.pop()
         except IndexError:
             return None
-
-    def _open_sink(self) -> FiringSink:
-        """Make the sink of the node whose code is being called: it writes, or starts a thread."""
-        context = self.firing.context()
-        assert context is not None  # noqa: S101 -- only node code asks
-        note_in_progress(context)
-        self.token.append(-1)  # the sweep looks after it when the call returns
-        return self._capture.new_sink(context.effects)
-
-    def _end_sink(self, sink: FiringSink) -> None:
-        try:
-            self._capture.end(sink)
-        finally:
-            forget_in_progress(sink.effects)
 
     def go(self) -> tuple[Any, BaseException | None] | None:
         """Fire; what the last call brought when it has to be looked after by others, else None."""

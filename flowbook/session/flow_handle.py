@@ -826,7 +826,7 @@ class _Teller:
     def later(self, batch: Batch, told: int) -> None:
         """Take what a sweep did; whoever listens has heard of the slots up to ``told``."""
         self.run.trace.take_later(batch.events)
-        self.history.put_later(batch.events)
+        self.history.put(batch.events)
         if self.is_heard():
             for event in batch.events(told):
                 self.push(event)
