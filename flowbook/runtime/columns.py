@@ -248,7 +248,9 @@ class Columns:
             if (step is not None and all(self.front[source] for source in slot.predecessors)) != self.front[index]:
                 return False
             steps[index] = step
-        if any(slot.policy.priority for slot in map(plan.slots.__getitem__, changed)) or plan.policy != before.policy:
+        if plan.policy != before.policy or any(
+            slots[index].policy.priority for slots in (plan.slots, before.slots) for index in changed
+        ):
             return False
         self.plan = self._owns.plan = plan
         for index, step in steps.items():

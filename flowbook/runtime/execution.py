@@ -129,6 +129,8 @@ class Execution:
         self._sweep: Sweep | None = None
         self._columns: Columns | None = None
         self._has_concluded = False
+        #: 1 for each slot that was plain when the run began: the end of one may let others be swept.
+        self._was_plain = b""
         self._limit = plan.policy.max_concurrency or engine.default_concurrency
 
     @property
@@ -330,6 +332,7 @@ class Execution:
                 self._kick(spare=1)
             return True
         columns = self._columns = self.results.columns_for(self.plan, self.engine)
+        self._was_plain = bytes(columns.front)
         scope = self.request.scope
         covered = columns.covered(scope, is_whole=self._is_whole)
         if columns.long:
@@ -706,7 +709,8 @@ class Execution:
                 # Also when it brought a value: one that looked and returned early may have brought a part of it.
                 decision = self._cancelled(active.slot)
             self._decide(active.slot, decision, active)
-            self._has_concluded = True
+            if self._was_plain and self._was_plain[active.slot.index]:
+                self._has_concluded = True
             self._after_decision()
             return True
 
