@@ -19,7 +19,6 @@ from flowbook.runtime.capture import StreamCapture
 from flowbook.runtime.engine import Engine
 from flowbook.runtime.run import Run
 from flowbook.sandbox.process_pool import ProcessPool
-from flowbook.stores.dead_letters import FILE_NAME, SqliteDeadLetters
 from flowbook.stores.disk_cache import DiskCache
 from flowbook.stores.folders import cache_folder, state_folder
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from flowbook.core.interfaces import ValueWatch
     from flowbook.session.flow_handle import Flow
     from flowbook.session.presenter import Presenter
+    from flowbook.stores.dead_letters import SqliteDeadLetters
 
 #: Environment variable that names further folders of node types.
 NODE_FOLDERS_VARIABLE = "FLOWBOOK_NODES"
@@ -66,6 +66,8 @@ class Session:
         Raises:
             StoreError: FB901, FB903, FB906: the file cannot be used.
         """
+        from flowbook.stores.dead_letters import FILE_NAME, SqliteDeadLetters  # noqa: PLC0415 -- loads sqlite
+
         path = state_folder() / FILE_NAME
         with self.lock:
             if path not in self._letter_stores:
