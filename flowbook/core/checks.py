@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from flowbook.core.topology import find_cycle
-from flowbook.core.wiring import Wiring, resolve, type_problem
+from flowbook.core.wiring import Wiring, remedy, resolve, type_problem
 from flowbook.errors import DefinitionError, did_you_mean
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
                 message=f"{link.source}.{link.source_port} cannot feed {node_id}.{name}: {problem}",
                 node_id=node_id,
                 port=name,
-                hint="put a node between them that makes the one into the other",
+                hint=remedy(flow.type_of(link.source), link.source_port, node_type, name),
             )
     for port in node_type.inputs:
         key = (node_id, port.name)

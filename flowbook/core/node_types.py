@@ -41,7 +41,12 @@ class Port:
         has_default: an unconnected port takes the function's own default.
         is_ambient: a name read by a cell's body: when no node bears it, the notebook's own variable is taken.
         is_mutable: the consumer gets a private copy it may change.
-        annotation: as written, for people.
+        is_each: it takes a list, and the function is called once for each of its items.
+        is_gathered: it gives a list of what the function returned at each call.
+        container: list, tuple, set or dict where the annotation says one of them; empty otherwise.
+        item_type: port type of the items of a list; empty when it is none, or when nothing is said of them.
+        item_form: class that an item is converted to, or empty.
+        annotation: as written, for people; of an item, where items are taken or gathered.
     """
 
     name: str
@@ -52,7 +57,21 @@ class Port:
     has_default: bool = False
     is_ambient: bool = False
     is_mutable: bool = False
+    is_each: bool = False
+    is_gathered: bool = False
+    container: str = ""
+    item_type: str = ""
+    item_form: str = ""
     annotation: str = ""
+
+
+def gathered(port: Port) -> Port:
+    """Make the port that gives a list of what ``port`` gives."""
+    if port.is_gathered:
+        return port
+    return dataclasses.replace(
+        port, type="any", form="", is_gathered=True, container="list", item_type=port.type, item_form=port.form
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +115,16 @@ class NodeType:
     first_line: int = 1
     version: str = ""
     load: Callable[[], Callable[..., Any]] | None = None
+
+    def __post_init__(self) -> None:
+        """What is called once for each item gives lists."""
+        if any(port.is_each for port in self.inputs):
+            object.__setattr__(self, "outputs", tuple(map(gathered, self.outputs)))
+
+    @property
+    def each_names(self) -> tuple[str, ...]:
+        """Inputs that take a list, item by item; empty when the function is called once."""
+        return tuple(port.name for port in self.inputs if port.is_each)
 
     def input(self, name: str) -> Port | None:
         """Return the input port of that name, or None."""
@@ -174,7 +203,7 @@ def node_type_of(
     namespace = getattr(inspect.unwrap(function), "__globals__", {})
     signature = _signature(function, name)
     chosen = set(signature.parameters) if mutable is True else set() if mutable is False else {*mutable}
-    reader = _SignatureReader(namespace, _parameter_docs(function.__doc__ or ""), chosen, where)
+    reader = _SignatureReader(namespace, _parameter_docs(function.__doc__ or ""), chosen, name)
     for parameter in signature.parameters.values():
         reader.read(parameter)
     _refuse_unknown_mutable(mutable, [port.name for port in reader.inputs], where)
@@ -232,11 +261,12 @@ def _source(function: Callable[..., Any]) -> str:
 class _SignatureReader:
     """Sorts parameters into input ports, settings and services."""
 
-    def __init__(self, namespace: Mapping[str, Any], docs: Mapping[str, str], mutable: set[str], where: str) -> None:
+    def __init__(self, namespace: Mapping[str, Any], docs: Mapping[str, str], mutable: set[str], node_id: str) -> None:
         self.namespace = namespace
         self.docs = docs
         self.mutable = mutable
-        self.where = where
+        self.where = f"node {node_id!r}"
+        self.node_id = node_id
         self.inputs: list[Port] = []
         self.settings: list[SettingSpec] = []
         self.packet_names: list[str] = []
@@ -249,7 +279,9 @@ class _SignatureReader:
             meaning = Meaning(value_type=value_type_of(parameter.default)) if has_default else Meaning()
         else:
             meaning = read_annotation(parameter.annotation, self.namespace)
-        if meaning.is_context:
+        if meaning.is_each:
+            self.inputs.append(self._each_port(parameter, meaning, has_default=has_default))
+        elif meaning.is_context:
             self.context_name = parameter.name
         elif has_default and meaning.value_type and meaning.value_type != "none":
             self.settings.append(self._setting(parameter, meaning))
@@ -273,6 +305,29 @@ class _SignatureReader:
                 hint="remove the '/' from the signature",
                 parameter=parameter.name,
             )
+
+    def _each_port(self, parameter: inspect.Parameter, item: Meaning, *, has_default: bool) -> Port:
+        if has_default:
+            raise DefinitionError(
+                f"{parameter.name} takes the items of a list, and has a default",
+                code="FB112",
+                where=self.where,
+                hint=f'leave it out, and connect a list or give one: flow.set("{self.node_id}", {parameter.name}=[…])',
+                parameter=parameter.name,
+            )
+        inner = dataclasses.replace(item, is_each=False, setting=None)
+        is_plain = bool(item.value_type) and item.value_type != "none"
+        whole = Meaning(value_type="list", items=inner, container="list")
+        return Port(
+            name=parameter.name,
+            plain=_spec(parameter.name, whole) if is_plain else None,
+            is_mutable=parameter.name in self.mutable,
+            is_each=True,
+            container="list",
+            item_type=item.port_type,
+            item_form=item.form,
+            annotation=item.text,
+        )
 
     def _port(self, parameter: inspect.Parameter, meaning: Meaning, *, has_default: bool) -> Port:
         if meaning.text.rpartition(".")[2] == "Packet":
@@ -370,7 +425,16 @@ def _outputs(
 
 
 def _output(name: str, meaning: Meaning) -> Port:
-    return Port(name=name, type=meaning.port_type, form=meaning.form, annotation=meaning.text)
+    items = meaning.items if meaning.container in ("list", "tuple") else None
+    return Port(
+        name=name,
+        type=meaning.port_type,
+        form=meaning.form,
+        container=meaning.container,
+        item_type=items.port_type if items is not None else "",
+        item_form=items.form if items is not None else "",
+        annotation=meaning.text,
+    )
 
 
 def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:

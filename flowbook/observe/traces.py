@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from flowbook.core.document import json_names
 from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStarted, RunStatus, Stamp, Status
+from flowbook.errors import UnknownIdError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from flowbook.core.events import Event
-    from flowbook.core.interfaces import Effects
+    from flowbook.core.interfaces import Effects, ItemSpan
     from flowbook.core.packets import ErrorPacket
 
 FORMAT = "1"
@@ -25,6 +26,11 @@ _FRAME_TYPES: dict[str, type] = {
     "node": str, "status": str, "stamp": str, "reason": str, "start_s": float, "took_s": float, "attempt": int,
     "rows": int, "columns": int, "copies": int, "copied_bytes": int, "error": str,
 }  # fmt: skip
+_ITEM_TYPES: dict[str, type] = {
+    "item": int, "status": str, "start_s": float, "took_s": float, "attempt": int, "error": str,
+}  # fmt: skip
+#: So many items of one node have a span of their own in what is stored; the reason of the node counts all of them.
+_MOST_ITEMS = 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +66,11 @@ class Span:
     copied_bytes: int = 0
     effects: Effects | None = None
     error: ErrorPacket | None = None
+
+    @property
+    def items(self) -> list[ItemSpan]:
+        """What a mapped node did about each item, in their order; empty for other nodes."""
+        return list((self.effects.items if self.effects is not None else None) or ())
 
 
 class Trace:
@@ -200,7 +211,7 @@ class Trace:
 
         What is stored is a record: a value that was computed in this run is stamped ``recorded``, never ``live``.
         """
-        took_s = self.took_s
+        took_s, spans = self.took_s, self.spans
         started_at = dt.datetime.fromtimestamp(self._started_at or self._asked_at, tz=dt.UTC)
         return {
             "flowbook": FORMAT,
@@ -208,9 +219,37 @@ class Trace:
             "flow": self.flow,
             **json_names({"run_id": self.trace_id, "seq": self.seq, "status": self.status, "final": self.is_final}),
             **json_names({"started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}),
-            **json_names({"took_s": round(took_s, 6), "summarised": False, "counts": json_names(self.counts())}),
-            "spans": [_span_json(span) for span in self.spans],
+            **json_names({"took_s": round(took_s, 6)}),
+            "summarised": any(len(span.items) > _MOST_ITEMS for span in spans),
+            "counts": json_names(self.counts()),
+            "spans": [entry for span in spans for entry in (_span_json(span), *_item_spans(span))],
         }
+
+    def items(self, node_id: str) -> Any:
+        """Return one row per item of a mapped node as a polars DataFrame: item, status, times, attempts, error.
+
+        Raises:
+            UnknownIdError: a KeyError: the run does not cover that node.
+        """
+        span = next((span for span in self.spans if span.node == node_id), None)
+        if span is None:
+            raise UnknownIdError(
+                f"the run does not cover {node_id!r}",
+                where=f"flow {self.flow!r}, run {self.trace_id[:4]}",
+                hint=did_you_mean(node_id, [span.node for span in self.spans]),
+            )
+        rows = (
+            {
+                "item": item.index,
+                "status": item.status,
+                "start_s": None if item.start_s is None else (span.start_s or 0.0) + item.start_s,
+                "took_s": item.took_s,
+                "attempt": item.attempt,
+                "error": item.error.message if item.error is not None else None,
+            }
+            for item in span.items
+        )
+        return self._make_table(rows, _ITEM_TYPES)
 
     def frame(self) -> Any:
         """Return one row per span as a polars DataFrame: node, status, stamp, reason, times, rows, copies, error.
@@ -256,6 +295,29 @@ def _span_json(span: Span) -> dict[str, Any]:
             "log_count": len(entries) + (span.effects.dropped_count if span.effects is not None else 0),
             "error": error_json(span.error),
         }
+    )
+
+
+def _item_spans(span: Span) -> list[dict[str, Any]]:
+    """Return the stored spans of a mapped node's items: those that failed, then the first of the others."""
+    kept = sorted(span.items, key=lambda item: (item.error is None, item.index))[:_MOST_ITEMS]
+    return [_item_json(span, item) for item in sorted(kept, key=lambda item: item.index)]
+
+
+def _item_json(span: Span, item: ItemSpan) -> dict[str, Any]:
+    status: Status = "ok" if item.status == "cached" else item.status
+    stamp: Stamp | None = "cached" if item.status == "cached" else "live" if item.status == "ok" else None
+    return _span_json(
+        Span(
+            node=f"{span.node}[{item.index}]",
+            status=status,
+            stamp=stamp,
+            reason="unchanged" if item.status == "cached" else item.error.message if item.error is not None else "",
+            start_s=None if item.start_s is None else (span.start_s or 0.0) + item.start_s,
+            took_s=item.took_s,
+            attempt=item.attempt,
+            error=item.error,
+        )
     )
 
 

@@ -225,6 +225,18 @@ class MemoryCache:
         self._entries.move_to_end(key)
         return found[0]
 
+    def put_item(self, key: tuple[str, Any], kept: Any, size_bytes: int, buffers: dict[int, int]) -> None:
+        """Keep what a mapped node made of one item."""
+        self._drop(key)
+        size_bytes += _LEAST_BYTES
+        if size_bytes > self._budget_bytes:
+            return
+        self._entries[key] = (kept, size_bytes, buffers)
+        self._size_bytes += size_bytes - self._held_already(buffers)
+        self._holders.update(buffers.keys())
+        while self._size_bytes > self._budget_bytes:
+            self._drop(next(iter(self._entries)))
+
     def put_plain(self, key: tuple[str, Any], kept: tuple[int, Any, str, float, float]) -> None:
         """Keep a value that nobody can change: the fields of a ``Kept``."""
         value = kept[1]
