@@ -149,6 +149,10 @@ class Run:
         """Start nothing more; ask what fires to end, and give up what does not answer."""
         self._execution.cancel()
 
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the run is over, or now when it is; it must not block."""
+        self._execution.on_done(callback)
+
     def events(self) -> Iterator[Event]:
         """Yield what happens, from the beginning, until the run is over; every reader gets all of it.
 

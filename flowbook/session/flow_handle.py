@@ -34,6 +34,7 @@ from flowbook.runtime.self_runs import SelfRuns
 from flowbook.runtime.source_types import describe_type, type_from_source
 from flowbook.runtime.staleness import stale_reasons
 from flowbook.session.node_handle import Node
+from flowbook.session.parameter_sweep import ParameterSweep
 from flowbook.session.process import session, settle
 
 if TYPE_CHECKING:
@@ -748,6 +749,32 @@ class Flow:
             if not request.is_private:
                 self._results.remember(request.inputs)
             return self._submit(plan, request, supersedes=supersedes)
+
+    def sweep(
+        self,
+        settings: Mapping[str | tuple[str, str], Iterable[Any]],
+        *,
+        outputs: str | Sequence[str] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> ParameterSweep:
+        """Run once for each combination of settings: ``sweep = await flow.sweep({"delays.min_minutes": [15, 60]})``.
+
+        What the settings do not change is computed once, and the flow keeps its own settings and values. Returns at
+        once, as ``start`` does: ``await`` it, ``wait()``, iterate over its rows, ``cancel()``; then ``table()``.
+
+        Args:
+            settings: ``{"node.setting": values}``, or ``(node, setting)`` as key; several make all combinations, the
+                last one moving fastest. An input's value is its constant.
+            outputs: the values wanted, ``"node"`` or ``"node.port"``; the leaves below the settings when left out.
+            inputs: as in ``run``.
+
+        Raises:
+            FlowbookError: an unknown name, a value that does not fit, no value at all; nothing has run.
+        """
+        refuse_inside_flow("flow.sweep()", self.name)
+        with self._lock:
+            sweep = ParameterSweep(self, settings, outputs=outputs, inputs=inputs)
+        return sweep.begin()
 
     def _submit(self, plan: Plan, request: Request, *, supersedes: str | None = None, is_shown: bool = True) -> Run:
         engine = self.engine
