@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from flowbook.core.topology import find_cycle
@@ -12,6 +12,7 @@ from flowbook.errors import DefinitionError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from flowbook.core.expansion import Body
     from flowbook.core.flow_data import FlowData, NodeInstance
     from flowbook.core.node_types import NodeType
 
@@ -56,7 +57,23 @@ def check(
     findings = [*_cycles(flow, wiring), *_edges(flow)]
     for node_id in flow.nodes:
         findings.extend(_node(flow, wiring, node_id, is_given))
+        body = flow.type_of(node_id).body
+        if body is not None:
+            findings.extend(_inside(node_id, body))
     return findings
+
+
+def _inside(node_id: str, body: Body) -> Iterator[Finding]:
+    """Check the flow that a node stands for; what its ports feed is the business of the flow around it."""
+    fed = {end for ends in body.inputs.values() for end in ends}
+
+    def is_given(inner: str, port: str) -> bool:
+        entry = body.data.type_of(inner).input(port)
+        ends = body.expansion.nesting.entries.get((inner, port), ((inner, port),))
+        return fed.issuperset(ends) or (entry is not None and entry.is_ambient)
+
+    for finding in check(body.data, is_given=is_given):
+        yield replace(finding, node_id=f"{node_id}/{finding.node_id}" if finding.node_id else node_id)
 
 
 def _cycles(flow: FlowData, wiring: Wiring) -> Iterator[Finding]:

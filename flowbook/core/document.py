@@ -37,7 +37,20 @@ _FLOW_POLICY_KEYS = {
     "flow_attempts": "flowAttempts",
     "state_storage": "stateStorage",
 }
-_KNOWN = {"flowbook", "id", "version", "metadata", "policy", "nodes", "edges", "cuts", "notes", "groups", "types"}
+_KNOWN = {
+    "flowbook",
+    "id",
+    "version",
+    "metadata",
+    "policy",
+    "nodes",
+    "edges",
+    "cuts",
+    "notes",
+    "groups",
+    "ports",
+    "types",
+}
 _NODE_KNOWN = {"id", "typeId", "version", "settings", "policy", "position"}
 _EDGE_KNOWN = {"source", "sourcePort", "target", "targetPort"}
 _CUT_KNOWN = {"source", "target", "targetPort"}
@@ -64,6 +77,7 @@ def to_document(flow: FlowData, *, types: list[dict[str, Any]] | None = None) ->
         ],
         "notes": flow.notes,
         "groups": flow.groups,
+        "ports": {side: names for side, names in flow.ports.items() if names},
         "types": types if types is not None else flow.type_sources,
     }
     kept = {"flowbook", "id"}
@@ -169,6 +183,7 @@ def from_document(document: dict[str, Any], *, name: str | None = None) -> FlowD
         policy_extra={key: value for key, value in policy.items() if key not in _FLOW_POLICY_KEYS.values()},
         notes=reader.get("notes", list, []),
         groups=reader.get("groups", list, []),
+        ports=_read_ports(reader.get("ports", dict, {})),
         type_sources=reader.get("types", list, []),
         extra={key: value for key, value in document.items() if key not in _KNOWN},
     )
@@ -262,6 +277,15 @@ def _read_node(entry: Any, where: str) -> NodeInstance:
         retry_extra=_unknown(policy.get("retry"), _RETRY_KEYS.values()),
         position_extra=_unknown(position, ("x", "y")),
     )
+
+
+def _read_ports(entry: dict[str, Any]) -> dict[str, dict[str, str]]:
+    reader = _Reader(entry, "ports")
+    found: dict[str, dict[str, str]] = {}
+    for side in sorted(entry):
+        names = _Reader(reader.get(side, dict, {}), f"ports.{side}")
+        found[side] = {name: names.need(name) for name in names.entry}
+    return found
 
 
 def _unknown(entry: Any, known: Iterable[str]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from flowbook.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from flowbook.core.expansion import Body
+
 #: Output port of a function that names none.
 RESULT = "result"
 #: Every node has this output; it carries the ErrorPacket of a failed firing when something is connected to it.
@@ -96,6 +98,7 @@ class NodeType:
         first_line: of the function in that file, >= 1.
         version: of a type that is installed, or empty: what the notebook itself defines has none.
         load: gives the function proper where ``function`` only stands for it until it is first called, or None.
+        body: the flow that the type stands for (origin ``"flow"``), or None; its function is never called then.
     """
 
     type_id: str
@@ -115,15 +118,18 @@ class NodeType:
     first_line: int = 1
     version: str = ""
     load: Callable[[], Callable[..., Any]] | None = None
+    body: Body | None = None
 
     def __post_init__(self) -> None:
         """What is called once for each item gives lists."""
-        if any(port.is_each for port in self.inputs):
+        if self.each_names:
             object.__setattr__(self, "outputs", tuple(map(gathered, self.outputs)))
 
     @property
     def each_names(self) -> tuple[str, ...]:
-        """Inputs that take a list, item by item; empty when the function is called once."""
+        """Inputs that take a list, item by item; empty when the function is called once, and for a subflow."""
+        if self.body is not None:  # the nodes in it do as they say
+            return ()
         return tuple(port.name for port in self.inputs if port.is_each)
 
     def input(self, name: str) -> Port | None:

@@ -13,7 +13,7 @@ from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStar
 from flowbook.errors import UnknownIdError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flowbook.core.events import Event
     from flowbook.core.interfaces import Effects, ItemSpan
@@ -222,7 +222,7 @@ class Trace:
             **json_names({"took_s": round(took_s, 6)}),
             "summarised": any(len(span.items) > _MOST_ITEMS for span in spans),
             "counts": json_names(self.counts()),
-            "spans": [entry for span in spans for entry in (_span_json(span), *_item_spans(span))],
+            "spans": [entry for span in _with_subflows(spans) for entry in (_span_json(span), *_item_spans(span))],
         }
 
     def items(self, node_id: str) -> Any:
@@ -295,6 +295,45 @@ def _span_json(span: Span) -> dict[str, Any]:
             "log_count": len(entries) + (span.effects.dropped_count if span.effects is not None else 0),
             "error": error_json(span.error),
         }
+    )
+
+
+def _with_subflows(spans: list[Span]) -> Iterator[Span]:
+    """Put a span for each subflow before those of the nodes in it."""
+    groups: dict[str, list[Span]] = {}
+    for span in spans:
+        parts = span.node.split("/")
+        for depth in range(1, len(parts)):
+            groups.setdefault("/".join(parts[:depth]), []).append(span)
+    told: set[str] = set()
+    for span in spans:
+        parts = span.node.split("/")
+        for depth in range(1, len(parts)):
+            name = "/".join(parts[:depth])
+            if name not in told:
+                told.add(name)
+                yield _whole(name, groups[name])
+        yield span
+
+
+def _whole(name: str, members: list[Span]) -> Span:
+    """Sum up what a run did about a subflow."""
+    statuses = {span.status for span in members}
+    order: tuple[Status, ...] = ("running", "failed", "unresponsive", "waiting", "queued", "skipped", "muted", "idle")
+    starts = [span.start_s for span in members if span.start_s is not None]
+    ends = [span.start_s + (span.took_s or 0.0) for span in members if span.start_s is not None]
+    fired = len(starts)
+    stamps = {span.stamp for span in members}
+    return Span(
+        node=name,
+        status=next((status for status in order if status in statuses), "ok"),
+        stamp="live" if "live" in stamps else "cached" if stamps == {"cached"} else None,
+        reason=f"{fired} of {len(members)} nodes fired",
+        start_s=min(starts, default=None),
+        took_s=max(ends) - min(starts) if starts else None,
+        attempt=max((span.attempt for span in members), default=0),
+        copies=sum(span.copies for span in members),
+        copied_bytes=sum(span.copied_bytes for span in members),
     )
 
 

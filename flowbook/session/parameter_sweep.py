@@ -108,8 +108,10 @@ class ParameterSweep:
             )
         self._plan = plan = flow.plan
         self._checked = [dict(self._request(combination).settings) for combination in self._combinations()]
+        #: Nodes of which a setting moves.
+        self._moved = {node_id for combination in self._checked for node_id, _ in combination}
         self._outputs, targets = self._wanted(outputs)
-        affected = plan.downstream(sorted({name.partition(".")[0] for name in self._axes}))
+        affected = plan.downstream(sorted(self._moved))
         needed = plan.upstream(targets)
         self._request_of_all = Request(scope=frozenset(affected & needed), targets=frozenset(targets))
         shared = needed - affected
@@ -132,13 +134,13 @@ class ParameterSweep:
         return (dict(zip(self._axes, values, strict=True)) for values in itertools.product(*self._axes.values()))
 
     def _request(self, combination: Mapping[str, Any]) -> Request:
-        return make_request(self._flow.data, self._plan, Wish(settings=combination))
+        return make_request(self._flow.data_around("/"), self._plan, Wish(settings=combination))
 
     def _wanted(self, outputs: str | Sequence[str] | None) -> tuple[list[str], list[str]]:
         """Return the names of the wanted values, and the nodes that give them."""
         plan = self._plan
         if outputs is None:
-            below = plan.downstream(sorted({name.partition(".")[0] for name in self._axes}))
+            below = plan.downstream(sorted(self._moved))
             leaves = [slot for slot in plan.slots if slot.index in below and slot.is_leaf]
             names = [
                 slot.node_id if slot.primary is not None else f"{slot.node_id}.{port.name}"
@@ -148,14 +150,14 @@ class ParameterSweep:
             return names, [slot.node_id for slot in leaves]
         names = [outputs] if isinstance(outputs, str) else list(outputs)
         for name in names:
-            node_id, _, port = name.partition(".")
-            node_type = self._flow.data.type_of(self._flow.data.node(node_id).id)
+            node_id, _, port = plan.nesting.output(name).partition(".")
+            node_type = self._flow.data_around(node_id).type_of(node_id)
             ports = [entry.name for entry in node_type.outputs]
             if port and port not in ports:
                 raise UnknownIdError(
                     f"{node_id!r} has no output {port!r}", where=self._flow.data.where, hint=did_you_mean(port, ports)
                 )
-        return names, list(dict.fromkeys(name.partition(".")[0] for name in names))
+        return names, list(dict.fromkeys(plan.nesting.output(name).partition(".")[0] for name in names))
 
     def _is_read(self, index: int) -> bool:
         """Whether a combination reads that slot, or wants it."""
@@ -214,7 +216,7 @@ class ParameterSweep:
         values: dict[str, Any] = {}
         for name in self._outputs:
             with contextlib.suppress(FlowbookError):  # it failed, or was not reached; the row says which
-                values[name] = run[name] if execution.covers(name.partition(".")[0]) else self._flow_value(name)
+                values[name] = run[name] if execution.covers(self._leaf(name)) else self._flow_value(name)
         row = SweepRow(
             settings=dict(zip(self._axes, self._written(len(self._rows)), strict=True)),
             values=values,
@@ -230,12 +232,15 @@ class ParameterSweep:
             self._has_news.notify_all()
         self._next()
 
+    def _leaf(self, name: str) -> str:
+        return self._plan.nesting.output(name).partition(".")[0]
+
     def _written(self, number: int) -> tuple[Any, ...]:
         return next(itertools.islice(itertools.product(*self._axes.values()), number, None))
 
     def _flow_value(self, name: str) -> Any:
         """Return a wanted value that no combination changes."""
-        node_id, _, port = name.partition(".")
+        node_id, _, port = self._plan.nesting.output(name).partition(".")
         slot = self._plan.slots[self._plan.index[node_id]]
         names = [entry.name for entry in slot.node_type.outputs]
         index = names.index(port) if port else slot.primary
