@@ -1008,7 +1008,7 @@ def _join_notebook() -> None:
         flowbook.load_ipython_extension(shell)
 
 
-def _complete(data: FlowData) -> None:
+def complete_types(data: FlowData) -> None:
     """Look up the node types of a flow that a document carries."""
     for node in data.nodes.values():
         found = session.registry.type_for(node)
@@ -1021,6 +1021,6 @@ def _compile_lazily(data: FlowData) -> None:
     """Give nodes whose code is in the document's ``types`` a type that compiles at its first firing."""
     for entry in data.type_sources:
         if isinstance(entry, dict) and isinstance(entry.get("flow"), dict) and isinstance(entry.get("id"), str):
-            data.types.setdefault(entry["id"], type_from_entry(entry, _complete))
+            data.types.setdefault(entry["id"], type_from_entry(entry, complete_types))
         elif isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] not in data.types:
             data.types[entry["id"]] = type_from_source(entry)
