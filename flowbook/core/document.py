@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 FORMAT = "1"
 
-_POLICY_KEYS = {"timeout_s": "timeoutS", "on_change": "onChange", "memory_bytes": "memoryBytes"}
+_POLICY_KEYS = {"timeout_s": "timeoutS", "on_change": "onChange", "memory_bytes": "memoryBytes",
+                "max_concurrency": "maxConcurrency", "on_item_error": "onItemError"}  # fmt: skip
 _RETRY_KEYS = {
     "max_attempts": "maxAttempts",
     "delay_s": "delayS",

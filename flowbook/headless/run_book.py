@@ -12,6 +12,8 @@ from typing import Any
 _FINISHED = frozenset({"ok", "failed", "skipped", "muted", "unresponsive", "cancelled"})
 #: A node cell shows its own node only; this is how it says that one above it failed.
 _SKIPPED_BY = re.compile(r"skipped: ([\w/]+) (?:failed|did not answer)")
+#: How the span of an item of a mapped node ends: ``clean[3]``.
+_ITEM = re.compile(r"\w\[\d+\]$")
 
 
 class RunBook:
@@ -123,7 +125,9 @@ def nodes_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
     parts = [str(span.get("node", "")).split("/") for span in spans]
     groups = {"/".join(names[:depth]) for names in parts for depth in range(1, len(names))}
     return [
-        span for span, names in zip(spans, parts, strict=True) if "[" not in names[-1] and "/".join(names) not in groups
+        span
+        for span, names in zip(spans, parts, strict=True)
+        if not _ITEM.search(names[-1]) and "/".join(names) not in groups
     ]
 
 

@@ -36,3 +36,12 @@ def test_items_of_a_cell_go_to_a_process_of_their_own(notebook: Notebook) -> Non
         "%%node later(numbers: fb.each[int]) --isolation process\nimport os\nlater = numbers, os.getpid()"
     )
     assert "(1, " in cell.shown.text
+
+
+def test_the_magic_line_says_what_becomes_of_failed_items(notebook: Notebook) -> None:
+    notebook.cell("%%node numbers\nnumbers = [2, 0, 1]")
+    notebook.cell("import flowbook as fb")
+    line = "%%node shares(numbers: fb.each[int]) --on-item-error skip --max-concurrency 2"
+    cell = notebook.cell(f"{line}\nshares = 2 / numbers")
+    assert "[1.0, 2.0]" in cell.shown.text or "[1, 2]" in cell.shown.text
+    assert "1 failed and left out" in cell.shown.text
