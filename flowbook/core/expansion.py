@@ -111,9 +111,14 @@ class Body:
         return self.origin is origin or any(body.contains(origin) for body in inner)
 
 
-def expand(data: FlowData) -> Expansion:
-    """Take a flow's subflows apart, those in them too; O(nodes + ports + edges) of the whole."""
-    outer = resolve(data)
+def expand(data: FlowData, outer: Wiring | None = None) -> Expansion:
+    """Take a flow's subflows apart, those in them too; O(nodes + ports + edges) of the whole.
+
+    Args:
+        data: the flow.
+        outer: its wiring, if that is known.
+    """
+    outer = outer or resolve(data)
     if all(node_type.body is None for node_type in data.types.values()):
         return Expansion(data, outer, outer)
     expander = _Expander(data)

@@ -21,7 +21,7 @@ from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, default_node_id, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.subflows import TYPE_PREFIX, subflow_type
-from flowbook.core.wiring import Wiring, edge_between, resolve
+from flowbook.core.wiring import Wiring, edge_between, resolve, wiring_of
 from flowbook.errors import DocumentError, DuplicateIdError, FlowbookError, RunError, WiringError
 from flowbook.observe.event_bus import EventBus, EventHistory, Subscription
 from flowbook.observe.traces import Trace
@@ -29,7 +29,7 @@ from flowbook.runtime.asking import Wish, make_request
 from flowbook.runtime.context import refuse_inside_firing, refuse_inside_flow
 from flowbook.runtime.decisions import Request
 from flowbook.runtime.execution import Execution
-from flowbook.runtime.plan import Plan, compile_plan
+from flowbook.runtime.plan import Plan, compile_plan, renewed_plan
 from flowbook.runtime.results import FlowResults
 from flowbook.runtime.run import Run
 from flowbook.runtime.self_runs import SelfRuns
@@ -134,8 +134,9 @@ class Flow:
         self._expansion: Expansion | None = None
         #: The same object in every type that is made of this flow.
         self.origin = object()
+        #: Whether a type of its nodes may be a flow: looked for only then.
+        self._may_nest = False
         self._plan: Plan | None = None
-        self._compiled_revision = -1
         self._last_run: Run | None = None
         self._self_runs: SelfRuns | None = None
         #: Ids of nodes that code of this flow defines; their types are not for others to be made from.
@@ -160,7 +161,7 @@ class Flow:
 
     def data_around(self, node_id: str) -> FlowData:
         """The data in which a node stands: of the flow, or of the flow without its subflows for a node in one."""
-        return self._expanded.data if SEPARATOR in node_id else self._data
+        return self._expanded if SEPARATOR in node_id else self._data
 
     @property
     def results(self) -> FlowResults:
@@ -221,46 +222,35 @@ class Flow:
     @property
     def wiring(self) -> Wiring:
         """Every resolved edge, explicit and implicit."""
-        return self._expanded.outer
+        with self._lock:
+            wiring = wiring_of(self._data)
+            wiring.is_shared = True
+            return wiring
 
     @property
-    def _expanded(self) -> Expansion:
+    def _expanded(self) -> FlowData:
         """The flow without its subflows."""
-        self._compile()
-        assert self._expansion is not None  # noqa: S101 -- set by _compile
-        return self._expansion
+        with self._lock:
+            plan = self.plan
+            return self._expansion.data if self._expansion is not None and plan.nesting.types else self._data
 
     @property
     def plan(self) -> Plan:
         """The flow compiled for running."""
-        self._compile()
-        assert self._plan is not None  # noqa: S101 -- set by _compile
-        return self._plan
-
-    def _compile(self) -> None:
         with self._lock:
-            if self._compiled_revision != self._data.revision:
-                self._expansion = expand(self._data)
-                self._plan = compile_plan(self._expansion.data, self._expansion.wiring)
-                self._plan.nesting = self._expansion.nesting
-                self._compiled_revision = self._data.revision
-
-    def _keep_plan(self, node_id: str, names: Iterable[str], before: int) -> None:
-        """After settings of one node were set: wiring and plan stay as they are but for these."""
-        data = self._data
-        node, node_type = data.node(node_id), data.type_of(node_id)
-        is_known = self._plan is not None and self._compiled_revision == before
-        if (
-            self._plan is None
-            or not is_known
-            or node_type.body is not None
-            or any(node_type.setting(name) is None for name in names)
-        ):
-            return
-        if data.revision != before:
-            settings = {spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings}
-            self._plan = self._plan.with_settings(node_id, settings, data.revision)
-            self._compiled_revision = data.revision
+            data = self._data
+            if self._plan is None or self._plan.revision != data.revision:
+                wiring = wiring_of(data)
+                if self._may_nest and any(node_type.body is not None for node_type in data.types.values()):
+                    self._expansion = expand(data, wiring)
+                    self._plan = compile_plan(self._expansion.data, self._expansion.wiring)
+                    self._plan.nesting = self._expansion.nesting
+                else:
+                    known = self._plan if self._plan is not None and self._expansion is None else None
+                    self._expansion = None
+                    self._plan = renewed_plan(known, data, wiring)
+                wiring.stirred = set()
+            return self._plan
 
     def __iter__(self) -> Iterator[str]:
         """Yield the ids of the nodes."""
@@ -367,8 +357,8 @@ class Flow:
             node_type = self._data.type_of(new)
             self._data.remove_node(new)
             self._data.rename_node(old, new)
-            self._data.nodes[new].type_id = new
-            self._data.types.pop(old, None)
+            self._data.set_node_type(new, new)
+            self._data.drop_type(old)
             self._own.discard(old)
             self._data.set_type(node_type)
             self._values_follow([(old, new)])
@@ -378,6 +368,7 @@ class Flow:
     def take_subflow(self, node_type: NodeType) -> None:
         """Put a flow's present form in place of an earlier one, or of what waits for it; used by its edits."""
         with self._edit(is_by_person=False):
+            self._may_nest = True
             self._data.set_type(node_type)
 
     def declare_ports(
@@ -427,11 +418,13 @@ class Flow:
             )
         with self._edit():
             added = self._data.add_node(node_id or default_node_id(found.type_id), found, values)
-            self._data.types[found.type_id] = found
+            if self._data.types[found.type_id] is not found:
+                self._data.set_type(found)
         return self[added.id]
 
     def _find_type(self, node_type: Callable[..., Any] | NodeType | Flow | str) -> NodeType:
         if isinstance(node_type, NodeType):
+            self._may_nest = self._may_nest or node_type.body is not None
             return node_type
         if isinstance(node_type, str) and node_type not in self._data.types and node_type.startswith(TYPE_PREFIX):
             node_type = session.find_flow(node_type.removeprefix(TYPE_PREFIX)) or node_type
@@ -443,7 +436,7 @@ class Flow:
                     where=self._data.where,
                     hint="give one of the two flows another name",
                 )
-            found = type_of_flow(node_type, self)
+            found, self._may_nest = type_of_flow(node_type, self), True
             session.subflows.use(node_type.name, self)
             return found
         if isinstance(node_type, str):
@@ -574,6 +567,7 @@ class Flow:
     def _find_subflows(self, incoming: FlowData) -> None:
         """Give the nodes of a document that stand for flows the flows of those names."""
         for name in names_of_subflows(incoming):
+            self._may_nest = True
             session.subflows.use(name, self)
             known, flow = incoming.types.get(TYPE_PREFIX + name), session.find_flow(name)
             if (known is None or known.body is None) and flow is not None and flow is not self:
@@ -612,10 +606,8 @@ class Flow:
             node_id, values = self._outermost(node_id, values)
             for name, value in values.items():  # all are checked before any is set
                 self._data.checked_value(node_id, name, value)
-            before = self._data.revision
             for name, value in values.items():
                 self._data.set_value(node_id, name, value)
-            self._keep_plan(node_id, values, before)
 
     def _outermost(self, node_id: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Say of a subflow what is said of a node in it: of ``sub/inner`` its ``n``, of ``sub`` then ``inner.n``."""
@@ -852,7 +844,7 @@ class Flow:
                 overrides=overrides or {},
             )
             plan = self.plan
-            request = make_request(self._expanded.data, plan, wish)
+            request = make_request(self._expanded, plan, wish)
             if not request.is_private:
                 self._results.remember(request.inputs)
             return self._submit(plan, request, supersedes=supersedes)
@@ -901,10 +893,7 @@ class Flow:
     def setting_moved(self, node_id: str, name: str, value: Any) -> None:
         """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
-            before = self._data.revision
-            changed = self._data.set_value(node_id, name, value)
-            self._keep_plan(node_id, (name,), before)
-            if changed:
+            if self._data.set_value(node_id, name, value):
                 self._rerun_soon(node_id)
 
     def _rerun_soon(self, node_id: str) -> None:
@@ -986,7 +975,7 @@ class _Teller:
     def later(self, batch: Batch, told: int) -> None:
         """Take what a sweep did; whoever listens has heard of the slots up to ``told``."""
         self.run.trace.take_later(batch.events)
-        self.history.put_later(batch.events)
+        self.history.put(batch.events)
         if self.is_heard():
             for event in batch.events(told):
                 self.push(event)

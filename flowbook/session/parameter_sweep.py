@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from flowbook.core.events import Event, RunStatus
     from flowbook.core.packets import ErrorPacket
-    from flowbook.runtime.plan import Plan, Slot
+    from flowbook.runtime.plan import Plan
     from flowbook.runtime.sweep import Batch
     from flowbook.session.flow_handle import Flow
 
@@ -451,27 +451,17 @@ def _values_of(key: str | tuple[str, str], values: Any) -> list[Any]:
 
 def _plan_with(plan: Plan, settings: Mapping[tuple[str, str], Any]) -> Plan:
     """Return the plan with other settings; a value for an input is its constant."""
-    for node_id in dict.fromkeys(node_id for node_id, _ in settings):
-        slot = plan.slots[plan.index[node_id]]
-        own = {name: value for (owner, name), value in settings.items() if owner == node_id}
-        moved = {name: value for name, value in own.items() if name in slot.settings}
-        if moved:
-            plan = plan.with_settings(node_id, {**slot.settings, **moved}, plan.revision)
-        constants = {name: value for name, value in own.items() if name not in slot.settings}
-        if constants:
-            plan = _with_constants(plan, plan.slots[plan.index[node_id]], constants)
-    return plan
-
-
-def _with_constants(plan: Plan, slot: Slot, constants: Mapping[str, Any]) -> Plan:
-    bindings = tuple(
-        dataclasses.replace(binding, kind="constant", value=constants[binding.name])
-        if binding.name in constants
-        else binding
-        for binding in slot.bindings
-    )
     other = copy.copy(plan)
     other.slots = plan.slots.copy()
-    other.slots[slot.index] = dataclasses.replace(slot, bindings=bindings)
-    other.family = object()  # what is laid out for the plan's settings does not fit
+    for node_id in dict.fromkeys(node_id for node_id, _ in settings):
+        index = plan.index[node_id]
+        slot = plan.slots[index]
+        own = {name: value for (owner, name), value in settings.items() if owner == node_id}
+        bindings = tuple(
+            dataclasses.replace(binding, kind="constant", value=own[binding.name]) if binding.name in own else binding
+            for binding in slot.bindings
+        )
+        moved = {name: value for name, value in own.items() if name in slot.settings}
+        other.slots[index] = dataclasses.replace(slot, settings={**slot.settings, **moved}, bindings=bindings)
+        other.changed |= {index}
     return other
