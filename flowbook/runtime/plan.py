@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowbook.core.document import policy_with_overrides
+from flowbook.core.expansion import Nesting
 from flowbook.core.node_types import ERROR
 from flowbook.core.topology import find_cycle, topological_order
 from flowbook.errors import AmbiguousNameError, FlowbookError, UnknownIdError, did_you_mean
@@ -97,6 +98,7 @@ class Plan:
         node_ids: the ids of all slots, in their order.
         is_as_added: the slots come in the order in which the nodes were added to the flow.
         family: the same object in all plans of the same nodes in the same order.
+        nesting: where the nodes of subflows went.
         changed: slots that may differ from those of other plans of the family.
     """
 
@@ -112,6 +114,7 @@ class Plan:
     is_as_added: bool = False
     family: object = None
     changed: frozenset[int] = frozenset()
+    nesting: Nesting = field(default_factory=Nesting)
 
     def __post_init__(self) -> None:
         """Make once what most runs ask for."""

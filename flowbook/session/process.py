@@ -19,6 +19,7 @@ from flowbook.runtime.capture import StreamCapture
 from flowbook.runtime.engine import Engine
 from flowbook.runtime.run import Run
 from flowbook.sandbox.process_pool import ProcessPool
+from flowbook.session.subflows import SubflowTypes
 from flowbook.stores.disk_cache import DiskCache
 from flowbook.stores.folders import cache_folder, state_folder
 
@@ -56,6 +57,8 @@ class Session:
         self.default_targets: tuple[str, ...] = ()
         #: Tells live views what happens to flows.
         self.hub = Hub(self)
+        #: Tells flows what happens to the flows they use as nodes.
+        self.subflows = SubflowTypes(self.find_flow)
         self._engine: Engine | None = None
         self._letter_stores: dict[Path, SqliteDeadLetters] = {}
 
