@@ -222,9 +222,9 @@ class DiskCache:
     def _write(self, path: Path, about: Mapping[str, Any], encoded: Sequence[EncodedValue]) -> int:
         """Write a file beside its place, flush it to the disk, rename it; returns its length in bytes."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp")
+        temporary, created = _create_locked(path)
         try:
-            with _create_locked(temporary) as file:
+            with created as file:
                 size_bytes = write_entry(file, about, encoded, self._budget_bytes)
                 file.flush()
                 os.fsync(file.fileno())
@@ -281,14 +281,19 @@ class DiskCache:
                     path.unlink()
 
 
-def _create_locked(path: Path) -> BinaryIO:
-    """Create a file and hold its lock; who sweeps may lock and remove it in the moment before, then it is made anew."""
+def _create_locked(path: Path) -> tuple[Path, BinaryIO]:
+    """Create a file beside a path and hold its lock.
+
+    Who sweeps may lock it in the moment before, and remove it; another is made then, under a name that nobody is about
+    to remove.
+    """
     while True:
-        file = path.open("xb")
-        if _try_lock(file) and path.exists():
-            return file
+        temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp")
+        file = temporary.open("xb")
+        if _try_lock(file) and temporary.exists():
+            return temporary, file
         file.close()
-        _unlink(path)
+        _unlink(temporary)
 
 
 def _try_lock(file: BinaryIO) -> bool:
