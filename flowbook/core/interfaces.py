@@ -94,6 +94,19 @@ class Payloads(Protocol):
         """Turn lazy tables into tables, together, in one pass; values that are not lazy come back as they are."""
         ...
 
+    def tap(self, value: object, count: Callable[[int], None]) -> object:
+        """Let a lazy table say how many rows flow out of it, batch by batch, whenever it is computed.
+
+        Args:
+            value: anything; what is no lazy table comes back as it is.
+            count: is told the rows of each batch, on any thread; what it raises ends the computation.
+        """
+        ...
+
+    def drain(self, value: object) -> None:
+        """Compute a lazy table and keep nothing of it, to see whether it can be computed."""
+        ...
+
     def preview(self, value: object) -> dict[str, Any] | None:
         """Make the small JSON preview of the canvas bundle: O(viewport), never the whole value."""
         ...

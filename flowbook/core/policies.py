@@ -16,6 +16,7 @@ CacheMode = Literal["memory", "disk", "off"]
 OnChange = Literal["auto", "manual", "once"]
 ExecutorName = Literal["thread", "main"]
 IsolationName = Literal["none", "process"]
+FusionMode = Literal["auto", "off"]
 OnError = Literal["continue", "stop", "retry_flow"]
 ON_ERROR: tuple[str, ...] = get_args(OnError)
 
@@ -76,6 +77,9 @@ class Policy:
         isolation: ``"process"`` calls the function in a process of its own, which is ended when it overruns its time or
             memory or is cancelled; what it reads and returns is copied. Where that is, ``executor`` says nothing.
         memory_bytes: most memory an isolated node's process may hold, >= 1; None: three quarters of the machine's.
+        fusion: ``"auto"`` computes lazy tables together with those of the nodes before and after; ``"off"`` collects
+            what the node reads, and what it gives, by itself. The values are the same, and so is the order of rows
+            where polars promises one (row-wise steps keep it; ``group_by``, ``join``, ``unique`` when told to).
         priority: among nodes that are ready, the larger goes first.
         muted: does not fire; what depends on it is skipped and says so.
         bypassed: does not fire; hands its first input on as its first output.
@@ -90,6 +94,7 @@ class Policy:
     executor: ExecutorName = "thread"
     isolation: IsolationName = "none"
     memory_bytes: int | None = None
+    fusion: FusionMode = "auto"
     priority: int = 0
     muted: bool = False
     bypassed: bool = False
@@ -110,6 +115,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "on_change": ("auto", "manual", "once"),
     "executor": ("thread", "main"),
     "isolation": ("none", "process"),
+    "fusion": ("auto", "off"),
 }
 _FLAGS = ("muted", "bypassed", "pinned")
 POLICY_FIELDS = tuple(entry.name for entry in fields(Policy))

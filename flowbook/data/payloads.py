@@ -23,7 +23,7 @@ from flowbook.data import (
 from flowbook.data.families import family_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import polars as pl
@@ -65,6 +65,15 @@ class TablePayloads:
     def collect(self, values: Sequence[object]) -> list[object]:
         """Collect the lazy tables among ``values`` in one pass; see `plans.collect`."""
         return plans.collect(values)
+
+    def tap(self, value: object, count: Callable[[int], None]) -> object:
+        """Let a lazy table say how many rows flow out of it; see `plans.tap`."""
+        return plans.tap(value, count) if family_of(value) == "lazy_frame" else value
+
+    def drain(self, value: object) -> None:
+        """Compute a lazy table and keep nothing of it; see `plans.drain`."""
+        if family_of(value) == "lazy_frame":
+            plans.drain(value)
 
     def preview(self, value: object, *, collect_head: bool = False) -> dict[str, Any] | None:
         """Make the small JSON preview of the canvas bundle; see `previews.preview`."""

@@ -35,6 +35,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "kind": ("pure", "stateful", "io"),
     "executor": ("main", "thread"),
     "isolation": ("process", "none"),
+    "fusion": ("auto", "off"),
 }
 #: Options with a number as value: option -> (key in the policy, an example, what is asked for).
 _NUMBERS: dict[str, tuple[str, str, str]] = {
@@ -83,7 +84,8 @@ class NodeLine:
         define: ``--define``: only define, do not run.
         policy: what the options say; only given ones. Keys: ``retry`` (attempts in all, >= 1), ``timeout_s`` (> 0),
             ``cache`` (memory, disk, off), ``on_change`` (auto, manual, once), ``kind`` (pure, stateful, io),
-            ``executor`` (main, thread), ``isolation`` (process, none), ``priority`` (int), ``muted`` and ``pinned``
+            ``executor`` (main, thread), ``isolation`` (process, none),
+            ``fusion`` (auto, off), ``priority`` (int), ``muted`` and ``pinned``
             (True).
         text: the line as written, without blanks around it.
     """

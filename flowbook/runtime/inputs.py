@@ -243,6 +243,8 @@ class SlotInputs:
         assert result is not None  # noqa: S101 -- the key was made from it
         output = self._output(binding)
         with computing(view, source, result.outputs[output]):
+            if self.slot.policy.fusion == "off":
+                firings.keep_table(view.engine.payloads, result, output)
             value, copies = firings.hand_edge(
                 view.engine.payloads,
                 result,
@@ -250,6 +252,7 @@ class SlotInputs:
                 binding.port.form if binding.port is not None else "",
                 wants_packet=binding.name in self.slot.node_type.packet_names,
                 origin=f"{source.node_id}.{source.node_type.outputs[output].name}",
+                reader=self.slot.node_id,
             )
         return self._checked(binding, self._counted(binding, value, copies))
 
