@@ -272,7 +272,7 @@ def _preview(flow: FlowView, result: NodeResult | None, primary: int | None) -> 
         return None
     value = result.collected.get(primary, result.outputs[primary])
     if flow.engine.payloads.shape(value).is_lazy:
-        return None  # a preview never computes what nobody asked for
+        return result.previews.get(primary)  # a preview never computes what nobody asked for
     if primary not in result.previews:
         result.previews[primary] = flow.engine.payloads.preview(value)
     return result.previews[primary]

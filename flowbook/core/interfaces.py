@@ -127,6 +127,18 @@ class Payloads(Protocol):
         """Raise what is known to be wrong with a lazy table (a column that is not there) without computing it."""
         ...
 
+    def schema(self, value: object) -> Mapping[str, Any] | None:
+        """Give the columns of a table with their types, without computing it; None for what is no table.
+
+        Raises:
+            Exception: what the table library says of a plan that does not resolve.
+        """
+        ...
+
+    def preview_of_head(self, value: object) -> dict[str, Any] | None:
+        """Preview the first rows of a lazy table when they cost little to compute; else, and for others, None."""
+        ...
+
     def scanned_files(self, value: object) -> tuple[Path, ...]:
         """List the local files a lazy table reads; empty for everything else."""
         ...

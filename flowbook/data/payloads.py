@@ -109,6 +109,19 @@ class TablePayloads:
         if family_of(value) == "lazy_frame":
             plans.resolve(value)
 
+    def schema(self, value: object) -> pl.Schema | None:
+        """Give the columns of a table or Series with their types, without computing it; None for what is none."""
+        family = family_of(value)
+        if family == "lazy_frame":
+            plans.resolve(value)
+        table: Any = value.to_frame() if family == "series" else value  # type: ignore[attr-defined]
+        return table.collect_schema() if family in ("lazy_frame", "frame", "series") else None
+
+    def preview_of_head(self, value: object) -> dict[str, Any] | None:
+        """Preview the first rows of a lazy table when no step of it needs all rows to give one; else None."""
+        is_cheap = family_of(value) == "lazy_frame" and plans.begins_early(value)
+        return previews.preview(value, collect_head=True) if is_cheap else None
+
     def scanned_files(self, value: object) -> tuple[Path, ...]:
         """List the local files a lazy table reads; empty for everything else; see `plans.scanned_files`."""
         return plans.scanned_files(value) if family_of(value) == "lazy_frame" else ()

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 # polars 2.1 shows every scan to the traverser but those of Arrow IPC files; the text of the plan names some of those.
 _IPC_LINE: Final = re.compile(r"^\s*Ipc SCAN \[(?P<shown>.*?)(?P<more>, \.\.\. \d+ other sources?)?\]$", re.MULTILINE)
+#: Expressions that need one row to give one, and what they are made of.
+_PARTS: Final[dict[str, tuple[str, ...]]] = {
+    "Column": (), "Literal": (), "Cast": ("expr",), "BinaryExpr": ("left", "right"),
+    "Ternary": ("predicate", "truthy", "falsy"),
+}  # fmt: skip
 _HAS_SCHEME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -121,6 +126,41 @@ def _only_shows(plan: Any) -> bool:
             traverser.set_node(below[0])
     except _failures():
         return False
+
+
+def begins_early(plan: Any) -> bool:
+    """Tell whether a plan gives its first rows without looking at others: no step sorts, groups, joins or filters.
+
+    A step or an expression that polars does not describe counts as one that looks at all rows.
+    """
+    try:
+        traverser = _traverser(plan)
+        waiting = [traverser.get_node()]
+        while waiting:
+            traverser.set_node(waiting.pop())
+            below = traverser.get_inputs()
+            if below and not _is_row_by_row(traverser):
+                return False
+            waiting += below
+    except _failures():
+        return False
+    return True
+
+
+def _is_row_by_row(traverser: Any) -> bool:
+    step = traverser.view_current_node()
+    kind = type(step).__name__
+    if kind in {"Select", "HStack"}:
+        written = step.expr if kind == "Select" else step.exprs
+        waiting = [entry.node for entry in written]
+        while waiting:
+            part = traverser.view_expression(waiting.pop())
+            names = _PARTS.get(type(part).__name__)
+            if names is None:
+                return False
+            waiting += [getattr(part, name) for name in names]
+        return True
+    return kind in {"SimpleProjection", "Slice", "Union"}
 
 
 def drain(plan: Any) -> None:

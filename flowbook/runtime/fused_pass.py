@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.fusion import Fusion, Tally
     from flowbook.runtime.plan import Plan, Slot
-    from flowbook.runtime.results import NodeResult
+    from flowbook.runtime.results import FlowResults, NodeResult
 
 
 class RunOfPass(Protocol):
@@ -38,6 +38,11 @@ class RunOfPass(Protocol):
     @property
     def engine(self) -> Engine:
         """Payloads and clock."""
+        ...
+
+    @property
+    def results(self) -> FlowResults:
+        """Present values."""
         ...
 
     def result_of(self, slot: Slot) -> NodeResult | None:
@@ -75,6 +80,8 @@ def compute(run: RunOfPass, fusion: Fusion, entries: Sequence[Parked], one_pass:
         entries: the nodes, in topological order.
         one_pass: ends it early.
     """
+    for entry in entries:
+        _preview_again(run, entry)
     wanted = [(entry, output) for entry in entries for output in entry.wanted if output not in entry.result.collected]
     if not wanted:
         for entry in entries:
@@ -155,6 +162,21 @@ def _keep(result: NodeResult, output: int, table: Any) -> None:
     with result.lock:
         result.collected[output] = table
         result.kept.add(output)
+
+
+def _preview_again(run: RunOfPass, entry: Parked) -> None:
+    """Let a node whose earlier value could be seen show something of the new one, too, though nobody collects it.
+
+    Its first rows where they cost next to nothing, else its columns.
+    """
+    primary = entry.slot.primary
+    if entry.firing is None or primary is None or entry.wanted or run.request.is_private:
+        return
+    with run.results.lock:
+        earlier = run.results.state(entry.slot.node_id).result
+    value, payloads = entry.result.outputs[primary], run.engine.payloads
+    if earlier is not None and earlier.previews.get(primary) is not None and payloads.shape(value).is_lazy:
+        entry.result.previews[primary] = payloads.preview_of_head(value) or payloads.preview(value)
 
 
 def _show(run: RunOfPass, entry: Parked) -> None:

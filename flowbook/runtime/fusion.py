@@ -173,7 +173,7 @@ class Fusion:
         self._request = request
         self._rest = frozenset(rest)
         with results.lock:
-            members = [index for index in sorted(rest) if _is_member(plan.slots[index], request, results)]
+            members = [index for index in sorted(rest) if builds_plans(plan.slots[index], request, results)]
         self.region_of: dict[int, Region] = {}
         #: Built, and not decided yet; also while they are computed.
         self._built: dict[int, NodeResult] = {}
@@ -348,7 +348,8 @@ def ends_plan(slot: Slot) -> bool:
     return slot.policy.fusion == "off" or slot.policy.kind != "pure"
 
 
-def _is_member(slot: Slot, request: Request, results: FlowResults) -> bool:
+def builds_plans(slot: Slot, request: Request, results: FlowResults) -> bool:
+    """Whether a slot gives lazy tables and may be computed together with others; under the lock of ``results``."""
     if slot.node_type.function is None or slot.node_id in request.overrides or _why_no_member(slot):
         return False
     if any(port.form == "LazyFrame" for port in slot.node_type.outputs):
