@@ -12,7 +12,7 @@ import logging
 import secrets
 import threading
 from contextvars import Context as VariableContext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -121,6 +121,8 @@ class Execution:
         self._push: Callable[[Event], None] | None = getattr(sink, "push", None)
         self._hears: Callable[[], bool] | None = getattr(sink, "is_heard", None)
         self.lock = threading.RLock()
+        #: Held while plans from before the run are collected for one of its nodes.
+        self._collecting = threading.Lock()
         self._is_cancelled = False
         self._has_started = False
         self._firings: dict[int, _Firing] = {}
@@ -570,6 +572,8 @@ class Execution:
             self._arm_timer(active)
         try:
             # Converting a lazy table computes; that is this node's time, so the firing is on the books already.
+            if self._fusion is not None:
+                self._collect_inputs(active, self._fusion)
             active.arguments = active.inputs.arguments()
             if slot.node_type.context_name:
                 active.arguments[slot.node_type.context_name] = active.context
@@ -798,6 +802,29 @@ class Execution:
                 if not self.done.is_set() and entry.slot.node_id not in self.decisions:
                     self._decide(entry.slot, decision, None)
                     self._after_decision()
+
+    def _collect_inputs(self, active: _Firing, fusion: Fusion) -> None:
+        """Collect, in one pass, the plans that a node needs rows of and that were built before this run."""
+        shape = self.engine.payloads.shape
+        needed = fusion.rows_needed_by(active.slot, self.result_of, lambda value: shape(value).is_lazy)
+        if not needed:
+            return
+        with self._collecting:  # who waited here finds them collected
+            done = Decision(status="ok", reason="")
+            entries = [
+                Parked(slot=slot, decision=replace(done, result=result), firing=None, built_s=0.0, wanted=outputs)
+                for slot, result, outputs in needed
+            ]
+            one_pass = Collecting()
+            one_pass.expect([active.slot.index])
+            active.cancel_task = lambda: one_pass.leave(active.slot.index)
+            outcome = compute(self, fusion, entries, one_pass)
+        active.cancel_task = None
+        if outcome.event is not None:
+            self._publish(outcome.event)
+        for index, error in outcome.failures.items():
+            error.add_note(f"it is a step of {self.plan.slots[index].node_id!r} that fails: look at its code")
+            raise error
 
     def _begin_pass(self, entries: list[Parked]) -> Collecting:
         """Let whoever gives up a node that is computed end the pass, when it is the last one that needs it."""

@@ -77,17 +77,6 @@ def hand_edge(
     return payloads.hand_out(known.value, form, is_own=True).value, known.copies
 
 
-def keep_table(payloads: Payloads, result: NodeResult, output: int) -> None:
-    """Collect a lazy output once and for all: whoever builds on it starts from its table."""
-    with result.lock:
-        if output in result.kept or not payloads.shape(result.outputs[output]).is_lazy:
-            return
-        if output not in result.collected:
-            result.collected[output] = payloads.collect([result.outputs[output]])[0]
-        result.kept.add(output)
-        result.measure(payloads)
-
-
 def _tapped(payloads: Payloads, result: NodeResult, output: int, reader: str) -> Any:
     """Give an output to one reader to build on: a lazy table counts what flows to that reader.
 

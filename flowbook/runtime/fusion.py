@@ -259,6 +259,22 @@ class Fusion:
             return True
         return binding.port.form not in _AS_PLAN
 
+    def rows_needed_by(
+        self, reader: Slot, result_of: Callable[[Slot], NodeResult | None], is_plan: Callable[[object], bool]
+    ) -> list[tuple[Slot, NodeResult, tuple[int, ...]]]:
+        """List what a slot that fires needs rows of, and that is a plan still: sources, their values, the outputs."""
+        found: dict[int, tuple[NodeResult, set[int]]] = {}
+        for binding in reader.bindings:
+            source = self._plan.slots[binding.source]
+            if binding.kind != "edge" or not self._is_barrier(source, reader.index, binding):
+                continue
+            result, output = result_of(source), source.primary if binding.output is None else binding.output
+            if result is None or output is None or binding.name in reader.node_type.packet_names:
+                continue
+            if output not in result.collected and is_plan(result.outputs[output]):
+                found.setdefault(binding.source, (result, set()))[1].add(output)
+        return [(self._plan.slots[index], result, tuple(sorted(outputs))) for index, (result, outputs) in found.items()]
+
     # -- parking
 
     def parks(self, slot: Slot, result: NodeResult | None, *, is_reused: bool) -> bool:

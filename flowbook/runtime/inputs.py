@@ -243,8 +243,6 @@ class SlotInputs:
         assert result is not None  # noqa: S101 -- the key was made from it
         output = self._output(binding)
         with computing(view, source, result.outputs[output]):
-            if self.slot.policy.fusion == "off":
-                firings.keep_table(view.engine.payloads, result, output)
             value, copies = firings.hand_edge(
                 view.engine.payloads,
                 result,

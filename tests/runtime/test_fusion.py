@@ -249,6 +249,24 @@ def test_nothing_is_collected_for_a_muted_or_bypassed_reader(collects: list[int]
     assert run["low"].collect().height == 10
 
 
+def test_what_was_built_before_is_collected_in_one_pass_for_a_node_that_needs_its_rows(collects: list[int]) -> None:
+    flow = forked()
+    flow.remove("rows")
+    flow.run_sync()
+    assert collects == [1]
+
+    @flow.node
+    def sizes(low: pl.DataFrame, high: pl.DataFrame) -> int:
+        return low.height + high.height
+
+    run = flow.run_sync()
+    assert run["sizes"] == 8
+    assert collects == [1, 2]
+    (fused,) = run.trace.fused
+    assert fused.collected == ("low", "high")
+    assert fused.not_fused["sizes"] == "sizes.low asks for a DataFrame"
+
+
 # -- what flows
 
 

@@ -163,7 +163,10 @@ def test_the_rows_of_a_preview_are_the_first_ones_and_cost_no_more(tmp_path: Pat
     ("step", "begins"),
     [
         (lambda table: table.select("a").rename({"a": "z"}).slice(3, 9), True),
-        (lambda table: table.with_columns(z=pl.when(pl.col("a") > 1).then(1).otherwise(pl.col("a")).cast(pl.Int8)), True),
+        (
+            lambda table: table.with_columns(z=pl.when(pl.col("a") > 1).then(1).otherwise(pl.col("a")).cast(pl.Int8)),
+            True,
+        ),
         (lambda table: pl.concat([table, table]), True),
         (lambda table: table.filter(pl.col("a") > 1), False),
         (lambda table: table.sort("a"), False),
