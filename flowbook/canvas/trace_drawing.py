@@ -61,6 +61,7 @@ def fused_row(fused: Fused) -> Span:
         "columns": None,
         "copies": 0,
         "copiedBytes": 0,
+        "copyReason": "",
         "logs": [],
         "logCount": 0,
         "error": None,

@@ -46,6 +46,11 @@ class PayloadCopy:
     reason: str
 
 
+def copy_reasons(copies: Iterable[PayloadCopy]) -> str:
+    """Say why copies were made, each reason once: "bool column; strings"; empty when there were none."""
+    return "; ".join(dict.fromkeys(copy.reason for copy in copies))
+
+
 @dataclass(frozen=True, slots=True)
 class Handed:
     """A value as one consumer gets it, with the copies that were needed to give it that form."""

@@ -9,7 +9,6 @@ later it finds itself struck, drops what it brings and ends, so a late result ca
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 from contextvars import Context as VariableContext
 from dataclasses import dataclass, field, replace
@@ -33,6 +32,7 @@ from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
 from flowbook.runtime.scheduler import Scheduler
 from flowbook.runtime.sweep import Sweep
+from flowbook.runtime.trace_ids import new_trace_id
 
 if TYPE_CHECKING:
     import asyncio
@@ -106,7 +106,7 @@ class Execution:
         self.request = request
         self.results = results
         self.engine = engine
-        self.trace_id = secrets.token_hex(16)
+        self.trace_id = new_trace_id()
         self.status: RunStatus = "running"
         self.done = threading.Event()
         #: What fired, in the order in which it began: ids of nodes, and sweeps.
@@ -140,6 +140,8 @@ class Execution:
         self._fusion: Fusion | None = None
         self._columns: Columns | None = None
         self._has_concluded = False
+        #: 1 for each slot that was plain when the run began: the end of one may let others be swept.
+        self._was_plain = b""
         self._limit = plan.policy.max_concurrency or engine.default_concurrency
 
     @property
@@ -341,6 +343,7 @@ class Execution:
                 self._kick(spare=1)
             return True
         columns = self._columns = self.results.columns_for(self.plan, self.engine)
+        self._was_plain = bytes(columns.front)
         scope = self.request.scope
         covered = columns.covered(scope, is_whole=self._is_whole)
         if columns.long:
@@ -473,6 +476,9 @@ class Execution:
     def _begin_general(self, taken: tuple[int, ...]) -> None:
         """Leave what was not swept to single firings. Under the lock."""
         rest = self.decisions.undecided(self.request.scope)
+        if not rest:
+            self._scheduler = Scheduler((), (), {})
+            return
         with self.results.lock:
             slots = self.plan.slots
             self._costs_s = {index: self.results.state(slots[index].node_id).cost_s for index in rest}
@@ -891,7 +897,8 @@ class Execution:
                 # Also when it brought a value: one that looked and returned early may have brought a part of it.
                 decision = self._cancelled(active.slot)
             self._decide(active.slot, decision, active)
-            self._has_concluded = True
+            if self._was_plain and self._was_plain[active.slot.index]:
+                self._has_concluded = True
             self._after_decision()
             return True
 
@@ -1138,13 +1145,16 @@ class Execution:
             for slot in self.plan.slots:
                 if slot.index in self.request.scope and slot.node_id not in self.decisions:
                     self._decide(slot, self._cancelled(slot))
-        failed = any(decision.status in ("failed", "unresponsive") for decision in self.decisions.entered.values())
+        entered = self.decisions.entered
+        failed = bool(entered) and any(entry.status in ("failed", "unresponsive") for entry in entered.values())
         self.status = "cancelled" if self._is_cancelled else "failed" if failed else "ok"
         self._publish(RunFinished(flow=self.plan.flow, trace_id=self.trace_id, at=self._now(), status=self.status))
         self.done.set()
         callbacks, self._on_done = self._on_done, []
         for callback in callbacks:
             callback()
+        # Who is told of the run holds the run; let go, it is gone with its last reader instead of with the garbage.
+        self._sink, self._later, self._push, self._hears = _tell_nobody, None, None, None
 
     def _begin_again(self) -> bool:
         """Under ``on_error="retry_flow"``: give what failed, and all that depends on it, another turn."""
@@ -1188,6 +1198,10 @@ class Execution:
             self._sink(event)
         except Exception:  # whoever shows a run must not be able to hang it
             _log.exception("an event could not be handed on")
+
+
+def _tell_nobody(event: Event) -> None:
+    """Take what comes after the end of a run."""
 
 
 def _is_current(result: NodeResult, active: _Firing | None) -> bool:

@@ -19,7 +19,7 @@ from flowbook.core.edits import apply_operations, disconnect
 from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, default_node_id, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
-from flowbook.core.wiring import Wiring, edge_between, resolve
+from flowbook.core.wiring import Wiring, edge_between, wiring_of
 from flowbook.errors import DocumentError, DuplicateIdError, RunError
 from flowbook.observe.event_bus import EventBus, EventHistory, Subscription
 from flowbook.observe.traces import Trace
@@ -27,7 +27,7 @@ from flowbook.runtime.asking import Wish, make_request
 from flowbook.runtime.context import refuse_inside_firing, refuse_inside_flow
 from flowbook.runtime.decisions import Request
 from flowbook.runtime.execution import Execution
-from flowbook.runtime.plan import Plan, compile_plan
+from flowbook.runtime.plan import Plan, renewed_plan
 from flowbook.runtime.results import FlowResults
 from flowbook.runtime.run import Run
 from flowbook.runtime.schemas import Schemas, schemas
@@ -128,9 +128,7 @@ class Flow:
         self._results = FlowResults()
         self._lock = threading.RLock()
         self._bus = EventBus()
-        self._wiring: Wiring | None = None
         self._plan: Plan | None = None
-        self._compiled_revision = -1
         self._last_run: Run | None = None
         self._self_runs: SelfRuns | None = None
         #: Ids of nodes that code of this flow defines; their types are not for others to be made from.
@@ -212,35 +210,21 @@ class Flow:
     @property
     def wiring(self) -> Wiring:
         """Every resolved edge, explicit and implicit."""
-        self._compile()
-        assert self._wiring is not None  # noqa: S101 -- set by _compile
-        return self._wiring
+        with self._lock:
+            wiring = wiring_of(self._data)
+            wiring.is_shared = True
+            return wiring
 
     @property
     def plan(self) -> Plan:
         """The flow compiled for running."""
-        self._compile()
-        assert self._plan is not None  # noqa: S101 -- set by _compile
-        return self._plan
-
-    def _compile(self) -> None:
         with self._lock:
-            if self._compiled_revision != self._data.revision:
-                self._wiring = resolve(self._data)
-                self._plan = compile_plan(self._data, self._wiring)
-                self._compiled_revision = self._data.revision
-
-    def _keep_plan(self, node_id: str, names: Iterable[str], before: int) -> None:
-        """After settings of one node were set: wiring and plan stay as they are but for these."""
-        data = self._data
-        node, node_type = data.node(node_id), data.type_of(node_id)
-        is_known = self._plan is not None and self._compiled_revision == before
-        if self._plan is None or not is_known or any(node_type.setting(name) is None for name in names):
-            return
-        if data.revision != before:
-            settings = {spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings}
-            self._plan = self._plan.with_settings(node_id, settings, data.revision)
-            self._compiled_revision = data.revision
+            data = self._data
+            if self._plan is None or self._plan.revision != data.revision:
+                wiring = wiring_of(data)
+                self._plan = renewed_plan(self._plan, data, wiring)
+                wiring.stirred = set()
+            return self._plan
 
     def __iter__(self) -> Iterator[str]:
         """Yield the ids of the nodes."""
@@ -345,8 +329,8 @@ class Flow:
             node_type = self._data.type_of(new)
             self._data.remove_node(new)
             self._data.rename_node(old, new)
-            self._data.nodes[new].type_id = new
-            self._data.types.pop(old, None)
+            self._data.set_node_type(new, new)
+            self._data.drop_type(old)
             self._own.discard(old)
             self._data.set_type(node_type)
             self._values_follow([(old, new)])
@@ -374,7 +358,8 @@ class Flow:
             )
         with self._edit():
             added = self._data.add_node(node_id or default_node_id(found.type_id), found, values)
-            self._data.types[found.type_id] = found
+            if self._data.types[found.type_id] is not found:
+                self._data.set_type(found)
         return Node(self, added.id)
 
     def _find_type(self, node_type: Callable[..., Any] | NodeType | str) -> NodeType:
@@ -526,10 +511,8 @@ class Flow:
         with self._edit():
             for name, value in values.items():  # all are checked before any is set
                 self._data.checked_value(node_id, name, value)
-            before = self._data.revision
             for name, value in values.items():
                 self._data.set_value(node_id, name, value)
-            self._keep_plan(node_id, values, before)
 
     def set_policy(self, node_id: str, **policy: Any) -> None:
         """Override policy fields of one node: ``muted=True``, ``pinned=True``, ``timeout_s=5``.
@@ -781,10 +764,7 @@ class Flow:
     def setting_moved(self, node_id: str, name: str, value: Any) -> None:
         """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
-            before = self._data.revision
-            changed = self._data.set_value(node_id, name, value)
-            self._keep_plan(node_id, (name,), before)
-            if changed:
+            if self._data.set_value(node_id, name, value):
                 self._rerun_soon(node_id)
 
     def _rerun_soon(self, node_id: str) -> None:
@@ -860,7 +840,7 @@ class _Teller:
     def later(self, batch: Batch, told: int) -> None:
         """Take what a sweep did; whoever listens has heard of the slots up to ``told``."""
         self.run.trace.take_later(batch.events)
-        self.history.put_later(batch.events)
+        self.history.put(batch.events)
         if self.is_heard():
             for event in batch.events(told):
                 self.push(event)

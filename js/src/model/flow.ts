@@ -119,7 +119,10 @@ export interface Card {
   readonly bypassed: boolean;
 }
 
-/** An edge; `implicit` when a name made it, `carried` when data has moved along it. */
+/**
+ * An edge; `implicit` when a name made it, `carried` when data has moved along it, which took `copies` of its bytes for
+ * `copyReason`.
+ */
 export interface Edge {
   readonly source: string;
   readonly sourcePort: string;
@@ -129,6 +132,8 @@ export interface Edge {
   readonly type: string;
   readonly label: string | null;
   readonly copies: number;
+  readonly copiedBytes: number;
+  readonly copyReason: string;
   readonly carried: boolean;
 }
 
@@ -179,6 +184,7 @@ export interface Span {
   readonly columns: number | null;
   readonly copies: number;
   readonly copiedBytes: number;
+  readonly copyReason: string;
   readonly logs: readonly LogLine[];
   readonly logCount: number;
   readonly error: Failure | null;

@@ -136,6 +136,8 @@ export function readEdge(json: unknown): Edge | null {
     type: text(fields, "type", "any"),
     label: textOrNull(fields, "label"),
     copies: number(fields, "copies") ?? 0,
+    copiedBytes: number(fields, "copiedBytes") ?? 0,
+    copyReason: text(fields, "copyReason"),
     carried: fields["carried"] === true,
   };
 }
@@ -177,6 +179,7 @@ function readSpan(json: unknown): Span | null {
     columns: number(fields, "columns"),
     copies: number(fields, "copies") ?? 0,
     copiedBytes: number(fields, "copiedBytes") ?? 0,
+    copyReason: text(fields, "copyReason"),
     logs: list(fields, "logs").map(readLog),
     logCount: number(fields, "logCount") ?? 0,
     error: readFailure(fields["error"]),
