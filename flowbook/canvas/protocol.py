@@ -203,7 +203,7 @@ class Note(TypedDict, total=False):
 
 
 class RunSummary(TypedDict):
-    """The last run in one line."""
+    """The last run in one line, and while it can be asked what the memory cache holds and may hold; None: recorded."""
 
     id: str
     status: str
@@ -214,6 +214,8 @@ class RunSummary(TypedDict):
     skipped: int
     copies: int
     copiedBytes: int
+    cacheBytes: int | None
+    cacheBudgetBytes: int | None
 
 
 class Canvas(TypedDict):

@@ -152,7 +152,7 @@ def snapshot_of(flow: FlowView, look: Look, *, seq: int = 0) -> Canvas:
         "edges": edges,
         "groups": [entry for entry in data.groups if _is_group(entry)],
         "notes": [entry for entry in data.notes if _is_note(entry)],
-        "run": _run_summary(run),
+        "run": _run_summary(flow, run, is_live=look.is_live),
     }
     chosen = {node_id: node.position for node_id, node in data.nodes.items() if node.position is not None}
     return placed(cast("Canvas", drawn), chosen)
@@ -471,10 +471,18 @@ def _without_positions(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "nodes": nodes} if nodes else document
 
 
-def _run_summary(run: Run | None) -> dict[str, Any] | None:
+def _run_summary(flow: FlowView, run: Run | None, *, is_live: bool) -> dict[str, Any] | None:
     if run is None or run.trace is None:
         return None
-    return {"id": run.id, "status": run.status, "tookS": round(run.trace.took_s, 6), **json_names(run.trace.counts())}
+    cache = flow.results.cache if is_live else None
+    return {
+        "id": run.id,
+        "status": run.status,
+        "tookS": round(run.trace.took_s, 6),
+        **json_names(run.trace.counts()),
+        "cacheBytes": cache.size_bytes if cache is not None else None,
+        "cacheBudgetBytes": cache.budget_bytes if cache is not None else None,
+    }
 
 
 def _stored(stamp: str | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from flowbook.core.policies import STATE_STORAGES
 from flowbook.core.topology import find_cycle
 from flowbook.core.wiring import Wiring, remedy, resolve, type_problem
 from flowbook.errors import DefinitionError, did_you_mean
@@ -54,7 +55,7 @@ def check(
         is_given: whether an unconnected input ``(node, port)`` has a value from elsewhere: the notebook, ``inputs=``.
     """
     wiring = wiring or resolve(flow)
-    findings = [*_cycles(flow, wiring), *_edges(flow)]
+    findings = [*_policy(flow), *_cycles(flow, wiring), *_edges(flow)]
     for node_id in flow.nodes:
         findings.extend(_node(flow, wiring, node_id, is_given))
         body = flow.type_of(node_id).body
@@ -74,6 +75,17 @@ def _inside(node_id: str, body: Body) -> Iterator[Finding]:
 
     for finding in check(body.data, is_given=is_given):
         yield replace(finding, node_id=f"{node_id}/{finding.node_id}" if finding.node_id else node_id)
+
+
+def _policy(flow: FlowData) -> Iterator[Finding]:
+    storage = flow.policy.state_storage
+    if storage not in STATE_STORAGES:
+        yield Finding(
+            code="FB112",
+            severity="note",
+            message=f"state_storage={storage!r} is not known here: dead letters are kept in memory",
+            hint="use one of " + ", ".join(repr(name) for name in STATE_STORAGES),
+        )
 
 
 def _cycles(flow: FlowData, wiring: Wiring) -> Iterator[Finding]:

@@ -396,6 +396,12 @@ class FlowData:
             node.policy = kept
             self.revision += 1
 
+    def set_flow_policy(self, policy: FlowPolicy) -> None:
+        """Let the flow run another way."""
+        if policy != self.policy:
+            self.policy = policy
+            self.revision += 1
+
     def set_position(self, node_id: str, position: tuple[int, int] | None) -> None:
         """Place a node on the canvas, in pixels; None leaves it to the layout."""
         node = self.node(node_id)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from flowbook.core.packets import ErrorPacket
     from flowbook.runtime.columns import Columns
     from flowbook.runtime.engine import Engine
+    from flowbook.runtime.letters import Letters
     from flowbook.runtime.plan import Plan, Slot
+    from flowbook.runtime.resources import Resources
     from flowbook.runtime.sweep import Batch
 
 _version_lock = threading.Lock()
@@ -341,6 +343,17 @@ class MemoryCache:
         """Memory held now, bytes."""
         return self._size_bytes
 
+    @property
+    def budget_bytes(self) -> int:
+        """Most memory to hold, bytes."""
+        return self._budget_bytes
+
+    @budget_bytes.setter
+    def budget_bytes(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        while self._size_bytes > budget_bytes and self._entries:
+            self._drop(next(iter(self._entries)))
+
 
 class FlowResults:
     """The present state of every node of one flow; all access under ``lock``.
@@ -365,6 +378,10 @@ class FlowResults:
         self._sweep_count = 0
         #: What is known of plain nodes; made for the plan of the latest run.
         self.columns: Columns | None = None
+        #: What nodes hold on to between firings; made when one asks for a context.
+        self.resources: Resources | None = None
+        #: Failures that nobody took; set by who knows where the flow keeps them.
+        self.letters: Letters | None = None
         #: Firings that were given up but have not returned: node id -> test whether it still runs.
         self.unresponsive: dict[str, Callable[[], bool]] = {}
 
@@ -476,6 +493,8 @@ class FlowResults:
                     marks.add(new)
             if old in self.states:
                 self.states[new] = self.states.pop(old)
+            if self.resources is not None:
+                self.resources.rename(old, new)
             if old in self.unresponsive:
                 self.unresponsive[new] = self.unresponsive.pop(old)
             for key in [key for key in self.given if key.partition(".")[0] == old and "." in key]:
@@ -493,3 +512,9 @@ class FlowResults:
             for key in [key for key in self.given if key.partition(".")[0] == node_id and "." in key]:
                 del self.given[key]
             self.cache.drop_node(node_id)
+        self.let_go(node_id)
+
+    def let_go(self, node_id: str) -> None:
+        """Leave what a node holds on to between firings."""
+        if self.resources is not None:
+            self.resources.leave(node_id)

@@ -29,16 +29,20 @@ from flowbook.runtime.asking import Wish, make_request
 from flowbook.runtime.context import refuse_inside_firing, refuse_inside_flow
 from flowbook.runtime.decisions import Request
 from flowbook.runtime.execution import Execution
+from flowbook.runtime.letters import Letters
 from flowbook.runtime.plan import Plan, compile_plan, renewed_plan
 from flowbook.runtime.results import FlowResults
 from flowbook.runtime.run import Run
 from flowbook.runtime.self_runs import SelfRuns
 from flowbook.runtime.source_types import describe_type, type_from_source
 from flowbook.runtime.staleness import stale_reasons
+from flowbook.session.flow_cache import FlowCache
+from flowbook.session.flow_letters import FlowLetters
 from flowbook.session.node_handle import Node
 from flowbook.session.parameter_sweep import ParameterSweep
 from flowbook.session.process import session, settle
 from flowbook.session.subflows import SubflowNode, entry_of, names_of_subflows, type_from_entry, type_of_flow
+from flowbook.stores.memory_letters import MemoryDeadLetters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,15 +59,22 @@ NODE_TYPE_ATTRIBUTE = "__flowbook_node_type__"
 SELF_RUN_LIMIT_S = 2.0
 
 
-def flow(name: str = "main") -> Flow:
-    """Get the flow of that name, making it when there is none, as ``logging.getLogger`` does."""
+def flow(name: str = "main", *, policy: FlowPolicy | None = None) -> Flow:
+    """Get the flow of that name, making it when there is none, as ``logging.getLogger`` does.
+
+    Args:
+        name: of the flow.
+        policy: how it runs from now on; left as it is when not given.
+    """
     with session.lock:
         found = session.flows.get(name)
-        if found is not None:
-            return found
-        found = session.flows[name] = Flow(name)
-    if session.presenter is not None:
+        is_new = found is None
+        if found is None:
+            found = session.flows[name] = Flow(name, policy=policy)
+    if is_new and session.presenter is not None:
         session.presenter.made(found)
+    if policy is not None:
+        found.policy = policy
     return found
 
 
@@ -139,6 +150,7 @@ class Flow:
         self._plan: Plan | None = None
         self._last_run: Run | None = None
         self._self_runs: SelfRuns | None = None
+        self._memory_letters = MemoryDeadLetters()
         #: Ids of nodes that code of this flow defines; their types are not for others to be made from.
         self._own: builtins.set[str] = builtins.set()
         self._edit_count = 0
@@ -153,6 +165,17 @@ class Flow:
     def name(self) -> str:
         """The flow's name."""
         return self._data.id
+
+    @property
+    def policy(self) -> FlowPolicy:
+        """How it runs; set another one with ``flow.policy = fb.FlowPolicy(…)``."""
+        return self._data.policy
+
+    @policy.setter
+    def policy(self, policy: FlowPolicy) -> None:
+        with self._edit():
+            self._data.set_flow_policy(policy)
+        self._letters()  # whoever asks for a disk learns now that it refuses
 
     @property
     def data(self) -> FlowData:
@@ -333,10 +356,13 @@ class Flow:
                 # The id belongs to a node of a reusable type; the function or cell must find another name.
                 self._data._check_new_id(node_id)  # noqa: SLF001 -- raises the flow's own error
             self._data.refuse_type_in_use(node_id)
+            old = self._data.types.get(node_id)
             self._data.set_type(node_type)
             self._own.add(node_id)
             if existing is None:
                 self._data.add_node(node_id, node_type)
+        if old is not None and old.source != node_type.source:
+            self._results.let_go(node_id)
         if session.presenter is not None:
             session.presenter.defined(self, node_id, is_new=existing is None)
 
@@ -345,11 +371,14 @@ class Flow:
         if self._data.types.get(old.type_id) is old:
             with self._edit():
                 self._data.set_type(new)
+            for node_id in [node.id for node in self._data.nodes.values() if node.type_id == old.type_id]:
+                self._results.let_go(node_id)
 
     def undefine(self, node_id: str) -> None:
         """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
         with self._edit(is_by_person=False):
             self._data.set_type(stub_type(self._data.node(node_id).type_id))
+        self._results.let_go(node_id)
 
     def adopt(self, old: str, new: str) -> None:
         """Let node ``new``, just defined, take the place of ``old``: edges, settings and position follow."""
@@ -511,9 +540,12 @@ class Flow:
                     self._results.rename(leaf, new + leaf.removeprefix(old))
             if new is None:
                 self._results.forget(old)
+                self._memory_letters.forget(old)
                 self._own.discard(old)
                 continue
             self._results.rename(old, new)
+            if self._results.letters is not None:
+                self._results.letters.renamed(old, new)
             if old in self._own:
                 self._own.remove(old)
                 self._own.add(new)
@@ -751,6 +783,37 @@ class Flow:
             incoming.revision = self._data.revision + 1
             self._data = incoming
 
+    @property
+    def dead_letters(self) -> FlowLetters:
+        """Failures that nobody took, with what their nodes were given: a list, ``replay()`` and ``drop()``.
+
+        Nothing of them is written to disk, and of each node only the newest is kept, unless the flow's policy says
+        ``state_storage="sqlite"``.
+
+        Raises:
+            StoreError: FB901, FB903, FB906: the file of the letters cannot be used.
+        """
+        return FlowLetters(self, self._letters(), self._submit)
+
+    @property
+    def cache(self) -> FlowCache:
+        """How much memory results of earlier settings hold, and may hold: ``flow.cache.budget_bytes = 2**30``."""
+        return FlowCache(self._results)
+
+    def _letters(self) -> Letters:
+        """Return the letters, where the flow's policy keeps them."""
+        with self._lock:
+            known = self._results.letters
+            is_lasting = self._data.policy.state_storage == "sqlite"
+            store = session.letter_store if is_lasting else self._memory_letters
+            if known is not None and known.is_of(store, self.name):
+                return known
+            letters = Letters(store, self.name)
+            if is_lasting:
+                letters.take_over(self._memory_letters)
+            self._results.letters = letters
+            return letters
+
     def observe(self, handler: Callable[[Event], None]) -> Subscription:
         """Call ``handler`` with every event of every run, on a thread of its own, until the returned one is closed."""
         return self._bus.observe(handler)
@@ -877,6 +940,7 @@ class Flow:
 
     def _submit(self, plan: Plan, request: Request, *, supersedes: str | None = None, is_shown: bool = True) -> Run:
         engine = self.engine
+        self._letters()
         teller = _Teller(self, is_private=request.is_private)
         execution = Execution(plan, request, self._results, engine, teller)
         asked_at = engine.clock.time()

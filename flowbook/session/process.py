@@ -20,8 +20,9 @@ from flowbook.runtime.engine import Engine
 from flowbook.runtime.run import Run
 from flowbook.sandbox.process_pool import ProcessPool
 from flowbook.session.subflows import SubflowTypes
+from flowbook.stores.dead_letters import FILE_NAME, SqliteDeadLetters
 from flowbook.stores.disk_cache import DiskCache
-from flowbook.stores.folders import cache_folder
+from flowbook.stores.folders import cache_folder, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,20 @@ class Session:
         #: Tells flows what happens to the flows they use as nodes.
         self.subflows = SubflowTypes(self.find_flow)
         self._engine: Engine | None = None
+        self._letter_stores: dict[Path, SqliteDeadLetters] = {}
+
+    @property
+    def letter_store(self) -> SqliteDeadLetters:
+        """Dead letters on this machine's disk, opened at first use.
+
+        Raises:
+            StoreError: FB901, FB903, FB906: the file cannot be used.
+        """
+        path = state_folder() / FILE_NAME
+        with self.lock:
+            if path not in self._letter_stores:
+                self._letter_stores[path] = SqliteDeadLetters(path, LastingCodecs())
+            return self._letter_stores[path]
 
     def find_flow(self, name: str) -> Flow | None:
         """Return the flow of that name, or None."""

@@ -57,7 +57,7 @@ def canvas(nodes: list[Card], edges: list[Edge], flow: str = "flights", **given:
         "layoutHash": "", "document": {"flowbook": "1", "id": flow}, "nodes": nodes, "edges": edges, "groups": [],
         "notes": [],
         "run": {"id": RUN_ID, "status": "failed", "tookS": 4.1, "ran": 6, "cached": 3, "failed": 1, "skipped": 1,
-                "copies": 0, "copiedBytes": 0},
+                "copies": 0, "copiedBytes": 0, "cacheBytes": 4_100_000, "cacheBudgetBytes": 536_870_912},
     }  # fmt: skip
     return placed(cast("Canvas", {**base, **given}))
 

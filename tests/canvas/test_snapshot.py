@@ -349,7 +349,12 @@ def test_the_run_is_summed_up() -> None:
     assert summed == {
         "id": run.id, "status": "failed", "ran": 5, "cached": 0, "failed": 1, "skipped": 1,
         "copies": run.trace.counts()["copies"], "copiedBytes": run.trace.counts()["copied_bytes"],
+        "cacheBytes": None, "cacheBudgetBytes": None,
     }  # fmt: skip
+    live = snapshot(flow, is_live=True)["run"]
+    assert live is not None
+    assert (live["cacheBytes"], live["cacheBudgetBytes"]) == (flow.cache.size_bytes, flow.cache.budget_bytes)
+    assert flow.cache.size_bytes > 0
 
 
 # -- sources

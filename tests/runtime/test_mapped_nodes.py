@@ -463,7 +463,7 @@ def test_declarations_that_make_no_sense_are_refused() -> None:
     for function in (nested, with_default):
         with pytest.raises(fb.DefinitionError) as caught:
             fb.node(function)
-        assert caught.value.code == "FB112"
+        assert caught.value.code == "FB114"
     with pytest.raises(fb.DefinitionError, match="number of items"):
         fb.node(max_concurrency=0)(_numbers)
 

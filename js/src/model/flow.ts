@@ -163,6 +163,9 @@ export interface RunSummary extends Counts {
   readonly id: string;
   readonly status: string;
   readonly tookS: number | null;
+  /** What the kernel's memory cache holds, and may hold; null without a kernel to ask. */
+  readonly cacheBytes: number | null;
+  readonly cacheBudgetBytes: number | null;
 }
 
 /** Something a node printed, logged, warned of or displayed. */

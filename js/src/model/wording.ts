@@ -146,6 +146,11 @@ export function tally(counts: Counts): readonly Telling[] {
   return parts;
 }
 
+/** What the kernel's memory cache holds; empty without a kernel to ask. */
+export function cacheHeld(run: RunSummary | null): string {
+  return run?.cacheBytes == null ? "" : `${byteCount(run.cacheBytes)} kept`;
+}
+
 /** How the last run went, in one line. */
 export function runWords(run: RunSummary | null): string {
   if (!run) return "not run yet";

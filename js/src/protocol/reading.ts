@@ -144,9 +144,15 @@ export function readEdge(json: unknown): Edge | null {
 export function readRun(json: unknown): RunSummary | null {
   const fields = record(json);
   const id = text(fields, "id");
-  return id
-    ? { id, status: text(fields, "status", "ok"), tookS: number(fields, "tookS"), ...readCounts(fields) }
-    : null;
+  if (!id) return null;
+  return {
+    id,
+    status: text(fields, "status", "ok"),
+    tookS: number(fields, "tookS"),
+    ...readCounts(fields),
+    cacheBytes: number(fields, "cacheBytes"),
+    cacheBudgetBytes: number(fields, "cacheBudgetBytes"),
+  };
 }
 
 function readCounts(fields: Fields): Counts {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Edge, Setting } from "../../src/model/flow";
 import {
   byteCount,
+  cacheHeld,
   copiesMade,
   counted,
   duration,
@@ -75,6 +76,10 @@ describe("figures are said as flowbook/canvas says them", () => {
     expect(copiesMade({ copies: 0, copiedBytes: 0 })).toBe("");
     const counts = { ran: 6, cached: 3, failed: 1, skipped: 0, copies: 0, copiedBytes: 0 };
     expect(tally(counts).map(({ words }) => words)).toEqual(["6 ran", "3 cached", "1 failed", "0 copies"]);
+    const run = { id: "a", status: "ok", tookS: 1, ...counts, cacheBytes: 4_100_000, cacheBudgetBytes: 5e8 };
+    expect(cacheHeld(run)).toBe("4.1 MB kept");
+    expect(cacheHeld({ ...run, cacheBytes: 0 })).toBe("0 B kept");
+    expect(cacheHeld({ ...run, cacheBytes: null })).toBe("");
   });
 });
 

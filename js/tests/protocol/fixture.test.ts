@@ -119,6 +119,8 @@ const KEYS = {
     skipped: true,
     copies: true,
     copiedBytes: true,
+    cacheBytes: true,
+    cacheBudgetBytes: true,
   } satisfies Keys<RunSummary>,
   Canvas: {
     kind: true,
