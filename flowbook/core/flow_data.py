@@ -6,7 +6,6 @@ the flow as it was; ``revision`` counts the edits that changed something.
 
 from __future__ import annotations
 
-import copy
 import keyword
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -53,6 +52,20 @@ class NodeInstance:
     extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
     retry_extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
     position_extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
+
+    def copy(self) -> NodeInstance:
+        """Return an independent node of the same content."""
+        return NodeInstance(
+            id=self.id,
+            type_id=self.type_id,
+            settings=self.settings,
+            policy=self.policy,
+            position=self.position,
+            version=self.version,
+            extra=self.extra,
+            retry_extra=self.retry_extra,
+            position_extra=self.position_extra,
+        )
 
     @property
     def is_own_type(self) -> bool:
@@ -150,7 +163,7 @@ class FlowData:
             self.wiring.is_shared, self.wiring.names = True, None
         return replace(
             self,
-            nodes={key: copy.copy(node) for key, node in self.nodes.items()},
+            nodes={key: node.copy() for key, node in self.nodes.items()},
             edges=self.edges.copy(),
             cuts=dict(self.cuts),
             types=dict(self.types),

@@ -128,7 +128,7 @@ class Execution:
         self._flow_attempt = 1
         #: Dead letters that are being kept or settled; the run is not over before.
         self._letters_under_way = 0
-        self._state = RunState()
+        self._state: RunState | None = None
         self._on_done: list[Callable[[], None]] = []
         #: Measured cost by slot; whether all were measured and are short: never measured counts as long.
         self._costs_s: dict[int, float | None] = {}
@@ -554,6 +554,8 @@ class Execution:
         with self.results.lock:
             if self.results.resources is None:
                 self.results.resources = Resources(waiting_on(self.engine))
+            if self._state is None:
+                self._state = RunState()
         return Services(
             engine=self.engine,
             resources=self.results.resources,
@@ -1067,7 +1069,7 @@ class Execution:
         failed = bool(entered) and any(entry.status in ("failed", "unresponsive") for entry in entered.values())
         self.status = "cancelled" if self._is_cancelled else "failed" if failed else "ok"
         self._publish(RunFinished(flow=self.plan.flow, trace_id=self.trace_id, at=self._now(), status=self.status))
-        self._state = RunState()  # whoever holds the run does not hold what its nodes shared
+        self._state = None  # whoever holds the run does not hold what its nodes shared
         self.done.set()
         callbacks, self._on_done = self._on_done, []
         for callback in callbacks:

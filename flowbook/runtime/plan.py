@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -191,13 +190,15 @@ def renewed_plan(plan: Plan | None, flow: FlowData, wiring: Wiring) -> Plan:
     return _with_slots(plan, flow, wiring, stirred) or compile_plan(flow, wiring)
 
 
-def _with_slots(plan: Plan, flow: FlowData, wiring: Wiring, stirred: set[str]) -> Plan | None:  # noqa: C901 -- one pass
+def _with_slots(plan: Plan, flow: FlowData, wiring: Wiring, stirred: set[str]) -> Plan | None:  # noqa: C901, PLR0912
     """Make the slots of these nodes anew; None when that would move others."""
     added = [node_id for node_id in stirred if node_id not in plan.index]
     last = list(itertools.islice(reversed(flow.nodes), len(added)))[::-1]
     if set(last) != set(added):
         return None
-    other = copy.copy(plan)
+    other = Plan.__new__(Plan)  # neither compiled, nor copied by way of pickle's protocol: a slider waits for it
+    for name in Plan.__slots__:
+        setattr(other, name, getattr(plan, name))
     other.slots, other.policy, other.revision = plan.slots.copy(), flow.policy, flow.revision
     if added:
         other.index = plan.index | {node_id: place for place, node_id in enumerate(last, start=len(plan.index))}

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from flowbook.canvas.widget import FlowCanvas
     from flowbook.core.events import Event
+    from flowbook.core.interfaces import DeadLetters
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Slot
     from flowbook.runtime.sweep import Batch
@@ -806,7 +807,7 @@ class Flow:
         with self._lock:
             known = self._results.letters
             is_lasting = self._data.policy.state_storage == "sqlite"
-            store = session.letter_store if is_lasting else self._memory_letters
+            store: DeadLetters = session.letter_store if is_lasting else self._memory_letters
             if known is not None and known.is_of(store, self.name):
                 return known
             letters = Letters(store, self.name)

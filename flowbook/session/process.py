@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flowbook.core.interfaces import ValueWatch
     from flowbook.session.flow_handle import Flow
     from flowbook.session.presenter import Presenter
+    from flowbook.stores.dead_letters import SqliteDeadLetters
 
 #: Environment variable that names further folders of node types.
 NODE_FOLDERS_VARIABLE = "FLOWBOOK_NODES"
@@ -69,6 +70,8 @@ class Session:
         Raises:
             StoreError: FB901, FB903, FB906: the file cannot be used.
         """
+        from flowbook.stores.dead_letters import FILE_NAME, SqliteDeadLetters  # noqa: PLC0415 -- loads sqlite
+
         path = state_folder() / FILE_NAME
         with self.lock:
             if path not in self._letter_stores:
