@@ -20,7 +20,6 @@ from flowbook.runtime.engine import Engine
 from flowbook.runtime.run import Run
 from flowbook.sandbox.process_pool import ProcessPool
 from flowbook.session.subflows import SubflowTypes
-from flowbook.stores.dead_letters import FILE_NAME, SqliteDeadLetters
 from flowbook.stores.disk_cache import DiskCache
 from flowbook.stores.folders import cache_folder, state_folder
 
