@@ -652,7 +652,8 @@ class Execution:
     def _launch_items(self, active: _Firing) -> bool:
         """Have the node called once for each item; this worker goes on elsewhere meanwhile."""
         try:
-            items = ItemRun(self, active, self._limit, self._resume)
+            services = self._services(active.slot, active.key) if active.slot.node_type.context_name else None
+            items = ItemRun(self, active, self._limit, self._resume, services)
         except Exception as error:
             return self._advance(active, (None, error))
         with self.lock:
