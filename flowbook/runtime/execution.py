@@ -30,7 +30,7 @@ from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.letters import is_taken
 from flowbook.runtime.portable_code import isolated
-from flowbook.runtime.resources import Resources, waiting_on
+from flowbook.runtime.resources import Resources
 from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
 from flowbook.runtime.run_state import RunState
@@ -574,7 +574,7 @@ class Execution:
     def _services(self, slot: Slot, key: KeyParts) -> Services:
         with self.results.lock:
             if self.results.resources is None:
-                self.results.resources = Resources(waiting_on(self.engine))
+                self.results.resources = Resources(self.engine)
             if self._state is None:
                 self._state = RunState()
         return Services(
