@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowbook.errors import EngineDeadlockError
 from flowbook.runtime.capture import current_effects
@@ -13,7 +13,7 @@ from flowbook.runtime.capture import current_effects
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flowbook.core.interfaces import Effects
+    from flowbook.core.interfaces import Effects, Payloads
 
 #: The firing whose code is running here; tasks that it starts inherit it.
 current_firing: ContextVar[Context | SweptFiring | None] = ContextVar("flowbook_current_firing", default=None)
@@ -91,12 +91,22 @@ class Context:
         effects: what the firing printed and displayed so far; filled by the engine.
     """
 
-    def __init__(self, *, flow: str, node_id: str, trace_id: str, attempt: int, effects: Effects) -> None:
+    def __init__(
+        self,
+        *,
+        flow: str,
+        node_id: str,
+        trace_id: str,
+        attempt: int,
+        effects: Effects,
+        payloads: Payloads | None = None,
+    ) -> None:
         self.flow = flow
         self.node_id = node_id
         self.trace_id = trace_id
         self.attempt = attempt
         self.effects = effects
+        self._payloads = payloads
         self._is_cancelled = threading.Event()
 
     @property
@@ -111,6 +121,27 @@ class Context:
     def progress(self, share: float) -> None:
         """Report how much is done, 0 to 1."""
         self.effects.progress = min(1.0, max(0.0, float(share)))
+
+    def empty(self, shape: Any, dtype: Any = "float64") -> Any:
+        """Make an array of any content, to be filled and returned.
+
+        In a node with ``isolation="process"`` it stands in memory that the kernel sees as well, so that returning it
+        copies nothing, however large it is; elsewhere it is an array like any other.
+
+        Args:
+            shape: as ``numpy.empty`` takes it.
+            dtype: as ``numpy.empty`` takes it.
+
+        Returns:
+            A numpy array that can be written to until the node returns it.
+
+        Raises:
+            MemoryError: more than there is, or than the node's ``memory_bytes``.
+            RunError: FB425, the values between processes take as much memory as they may already.
+        """
+        if self._payloads is None:
+            raise RuntimeError("this context was made without an engine")
+        return self._payloads.empty(shape, dtype)
 
     def cancel(self) -> None:
         """Ask the firing to end; used by the engine."""

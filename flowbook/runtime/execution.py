@@ -522,7 +522,12 @@ class Execution:
             started_at=self._now(),
             began=self.engine.clock.monotonic(),
             context=Context(
-                flow=self.plan.flow, node_id=slot.node_id, trace_id=self.trace_id, attempt=1, effects=effects
+                flow=self.plan.flow,
+                node_id=slot.node_id,
+                trace_id=self.trace_id,
+                attempt=1,
+                effects=effects,
+                payloads=self.engine.payloads,
             ),
             effects=effects,
         )
@@ -592,7 +597,7 @@ class Execution:
         arguments = active.arguments
         function = active.slot.node_type.function
         if active.slot.policy.isolation == "process":
-            function = isolated(self.engine, active.slot, active.context)
+            function = isolated(self.engine, active.slot, active.context, active.inputs)
 
         def body() -> tuple[Any, BaseException | None]:
             try:

@@ -1,0 +1,132 @@
+"""The kernel's side of shared memory: its own segments, those of its workers, and how much there is of it in all."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+from flowbook.sandbox.segments import SegmentStore
+from flowbook.sandbox.transports import SegmentTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowbook.sandbox.segments import Segment
+
+
+class KernelSegments:
+    """Counts every segment of one kernel and its workers, and sees to it that what is free is given back.
+
+    Args:
+        most_bytes: all segments together, > 0.
+        spread: sends the news that idle workers wait for; called on a thread of its own when a value has gone.
+    """
+
+    def __init__(self, most_bytes: int, spread: Callable[[], None]) -> None:
+        self.most_bytes = most_bytes
+        self.store = SegmentStore(0, self._may_grow, tell=self._tell)
+        #: A process keeps this much free memory for the next value, bytes.
+        self.most_free_bytes = self.store.most_free_bytes = most_bytes // 4
+        self.store.on_unheld = self._unheld
+        self.store.on_dropped = self._dropped
+        self._spread = spread
+        self._transports: dict[int, SegmentTransport] = {}
+        self._granted: dict[int, int] = {}
+        # A lease may end while this very thread holds any lock: putting into this queue takes none.
+        self._ended: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def transport(self, number: int) -> SegmentTransport:
+        """Open the way to a worker.
+
+        Args:
+            number: of the worker, >= 1, never used again.
+        """
+        with self.store.lock:
+            made = self._transports[number] = SegmentTransport(self.store, number)
+            self._granted[number] = 0
+            return made
+
+    def close_transport(self, number: int) -> None:
+        """A worker has ended: everything it had is taken back."""
+        with self.store.lock:
+            self._granted.pop(number, None)
+            transport = self._transports.pop(number, None)
+            if transport is not None:
+                transport.end()
+
+    # -- how much there is
+
+    @property
+    def taken_bytes(self) -> int:
+        """Memory of all segments: of the kernel, of its workers, and of ended workers as far as it is looked at."""
+        with self.store.lock:
+            orphans = sum(one.size_bytes for one in self.store.segments() if one.is_dead)
+            return self.store.own_bytes + sum(self._granted.values()) + orphans
+
+    def _may_grow(self, size_bytes: int) -> bool:
+        return self.taken_bytes + size_bytes <= self.most_bytes
+
+    def grant(self, number: int, size_bytes: int) -> bool:
+        """Let a worker take more memory from the system, if there is to be any."""
+        with self.store.lock:
+            if not self._may_grow(size_bytes):
+                self.store.trim(0)
+            if not self._may_grow(size_bytes) or number not in self._granted:
+                return False
+            self._granted[number] += size_bytes
+            return True
+
+    def count(self, number: int, own_bytes: int) -> None:
+        """Note how much memory a worker's segments have in fact."""
+        with self.store.lock:
+            if number in self._granted:
+                self._granted[number] = own_bytes
+        self._keep_house()
+
+    def mapped_bytes(self, number: int) -> int:
+        """Say how much shared memory a worker may have mapped, bytes: it counts as its own to the system."""
+        with self.store.lock:
+            known = sum(one.size_bytes for one in self.store.segments() if number in one.known_to)
+            return self._granted.get(number, 0) + known
+
+    # -- who is told
+
+    def _unheld(self, segment: Segment) -> None:
+        transport = self._transports.get(segment.segment_id[0])
+        if transport is not None:
+            transport.note_unheld(segment)
+
+    def _dropped(self, segment: Segment) -> None:
+        for number in segment.known_to:
+            transport = self._transports.get(number)
+            if transport is not None and number != segment.segment_id[0]:
+                transport.note_dropped(segment)
+
+    def _tell(self) -> None:
+        self._ended.put(True)
+
+    def _keep_house(self) -> None:
+        """Have somebody see to ended leases, from the first value of a worker's on."""
+        with self.store.lock:
+            if self._thread is None and any(not one.is_own for one in self.store.segments()):
+                self._thread = threading.Thread(target=self._see_to_it, name="flowbook segments", daemon=True)
+                self._thread.start()
+
+    def _see_to_it(self) -> None:
+        while self._ended.get():
+            while not self._ended.empty():
+                if not self._ended.get():
+                    return
+            self.store.trim()
+            self._spread()
+
+    def close(self) -> None:
+        """Forget all segments; values keep the memory that they stand in."""
+        with self.store.lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._ended.put(False)
+            thread.join()
+        self.store.close()
