@@ -65,7 +65,8 @@ class TablePacking:
 
     def unpack(self, text: Any, buffers: Sequence[Any]) -> Any:
         """Make the value anew; its tables and arrays stand in the buffers."""
-        return pickle.loads(text, buffers=[_raw(buffer) for buffer in buffers])  # noqa: S301 -- from this kernel's own
+        raw = [_raw(buffer) for buffer in (text, *buffers)]
+        return pickle.loads(raw[0], buffers=raw[1:])  # noqa: S301 -- from this kernel's own
 
     def empty(self, shape: Any, dtype: Any, memory: Callable[[int], Any]) -> np.ndarray[Any, Any]:
         """Make an array of any content, in given memory when it is large.

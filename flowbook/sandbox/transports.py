@@ -160,7 +160,7 @@ def _copied_to(piece: Piece, address: int) -> None:
         piece.fill(address)
     elif piece.address:
         ctypes.memmove(address, piece.address, piece.size_bytes)
-    else:
+    elif piece.size_bytes:  # the text
         ctypes.memmove(address, piece.owner, piece.size_bytes)
 
 
