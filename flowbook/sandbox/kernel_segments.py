@@ -85,6 +85,10 @@ class KernelSegments:
                 self._granted[number] = own_bytes
         self._keep_house()
 
+    def granted_bytes(self, number: int) -> int:
+        """Say how much memory the segments of a worker take, bytes."""
+        return self._granted.get(number, 0)
+
     def mapped_bytes(self, number: int) -> int:
         """Say how much shared memory a worker may have mapped, bytes: it counts as its own to the system."""
         with self.store.lock:

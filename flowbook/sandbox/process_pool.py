@@ -323,6 +323,8 @@ class _Worker:
                 self._make_room()
                 return self._transport.load(list(arguments.values()))
         except RunError as error:
+            if self._segments is not None and self._segments.granted_bytes(self._number):
+                raise _DeclinedError from error  # it keeps memory itself; a fresh one does not
             self.is_usable = True
             raise _too_much_shared(call, "the inputs", error) from error
 
@@ -340,14 +342,15 @@ class _Worker:
             elif kind == "progress":
                 effects.progress(facts)
             elif kind == "grow":
-                self._channel.send(("grown", self._granted(facts)))
+                self._channel.send(("grown", self._granted(*facts)))
             else:
                 return facts, self._received(facts, buffers, descriptors)
 
-    def _granted(self, size_bytes: int) -> bool:
-        """Let the worker have more shared memory, if there is any to be had."""
+    def _granted(self, size_bytes: int, own_bytes: int) -> bool:
+        """Let the worker, which has so much, have more shared memory, if there is any to be had."""
         if self._segments is None:
             return False
+        self._segments.count(self._number, own_bytes)
         if not self._segments.grant(self._number, size_bytes):
             self._make_room()
             return self._segments.grant(self._number, size_bytes)

@@ -237,7 +237,8 @@ class _Worker:
 
     def _may_grow(self, size_bytes: int) -> bool:
         """Ask the kernel, which listens as long as the call goes on, for more shared memory."""
-        self.channel.send(("grow", size_bytes))
+        assert self._store is not None  # noqa: S101 -- it is the store that asks
+        self.channel.send(("grow", (size_bytes, self._store.own_bytes)))
         (_, is_granted), _, _ = self.channel.receive()
         return bool(is_granted)
 
