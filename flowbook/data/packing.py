@@ -65,8 +65,8 @@ class TablePacking:
 
     def unpack(self, text: Any, buffers: Sequence[Any]) -> Any:
         """Make the value anew; its tables and arrays stand in the buffers."""
-        raw = [_raw(buffer) for buffer in (text, *buffers)]
-        return pickle.loads(memoryview(raw[0]), buffers=raw[1:])  # noqa: S301 -- this kernel's own
+        raw: list[Any] = [_raw(buffer) for buffer in (text, *buffers)]
+        return pickle.loads(raw[0], buffers=raw[1:])  # noqa: S301 -- this kernel's own
 
     def empty(self, shape: Any, dtype: Any, memory: Callable[[int], Any]) -> np.ndarray[Any, Any]:
         """Make an array of any content, in given memory when it is large.
