@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowbook.sandbox.segments import SegmentStore
 from flowbook.sandbox.transports import SegmentTransport
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowbook.sandbox.segments import Segment
+
+
+#: How long a value has been gone when idle workers are told, seconds.
+_PATIENCE_S: Final = 0.1
 
 
 class KernelSegments:
@@ -36,6 +40,7 @@ class KernelSegments:
         # A lease may end while this very thread holds any lock: putting into this queue takes none.
         self._ended: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_closing = threading.Event()
 
     def transport(self, number: int) -> SegmentTransport:
         """Open the way to a worker.
@@ -120,9 +125,11 @@ class KernelSegments:
 
     def _see_to_it(self) -> None:
         while self._ended.get():
+            # The next call brings the news along; a worker is told apart from it only when there is none.
+            if self._is_closing.wait(_PATIENCE_S):
+                return
             while not self._ended.empty():
-                if not self._ended.get():
-                    return
+                self._ended.get()
             self.store.trim()
             self._spread()
 
@@ -130,6 +137,7 @@ class KernelSegments:
         """Forget all segments; values keep the memory that they stand in."""
         with self.store.lock:
             thread, self._thread = self._thread, None
+        self._is_closing.set()
         if thread is not None:
             self._ended.put(False)
             thread.join()
