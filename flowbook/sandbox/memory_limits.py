@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ _ROOT: Final = Path("/")
 _UNKNOWN_BYTES: Final = 4 * 1024**3
 
 
+@functools.lru_cache(maxsize=8)  # it is asked for with every call
 def memory_bytes(root: Path = _ROOT) -> int:
     """Say how much memory there is: what the machine has, or what a control group above this process allows.
 

@@ -44,8 +44,7 @@ class Place(NamedTuple):
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class Parcel(NamedTuple):
     """What a message says of the pieces that come with it.
 
     Attributes:
@@ -78,8 +77,7 @@ class Load:
     kept: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class News:
+class News(NamedTuple):
     """What a side tells of leases and segments.
 
     Attributes:

@@ -17,9 +17,8 @@ import sys
 import threading
 import time
 import warnings
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.sandbox.channel import Channel, ChannelClosedError
 from flowbook.sandbox.node_code import function_of
@@ -44,8 +43,7 @@ _ADDRESS_SLACK_BYTES: Final = 4 * 1024**3
 _CLOCK_TICK_NS: Final = 10_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(NamedTuple):
     """What a kernel asks of a worker; the arguments come beside it.
 
     Attributes:
@@ -83,8 +81,7 @@ class Order:
     most_free_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """What came of a call.
 
     Attributes:
@@ -101,7 +98,7 @@ class Answer:
     parcel: Parcel | None = None
     copied_bytes: int = 0
     text_copies: tuple[PayloadCopy, ...] = ()
-    news: News = field(default_factory=News)
+    news: News = News()
 
 
 class WorkerContext:
@@ -211,7 +208,7 @@ class _Worker:
                 began_ns = time.time_ns()
                 answer, load = self._answer(order, received)
                 _note_code(self._seen, began_ns)
-                answer = replace(answer, news=self._transport.news())  # now that nothing of the call is left here
+                answer = answer._replace(news=self._transport.news())  # now that nothing of the call is left here
                 if load is None:
                     self.channel.send(("answer", answer))
                 else:
