@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from flowbook.sandbox.segments import Segment
 
 
+#: Without calls for so long nothing free is kept any more, seconds.
+IDLE_S: Final = 10.0
 #: How long a value has been gone when idle workers are told, seconds.
 _PATIENCE_S: Final = 0.1
 
@@ -24,14 +26,15 @@ class KernelSegments:
 
     Args:
         most_bytes: all segments together, > 0.
-        spread: sends the news that idle workers wait for; called on a thread of its own when a value has gone.
+        spread: sends the news that idle workers wait for, and how much free memory each may keep, if that changes;
+            called on a thread of its own when values have gone, and when there have been no calls for a while.
     """
 
-    def __init__(self, most_bytes: int, spread: Callable[[], None]) -> None:
+    def __init__(self, most_bytes: int, spread: Callable[[int | None], None]) -> None:
         self.most_bytes = most_bytes
         self.store = SegmentStore(0, self._may_grow, tell=self._tell)
         #: A process keeps this much free memory for the next value, bytes.
-        self.most_free_bytes = self.store.most_free_bytes = most_bytes // 4
+        self.most_free_bytes = most_bytes // 4
         self.store.on_unheld = self._unheld
         self.store.on_dropped = self._dropped
         self._spread = spread
@@ -88,7 +91,6 @@ class KernelSegments:
         with self.store.lock:
             if number in self._granted:
                 self._granted[number] = own_bytes
-        self._keep_house()
 
     def granted_bytes(self, number: int) -> int:
         """Say how much memory the segments of a worker take, bytes."""
@@ -116,22 +118,32 @@ class KernelSegments:
     def _tell(self) -> None:
         self._ended.put(True)
 
-    def _keep_house(self) -> None:
-        """Have somebody see to ended leases, from the first value of a worker's on."""
+    def wake(self) -> None:
+        """Have somebody see to what is free, from the first segment on; called after every call."""
         with self.store.lock:
-            if self._thread is None and any(not one.is_own for one in self.store.segments()):
+            if self._thread is None and self.store.segments() and not self._is_closing.is_set():
                 self._thread = threading.Thread(target=self._see_to_it, name="flowbook segments", daemon=True)
                 self._thread.start()
+        self._tell()
 
     def _see_to_it(self) -> None:
-        while self._ended.get():
+        """Give back what is free: beyond what is kept when a value has gone, all of it after a while without calls."""
+        is_lean = False
+        while not self._is_closing.is_set():
+            try:
+                self._ended.get(timeout=None if is_lean else IDLE_S)
+            except queue.Empty:
+                is_lean = True
+                self.store.trim(0)
+                self._spread(0)
+                continue
             # The next call brings the news along; a worker is told apart from it only when there is none.
-            if self._is_closing.wait(_PATIENCE_S):
-                return
+            self._is_closing.wait(_PATIENCE_S)
             while not self._ended.empty():
                 self._ended.get()
-            self.store.trim()
-            self._spread()
+            is_lean = False
+            self.store.trim(self.most_free_bytes)
+            self._spread(None)
 
     def close(self) -> None:
         """Forget all segments; values keep the memory that they stand in."""
@@ -139,6 +151,6 @@ class KernelSegments:
             thread, self._thread = self._thread, None
         self._is_closing.set()
         if thread is not None:
-            self._ended.put(False)
+            self._tell()
             thread.join()
         self.store.close()

@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
 
     from flowbook.core.interfaces import IsolatedCall, Packed, Packing, RemoteEffects
     from flowbook.sandbox.launchers import Launcher
-    from flowbook.sandbox.transports import Load, Transport
+    from flowbook.sandbox.transports import Load, News, Transport
 
 #: A worker that holds more than this after a call is not used again, bytes.
 _RETIRE_BYTES: Final = 1024**3
 _MOST_WORKERS: Final = 4
+#: An idle worker that does not answer within this time is ended, seconds.
+_NEWS_S: Final = 2.0
 
 
 class ProcessPool:
@@ -138,11 +141,14 @@ class ProcessPool:
         """Shared memory that this kernel and its workers have taken from the system, bytes."""
         return self._segments.taken_bytes if self._segments is not None else 0
 
-    def _spread_news(self) -> None:
-        """Tell idle workers what is looked at no more, so that they give back what is free."""
+    def _spread_news(self, most_free_bytes: int | None) -> None:
+        """Exchange news with idle workers, so that they give back what is free."""
         with self._condition:
-            for worker in self._idle:
-                worker.tell_news()
+            workers, self._idle = list(self._idle), deque()
+            self._busy_count += len(workers)
+        for worker in workers:
+            worker.exchange_news(most_free_bytes)
+            self._leave(worker)
 
     def _end_idle(self) -> None:
         """End the workers that have nothing to do, for the sake of the memory they keep."""
@@ -181,9 +187,7 @@ class ProcessPool:
 
     def _leave(self, worker: _Worker) -> None:
         is_usable = worker.is_usable
-        if is_usable:
-            worker.tell_news()
-        else:
+        if not is_usable:
             worker.end()
         with self._condition:
             self._busy_count -= 1
@@ -254,11 +258,36 @@ class _Worker:
             return False
         return False
 
-    def tell_news(self) -> None:
-        """Tell a worker that has nothing to do what is looked at no more; one that is gone is not told."""
-        if isinstance(self._transport, SegmentTransport) and self._transport.has_news:
-            with contextlib.suppress(ChannelClosedError):
-                self._channel.send(self._transport.news())
+    def exchange_news(self, most_free_bytes: int | None) -> None:
+        """Tell a worker that has nothing to do what is looked at no more, and learn what it has given back.
+
+        Args:
+            most_free_bytes: of shared memory that it may keep; None: only when there is something else to tell.
+        """
+        transport, segments = self._transport, self._segments
+        if not isinstance(transport, SegmentTransport) or segments is None:
+            return
+        if most_free_bytes is None and not transport.has_news:
+            return
+        deadline = time.monotonic() + _NEWS_S
+
+        def check() -> None:
+            if time.monotonic() > deadline:
+                raise ChannelClosedError
+
+        self._channel.check = check
+        try:
+            self._channel.send(transport.news(segments.most_free_bytes if most_free_bytes is None else most_free_bytes))
+            (_, news), _, _ = self._channel.receive()
+            self._learn(news)
+        except ChannelClosedError:
+            self.is_usable = False
+        self._channel.check = None
+
+    def _learn(self, news: News) -> None:
+        self._transport.hear(news)
+        if self._segments is not None:
+            self._segments.count(self._number, news.own_bytes)
 
     def answer(
         self, call: IsolatedCall, arguments: Mapping[str, Packed], guard: CallGuard, effects: RemoteEffects
@@ -276,7 +305,7 @@ class _Worker:
             code=call.code,
             names=tuple(arguments),
             parcel=load.parcel,
-            news=self._transport.news(),
+            news=self._transport.news(self._segments.most_free_bytes if self._segments is not None else None),
             context_name=call.context_name,
             flow=call.flow,
             node_id=call.node_id,
@@ -287,7 +316,6 @@ class _Worker:
             memory_bytes=guard.most_bytes,
             packing=self._packing,
             number=self._number if self._segments is not None else 0,
-            most_free_bytes=self._segments.most_free_bytes if self._segments is not None else 0,
         )
         try:
             self._channel.send(order, load.buffers, load.descriptors)
@@ -361,9 +389,9 @@ class _Worker:
         value: list[Any] = []
         if answer.parcel is not None:
             (value,) = self._transport.unload(answer.parcel, buffers, descriptors)
-        self._transport.hear(answer.news)
+        self._learn(answer.news)
         if self._segments is not None:
-            self._segments.count(self._number, answer.news.own_bytes)
+            self._segments.wake()
         return value
 
     def _death(self, call: IsolatedCall, guard: CallGuard) -> FlowbookError:

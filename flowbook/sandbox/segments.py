@@ -51,9 +51,8 @@ _GRAIN_BYTES: Final = 256 * 1024
 _LARGEST_RATIO: Final = 2
 #: With more segments than this no more descriptors are kept: a process may have a thousand or so of all kinds.
 _MOST_DESCRIPTORS: Final = 256
-#: From Linux 5.1 and 5.14 on; neither has a name in Python 3.11.
+#: From Linux 5.1 on; it has no name in Python 3.11.
 _F_SEAL_FUTURE_WRITE: Final = 0x10
-_MADV_POPULATE_WRITE: Final = 23
 
 
 def has_segments() -> bool:
@@ -182,8 +181,6 @@ class SegmentStore:
 
     def __init__(self, number: int, may_grow: Callable[[int], bool], *, tell: Callable[[], None] | None = None) -> None:
         self.number = number
-        #: More free memory than this is given back to the system, bytes.
-        self.most_free_bytes = 0
         #: Memory of this process's own segments, bytes.
         self.own_bytes = 0
         self.lock = threading.RLock()
@@ -345,17 +342,12 @@ class SegmentStore:
 
     # -- giving back
 
-    def trim(self, most_free_bytes: int | None = None) -> None:
-        """Give free memory back to the system, the least recently used first.
-
-        Args:
-            most_free_bytes: that may be kept; None: as the store says.
-        """
-        most = self.most_free_bytes if most_free_bytes is None else most_free_bytes
+    def trim(self, most_bytes: int) -> None:
+        """Give free memory back to the system, the least recently used first, until no more than so much is kept."""
         with self.lock:
             self.settle()
             free_bytes = sum(one.size_bytes for one in self._free)
-            while self._free and free_bytes > most:
+            while self._free and free_bytes > most_bytes:
                 segment = self._free.pop(0)
                 free_bytes -= segment.size_bytes
                 self.drop(segment)
@@ -407,13 +399,6 @@ def _close_descriptor(segment: Segment) -> None:
             os.close(descriptor)
 
 
-def populate(segment: Segment, size_bytes: int) -> None:
-    """Have the system provide the pages at the beginning of a segment at once, where it can (Linux 5.14)."""
-    _libc().madvise(
-        segment.mapping.address, min(-(-size_bytes // 4096) * 4096, segment.size_bytes), _MADV_POPULATE_WRITE
-    )
-
-
 def _size_class(size_bytes: int) -> int:
     """Round up to one of eight sizes between two powers of two, so that segments fit again and little is wasted."""
     grain = max(_GRAIN_BYTES, 1 << max(0, (size_bytes - 1).bit_length() - 4))
@@ -438,6 +423,5 @@ def _libc() -> Any:
         library.mmap.restype = ctypes.c_void_p
         library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_longlong]
         library.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-        library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
         _loaded.append(library)
     return _loaded[0]

@@ -85,12 +85,14 @@ class News(NamedTuple):
         dropped: segments that must not be mapped any longer.
         held: everything of others that is still looked at; None: that is not told.
         own_bytes: memory of its own segments.
+        most_free_bytes: of them the other side is to keep no more than this for the next value; None: as it likes.
     """
 
     released: tuple[SegmentId, ...] = ()
     dropped: tuple[SegmentId, ...] = ()
     held: frozenset[SegmentId] | None = None
     own_bytes: int = 0
+    most_free_bytes: int | None = None
 
 
 class Transport(Protocol):
@@ -124,8 +126,8 @@ class Transport(Protocol):
         """
         ...
 
-    def news(self) -> News:
-        """Say what the other side has to know."""
+    def news(self, most_free_bytes: int | None = None) -> News:
+        """Say what the other side has to know, and how much free memory it may keep."""
         ...
 
     def hear(self, news: News) -> None:
@@ -197,7 +199,7 @@ class StreamTransport:
         """There is none."""
         return None
 
-    def news(self) -> News:
+    def news(self, most_free_bytes: int | None = None) -> News:  # noqa: ARG002 -- there is no memory to keep
         """There is none."""
         return News()
 
@@ -284,7 +286,7 @@ class SegmentTransport:
         """Whether there is something to tell."""
         return bool(self._released or self._dropped)
 
-    def news(self) -> News:
+    def news(self, most_free_bytes: int | None = None) -> News:
         """Say what has changed since the last time, and what is held of others."""
         store = self._store
         with store.lock:
@@ -294,7 +296,13 @@ class SegmentTransport:
                 one for one in self._released if (segment := store.get(one)) is not None and not segment.is_held
             )
             dropped, self._dropped, self._released = tuple(self._dropped), [], set()
-            return News(released=released, dropped=dropped, held=held, own_bytes=store.own_bytes)
+            return News(
+                released=released,
+                dropped=dropped,
+                held=held,
+                own_bytes=store.own_bytes,
+                most_free_bytes=most_free_bytes,
+            )
 
     def hear(self, news: News) -> None:
         """Take back what is looked at no more, and forget what is gone."""
@@ -313,6 +321,8 @@ class SegmentTransport:
                 for segment in store.segments():
                     if self._peer in segment.lent_to and segment.segment_id not in news.held:
                         store.take_back(segment, self._peer)
+            if news.most_free_bytes is not None:
+                store.trim(news.most_free_bytes)
 
     def end(self) -> None:
         """Take everything back that the other side had; what it wrote lives as long as somebody looks at it."""

@@ -61,7 +61,6 @@ class Order(NamedTuple):
         memory_bytes: most memory the call may take.
         packing: takes values apart and puts them together.
         number: of this worker among those of its kernel, or 0: there is no shared memory.
-        most_free_bytes: shared memory that is kept for the next value.
     """
 
     code: PortableCode
@@ -78,7 +77,6 @@ class Order(NamedTuple):
     memory_bytes: int
     packing: Packing
     number: int
-    most_free_bytes: int
 
 
 class Answer(NamedTuple):
@@ -197,7 +195,8 @@ class _Worker:
             try:
                 order, buffers, descriptors = self.channel.receive()
                 if isinstance(order, News):
-                    self._hear(order)
+                    self._transport.hear(order)
+                    self.channel.send(("news", self._transport.news()))
                     continue
                 if _has_old_code(self._seen):
                     self.channel.send(("stale", None))
@@ -221,16 +220,10 @@ class _Worker:
     def _settle(self, order: Order) -> None:
         if order.number and self._store is None:
             store = self._store = SegmentStore(order.number, self._may_grow)
-            store.most_free_bytes = order.most_free_bytes
             transport = SegmentTransport(store, 0)
             store.on_dropped = transport.note_dropped
             self._transport = transport
-        self._hear(order.news)
-
-    def _hear(self, news: News) -> None:
-        self._transport.hear(news)
-        if self._store is not None:
-            self._store.trim()
+        self._transport.hear(order.news)
 
     def _may_grow(self, size_bytes: int) -> bool:
         """Ask the kernel, which listens as long as the call goes on, for more shared memory."""

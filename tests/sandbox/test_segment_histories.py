@@ -152,7 +152,8 @@ class Histories(RuleBasedStateMachine):
         wait_until(lambda: Histories.pool is not None and Histories.pool.shared_bytes <= kept)
 
 
-Histories.TestCase.settings = settings(max_examples=15, stateful_step_count=30)
+is_soak = settings.default is not None and settings.default.max_examples > 1000
+Histories.TestCase.settings = settings(max_examples=300 if is_soak else 8, stateful_step_count=30)
 TestHistories = Histories.TestCase
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from flowbook.data.packing import TablePacking
 from flowbook.errors import RunError
+from flowbook.sandbox import kernel_segments
 from flowbook.sandbox.process_pool import ProcessPool
 from flowbook.sandbox.segments import SegmentStore
 from tests.sandbox.kit import PATIENCE_S, Told, call, is_running, wait_until
@@ -154,11 +155,24 @@ def test_an_idle_worker_gives_back_what_nobody_looks_at_any_more() -> None:
         made = [
             call(pool, "def f():\n    import numpy as np\n    return np.ones(10 * 1024**2, 'u1')") for _ in range(5)
         ]
-        assert len(inodes(worker)) == 5
+        there = inodes(worker)
+        assert len(there) == 5
         del made
-        wait_until(lambda: len(inodes(worker)) <= 1)
+        wait_until(lambda: len(everywhere(there)) <= 1)
     finally:
         pool.close()
+
+
+def test_without_calls_for_a_while_nothing_free_is_kept(own_pool: ProcessPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_segments, "IDLE_S", 0.2)
+    worker = call(own_pool, WHO)
+    made = call(own_pool, "def f(x):\n    return x * 2, x", x=read_only(np.ones(COUNT)))
+    there = inodes(worker)
+    assert len(there) == 2
+    del made
+    wait_until(lambda: not everywhere(there))
+    assert call(own_pool, WHO) == worker
+    assert (call(own_pool, MAKE, n=3) == 3).all()
 
 
 # -- how much there is
