@@ -169,7 +169,10 @@ class Card(TypedDict):
 
 
 class Edge(TypedDict):
-    """An edge; ``implicit`` when a name made it, ``carried`` when data has moved along it."""
+    """An edge; ``implicit`` when a name made it, ``carried`` when data has moved along it.
+
+    ``copies`` of payload bytes were needed to hand the value on, ``copiedBytes`` together, for ``copyReason``.
+    """
 
     source: str
     sourcePort: str
@@ -179,6 +182,8 @@ class Edge(TypedDict):
     type: str
     label: str | None
     copies: int
+    copiedBytes: int
+    copyReason: str
     carried: bool
 
 
@@ -198,7 +203,7 @@ class Note(TypedDict, total=False):
 
 
 class RunSummary(TypedDict):
-    """The last run in one line."""
+    """The last run in one line, and while it can be asked what the memory cache holds and may hold; None: recorded."""
 
     id: str
     status: str
@@ -209,6 +214,8 @@ class RunSummary(TypedDict):
     skipped: int
     copies: int
     copiedBytes: int
+    cacheBytes: int | None
+    cacheBudgetBytes: int | None
 
 
 class Canvas(TypedDict):
@@ -262,6 +269,7 @@ class Span(TypedDict):
     columns: int | None
     copies: int
     copiedBytes: int
+    copyReason: str
     logs: list[LogLine]
     logCount: int
     error: Failure | None
@@ -310,11 +318,12 @@ _CARD_DEFAULTS: dict[str, Json] = {
     "bypassed": False,
 }  # fmt: skip
 _EDGE_DEFAULTS: dict[str, Json] = {
-    "sourcePort": "", "targetPort": "", "implicit": False, "type": "any", "label": None, "copies": 0, "carried": False,
+    "sourcePort": "", "targetPort": "", "implicit": False, "type": "any", "label": None, "copies": 0,
+    "copiedBytes": 0, "copyReason": "", "carried": False,
 }  # fmt: skip
 _SPAN_DEFAULTS: dict[str, Json] = {
     "status": "ok", "stamp": None, "reason": "", "startS": None, "tookS": None, "attempt": 0, "rows": None,
-    "columns": None, "copies": 0, "copiedBytes": 0, "logs": [], "logCount": 0, "error": None,
+    "columns": None, "copies": 0, "copiedBytes": 0, "copyReason": "", "logs": [], "logCount": 0, "error": None,
 }  # fmt: skip
 
 _Bundle = TypeVar("_Bundle", Canvas, Trace)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, cast
 
 from flowbook.canvas.cards import card_size
+from flowbook.canvas.pieces.markup import one_line
 from flowbook.canvas.placement import placed
 from flowbook.core.document import json_names, to_document
+from flowbook.core.interfaces import copy_reasons
+from flowbook.runtime.copies import copies_by_input
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Set
@@ -147,7 +150,7 @@ def snapshot_of(flow: FlowView, look: Look, *, seq: int = 0) -> Canvas:
         "edges": edges,
         "groups": [entry for entry in data.groups if _is_group(entry)],
         "notes": [entry for entry in data.notes if _is_note(entry)],
-        "run": _run_summary(run),
+        "run": _run_summary(flow, run, is_live=look.is_live),
     }
     chosen = {node_id: node.position for node_id, node in data.nodes.items() if node.position is not None}
     return placed(cast("Canvas", drawn), chosen)
@@ -303,11 +306,24 @@ def edges_of(flow: FlowView) -> list[Edge]:
                 "type": _carried_type(flow, link.source, link.source_port, result)
                 or (output.type if output else "any"),
                 "label": label,
-                "copies": made.copies_by_input.get(link.target_port, 0) if made is not None else 0,
+                **_copied(made, link.target_port),
                 "carried": result is not None and made is not None,
             }
         )
     return found
+
+
+class _Copied(TypedDict):
+    copies: int
+    copiedBytes: int
+    copyReason: str
+
+
+def _copied(made: NodeResult | None, name: str) -> _Copied:
+    """What it took to give an input to a node that has fired."""
+    copies = copies_by_input(made).get(name, ()) if made is not None else ()
+    size_bytes = sum(copy.size_bytes for copy in copies)
+    return {"copies": len(copies), "copiedBytes": size_bytes, "copyReason": one_line(copy_reasons(copies))}
 
 
 def _output_index(flow: FlowView, node_id: str, port: str | None) -> int | None:
@@ -364,7 +380,7 @@ def _open_sources(flow: FlowView) -> tuple[list[dict[str, Any]], list[dict[str, 
                 "implicit": True,
                 "type": shape.kind,
                 "label": None,
-                "copies": made.copies_by_input.get(binding.name, 0) if made is not None else 0,
+                **_copied(made, binding.name),
                 "carried": made is not None,
             }
         )
@@ -421,10 +437,18 @@ def _without_positions(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "nodes": nodes} if nodes else document
 
 
-def _run_summary(run: Run | None) -> dict[str, Any] | None:
+def _run_summary(flow: FlowView, run: Run | None, *, is_live: bool) -> dict[str, Any] | None:
     if run is None or run.trace is None:
         return None
-    return {"id": run.id, "status": run.status, "tookS": round(run.trace.took_s, 6), **json_names(run.trace.counts())}
+    cache = flow.results.cache if is_live else None
+    return {
+        "id": run.id,
+        "status": run.status,
+        "tookS": round(run.trace.took_s, 6),
+        **json_names(run.trace.counts()),
+        "cacheBytes": cache.size_bytes if cache is not None else None,
+        "cacheBudgetBytes": cache.budget_bytes if cache is not None else None,
+    }
 
 
 def _stored(stamp: str | None) -> str | None:

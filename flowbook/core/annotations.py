@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import builtins
 import enum
+import functools
 import typing
 from dataclasses import dataclass, replace
 from types import UnionType
@@ -149,12 +150,30 @@ def read_annotation(annotation: object, namespace: Mapping[str, Any]) -> Meaning
         DefinitionError: FB102, a ``Setting(...)`` in text whose arguments are not plain values.
     """
     if isinstance(annotation, str):
-        try:
-            tree = ast.parse(annotation.strip(), mode="eval").body
-        except SyntaxError:
+        tree = parse_annotation(annotation)
+        if tree is None:
             return Meaning(text=annotation)
+        if isinstance(tree, ast.Name):
+            found = lookup_name(tree, namespace)
+            if found is None or type(found) is type:
+                return _plain_name(annotation, tree.id, getattr(found, "__module__", ""))
         return replace(_from_syntax(tree, namespace), text=annotation)
     return replace(_from_object(annotation), text=_spelling(annotation))
+
+
+@functools.lru_cache(maxsize=4096)
+def parse_annotation(text: str) -> ast.expr | None:
+    """Return the syntax of an annotation, not to be changed, or None when it is none: a flow repeats a few of them."""
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _plain_name(text: str, name: str, module: str) -> Meaning:
+    """Say what a name means that is bound to a class of a module, or to nothing (no module)."""
+    return replace(_by_name(name, module), text=text)
 
 
 def value_type_of(default: object) -> str:
@@ -212,7 +231,7 @@ def _from_object(annotation: object) -> Meaning:
     name = getattr(named, "__name__", None) or getattr(named, "_name", None) or ""
     if name in _CONTAINERS:
         return _container(name, [_from_object(part) for part in typing.get_args(annotation) if part is not Ellipsis])
-    return _by_name(name, named)
+    return _by_name(name, _module_of(named))
 
 
 def _from_syntax(node: ast.expr, namespace: Mapping[str, Any]) -> Meaning:
@@ -227,7 +246,7 @@ def _from_syntax(node: ast.expr, namespace: Mapping[str, Any]) -> Meaning:
     found = lookup_name(node, namespace)
     if found is not None and not isinstance(found, str) and (typing.get_origin(found) or _is_enum(found)):
         return _from_object(found)
-    return _by_name(_last_name(node), found)
+    return _by_name(_last_name(node), _module_of(found))
 
 
 def _from_subscript(node: ast.Subscript, namespace: Mapping[str, Any]) -> Meaning:
@@ -245,7 +264,7 @@ def _from_subscript(node: ast.Subscript, namespace: Mapping[str, Any]) -> Meanin
     if name in _CONTAINERS:
         inner = [part for part in parts if not (isinstance(part, ast.Constant) and part.value is ...)]
         return _container(name, [_from_syntax(part, namespace) for part in inner])
-    return _by_name(name, None)
+    return _by_name(name, "")
 
 
 def _setting_from_syntax(node: ast.expr, namespace: Mapping[str, Any]) -> Setting | None:
@@ -282,7 +301,7 @@ def _is_enum(found: object) -> bool:
     return isinstance(found, type) and issubclass(found, enum.Enum)
 
 
-def _by_name(name: str, found: object | None) -> Meaning:
+def _by_name(name: str, module: str) -> Meaning:
     if name == "Context":
         return Meaning(is_context=True)
     if name in _CONTAINERS:
@@ -292,10 +311,14 @@ def _by_name(name: str, found: object | None) -> Meaning:
         return Meaning(port_type=port_type, value_type=value_type, is_optional=value_type == "none")
     port_type, form = _BY_NAME.get(name, ("any", ""))
     # Another library's DataFrame or Series is a table too, but polars' form is only asked for by polars' own class.
-    module = getattr(found, "__module__", "") if found is not None else ""
     if form and module and not module.startswith(("polars", "numpy")):
         form = ""
     return Meaning(port_type=port_type, form=form)
+
+
+def _module_of(found: object | None) -> str:
+    module = getattr(found, "__module__", "") if found is not None else ""
+    return module if isinstance(module, str) else ""
 
 
 def _enum(cls: type[enum.Enum]) -> Meaning:

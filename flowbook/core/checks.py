@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from flowbook.core.policies import STATE_STORAGES
 from flowbook.core.topology import find_cycle
 from flowbook.core.wiring import Wiring, resolve, type_problem
 from flowbook.errors import DefinitionError, did_you_mean
@@ -53,10 +54,21 @@ def check(
         is_given: whether an unconnected input ``(node, port)`` has a value from elsewhere: the notebook, ``inputs=``.
     """
     wiring = wiring or resolve(flow)
-    findings = [*_cycles(flow, wiring), *_edges(flow)]
+    findings = [*_policy(flow), *_cycles(flow, wiring), *_edges(flow)]
     for node_id in flow.nodes:
         findings.extend(_node(flow, wiring, node_id, is_given))
     return findings
+
+
+def _policy(flow: FlowData) -> Iterator[Finding]:
+    storage = flow.policy.state_storage
+    if storage not in STATE_STORAGES:
+        yield Finding(
+            code="FB112",
+            severity="note",
+            message=f"state_storage={storage!r} is not known here: dead letters are kept in memory",
+            hint="use one of " + ", ".join(repr(name) for name in STATE_STORAGES),
+        )
 
 
 def _cycles(flow: FlowData, wiring: Wiring) -> Iterator[Finding]:
@@ -133,8 +145,10 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
             hint="its node type is not installed here" if node.version else "run the cell that defines it",
         )
         return
-    yield from _versions(node, node_type)
-    yield from _values(node, node_type)
+    if node.version and node_type.version:
+        yield from _versions(node, node_type)
+    if node.settings:
+        yield from _values(node, node_type)
     for spec in node_type.settings:
         if spec.is_required and node.settings.get(spec.name) is None and (node_id, spec.name) not in wiring.links:
             yield Finding(
@@ -145,27 +159,7 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
                 port=spec.name,
                 hint=f'flow.set("{node_id}", {spec.name}=…)',
             )
-    for name in node_type.parameter_names:
-        link = wiring.links.get((node_id, name))
-        problem = type_problem(flow.type_of(link.source), link.source_port, node_type, name) if link else ""
-        if link is not None and flow.type_of(link.source).origin == "stub":
-            yield Finding(
-                code="FB403",
-                severity="error",
-                message=f"{node_id!r} needs {link.source!r}, whose cell has not run",
-                node_id=node_id,
-                port=name,
-                hint=f"run the cell that defines {link.source!r}",
-            )
-        if link is not None and problem:
-            yield Finding(
-                code="FB207",
-                severity="error",
-                message=f"{link.source}.{link.source_port} cannot feed {node_id}.{name}: {problem}",
-                node_id=node_id,
-                port=name,
-                hint="put a node between them that makes the one into the other",
-            )
+    yield from _links(flow, wiring, node_id, node_type)
     for port in node_type.inputs:
         key = (node_id, port.name)
         if key in wiring.ambiguous:
@@ -188,10 +182,38 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
             )
 
 
+def _links(flow: FlowData, wiring: Wiring, node_id: str, node_type: NodeType) -> Iterator[Finding]:
+    """Look at what the inputs and settings of a node read."""
+    for name in node_type.parameter_names:
+        link = wiring.links.get((node_id, name))
+        if link is None:
+            continue
+        source_type = flow.type_of(link.source)
+        if source_type.origin == "stub":
+            yield Finding(
+                code="FB403",
+                severity="error",
+                message=f"{node_id!r} needs {link.source!r}, whose cell has not run",
+                node_id=node_id,
+                port=name,
+                hint=f"run the cell that defines {link.source!r}",
+            )
+            continue
+        problem = type_problem(source_type, link.source_port, node_type, name)
+        if problem:
+            yield Finding(
+                code="FB207",
+                severity="error",
+                message=f"{link.source}.{link.source_port} cannot feed {node_id}.{name}: {problem}",
+                node_id=node_id,
+                port=name,
+                hint="put a node between them that makes the one into the other",
+            )
+
+
 def _versions(node: NodeInstance, node_type: NodeType) -> Iterator[Finding]:
     """Another major version may mean something else by the same settings."""
-    wanted, found = node.version.partition(".")[0], node_type.version.partition(".")[0]
-    if wanted and found and wanted != found:
+    if node.version.partition(".")[0] != node_type.version.partition(".")[0]:
         yield Finding(
             code="FB213",
             severity="note",

@@ -13,7 +13,8 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from flowbook.core.flow_data import Edge, FlowData, NodeInstance, edge_order
+from flowbook.core.edge_book import Edge
+from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NODE_ID
 from flowbook.core.policies import POLICY_FIELDS, FlowPolicy, Policy, Retry, checked_policy
 from flowbook.errors import DefinitionError, DocumentError
@@ -58,7 +59,7 @@ def to_document(flow: FlowData, *, types: list[dict[str, Any]] | None = None) ->
         "metadata": flow.metadata,
         "policy": {**_flow_policy(flow.policy), **flow.policy_extra},
         "nodes": [_node(node) for node in flow.nodes.values()],
-        "edges": [_edge(edge) for edge in sorted(flow.edges, key=edge_order)],
+        "edges": [_edge(edge) for edge in flow.edges],
         "cuts": [
             {**flow.cuts[cut], "source": cut[0], "target": cut[1], "targetPort": cut[2]} for cut in sorted(flow.cuts)
         ],
@@ -180,8 +181,7 @@ def from_document(document: dict[str, Any], *, name: str | None = None) -> FlowD
             )
         flow.nodes[node.id] = node
     for index, entry in enumerate(reader.get("edges", list, [])):
-        flow.edges.append(_read_edge(entry, f"edges[{index}]"))
-    flow.edges.sort(key=edge_order)
+        flow.edges.add(_read_edge(entry, f"edges[{index}]"))
     for index, entry in enumerate(reader.get("cuts", list, [])):
         cut = _Reader(entry, f"cuts[{index}]")
         ends = (cut.need("source"), cut.need("target"), cut.need("targetPort"))

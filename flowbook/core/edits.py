@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from flowbook.core.document import policy_json, read_policy
 from flowbook.core.policies import Retry, checked_policy
 from flowbook.core.settings import same_json
-from flowbook.core.wiring import edge_between, resolve
+from flowbook.core.wiring import edge_between, wiring_of
 from flowbook.errors import FlowbookError, WiringError, did_you_mean
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def disconnect(data: FlowData, source: str, target: str) -> None:
         data.remove_edge(edge)
     implicit = [
         link
-        for link in resolve(data).links.values()
+        for link in wiring_of(data).links.values()
         if link.is_implicit
         and (link.source, link.target) == (source_id, target_id)
         and port in ("", link.target_port)
@@ -162,7 +162,7 @@ def disconnect(data: FlowData, source: str, target: str) -> None:
         return
     data.node(source_id)
     data.node(target_id)
-    feeding = [f"{link.source} → {link.target}.{link.target_port}" for link in resolve(data).links.values()]
+    feeding = [f"{link.source} → {link.target}.{link.target_port}" for link in wiring_of(data).links.values()]
     raise WiringError(
         f"no edge goes from {source!r} to {target!r}",
         code="FB209",

@@ -6,10 +6,12 @@ the flow as it was; ``revision`` counts the edits that changed something.
 
 from __future__ import annotations
 
+import copy
 import keyword
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from flowbook.core.edge_book import Edge, EdgeBook
 from flowbook.core.node_types import ERROR, NODE_ID, NodeType, stub_type
 from flowbook.core.policies import FlowPolicy, checked_policy
 from flowbook.core.settings import same_json, to_json_value
@@ -18,10 +20,17 @@ from flowbook.errors import DuplicateIdError, UnknownIdError, WiringError, did_y
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flowbook.core.settings import SettingSpec
+    from flowbook.core.wiring import Wiring
+
+
+#: What most nodes share: an edit puts another dictionary in its place, and changes none.
+_NOTHING_SET: Final[dict[str, Any]] = {}
+
 
 @dataclass(slots=True, kw_only=True)
 class NodeInstance:
-    """One use of a node type in one flow.
+    """One use of a node type in one flow; its dictionaries are replaced, never changed.
 
     Attributes:
         id: unique in the flow.
@@ -37,13 +46,13 @@ class NodeInstance:
 
     id: str
     type_id: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    policy: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
+    policy: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
     position: tuple[int, int] | None = None
     version: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
-    retry_extra: dict[str, Any] = field(default_factory=dict)
-    position_extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
+    retry_extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
+    position_extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
 
     @property
     def is_own_type(self) -> bool:
@@ -51,36 +60,7 @@ class NodeInstance:
         return self.type_id == self.id and not self.version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
-    """From an output port to an input port.
-
-    Attributes:
-        source: id of the node that gives.
-        source_port: its output port; None: its primary output.
-        target: id of the node that takes.
-        target_port: its input port or setting.
-        extra: capacity, overflow, transform, filter and fields this version does not know; kept.
-    """
-
-    source: str
-    source_port: str | None
-    target: str
-    target_port: str
-    extra: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def ends(self) -> tuple[str, str | None, str, str]:
-        """The four names that make two edges the same edge."""
-        return (self.source, self.source_port, self.target, self.target_port)
-
-
 _NOTHING: Any = object()
-
-
-def edge_order(edge: Edge) -> tuple[str, str, str, str]:
-    """Sort edges by where they end: the order in documents, so that the same flow has one text."""
-    return (edge.target, edge.target_port, edge.source, edge.source_port or "")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,11 +83,16 @@ class FlowData:
         type_sources: ``types`` of a saved document: source and signature of cell-defined types.
         extra: document fields that this version does not know; kept.
         revision: counts edits.
+        touched: nodes that edits touched since the wiring was brought up to date, with the types they had before, None
+            where there was no such node; kept for ``core.wiring``, which see.
+        touched_ports: the same of inputs that an edge, a cut or a constant came to or left, ``(node, port)``.
+        is_reordered: whether a node went, or got another id, since then.
+        wiring: as it was brought up to date last, or None.
     """
 
     id: str
     nodes: dict[str, NodeInstance] = field(default_factory=dict)
-    edges: list[Edge] = field(default_factory=list)
+    edges: EdgeBook = field(default_factory=EdgeBook)
     cuts: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     types: dict[str, NodeType] = field(default_factory=dict, compare=False)
     policy: FlowPolicy = field(default_factory=FlowPolicy)
@@ -119,6 +104,12 @@ class FlowData:
     type_sources: list[Any] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     revision: int = field(default=0, compare=False)
+    touched: dict[str, NodeType | None] = field(default_factory=dict, compare=False, repr=False)
+    touched_ports: dict[tuple[str, str], None] = field(default_factory=dict, compare=False, repr=False)
+    is_reordered: bool = field(default=False, compare=False, repr=False)
+    wiring: Wiring | None = field(default=None, compare=False, repr=False)
+    #: Nodes by the id of their type, save those that bear its name; None until somebody asks.
+    _users: dict[str, dict[str, None]] | None = field(default=None, compare=False, repr=False, init=False)
 
     # -- looking things up
 
@@ -150,26 +141,72 @@ class FlowData:
 
     def copy(self) -> FlowData:
         """Return an independent flow of the same content; node types are shared, they never change."""
+        if self.wiring is not None:
+            self.wiring.is_shared, self.wiring.names = True, None
         return replace(
             self,
-            nodes={
-                key: replace(node, settings=dict(node.settings), policy=dict(node.policy), extra=dict(node.extra))
-                for key, node in self.nodes.items()
-            },
-            edges=list(self.edges),
+            nodes={key: copy.copy(node) for key, node in self.nodes.items()},
+            edges=self.edges.copy(),
             cuts=dict(self.cuts),
             types=dict(self.types),
             metadata=dict(self.metadata),
             notes=list(self.notes),
             groups=list(self.groups),
+            touched=dict(self.touched),
+            touched_ports=dict(self.touched_ports),
         )
 
     # -- edits
 
     def set_type(self, node_type: NodeType) -> None:
         """Add a node type or put it in place of the one of that id; nodes, settings and edges stay."""
+        for node_id in self._users_of(node_type.type_id):
+            self._touch(node_id)
         self.types[node_type.type_id] = node_type
         self.revision += 1
+
+    def drop_type(self, type_id: str) -> None:
+        """Forget a node type; nodes that are made from it wait for another one of that id."""
+        for node_id in self._users_of(type_id):
+            self._touch(node_id)
+        self.types.pop(type_id, None)
+        self.revision += 1
+
+    def set_node_type(self, node_id: str, type_id: str) -> None:
+        """Let a node be made from another type."""
+        node = self.node(node_id)
+        self._touch(node_id)
+        users = self._all_users()
+        users.get(node.type_id, {}).pop(node_id, None)
+        _enter_user(users, type_id, node_id)
+        node.type_id = type_id
+        self.revision += 1
+
+    def _touch(self, node_id: str) -> None:
+        """Note, before it is changed, that something about a node will be another."""
+        if self.wiring is not None and node_id not in self.touched:
+            self.touched[node_id] = self.type_of(node_id) if node_id in self.nodes else None
+
+    def _touch_port(self, node_id: str, port: str) -> None:
+        if self.wiring is not None:
+            self.touched_ports[node_id, port] = None
+
+    def _all_users(self) -> dict[str, dict[str, None]]:
+        users = self._users
+        if users is None:
+            users = self._users = {}
+            for node_id, node in self.nodes.items():
+                _enter_user(users, node.type_id, node_id)
+        return users
+
+    def _users_of(self, type_id: str) -> list[str]:
+        """The nodes that are made from a type."""
+        users = self._all_users().get(type_id)
+        found = list(users) if users else []
+        namesake = self.nodes.get(type_id)
+        if namesake is not None and namesake.type_id == type_id:
+            found.append(type_id)
+        return found
 
     def add_node(
         self, node_id: str, node_type: NodeType, settings: Mapping[str, Any] | None = None, **fields: Any
@@ -187,18 +224,26 @@ class FlowData:
         for name, value in (settings or {}).items():
             plain = self._checked(node_id, node_type, name, value)
             if not _is_default(node_type, name, plain):
-                node.settings[name] = plain
+                node.settings = {**node.settings, name: plain}
+        self._touch(node_id)
         self.types.setdefault(node_type.type_id, node_type)
         self.nodes[node_id] = node
+        _enter_user(self._all_users(), node.type_id, node_id)
         self.revision += 1
         return node
 
     def remove_node(self, node_id: str) -> None:
         """Remove a node with its explicit edges and cuts."""
-        self.node(node_id)
+        node = self.node(node_id)
+        self._touch(node_id)
+        self.is_reordered = True
+        self._all_users().get(node.type_id, {}).pop(node_id, None)
         del self.nodes[node_id]
-        self.edges = [edge for edge in self.edges if node_id not in (edge.source, edge.target)]
-        self.cuts = {cut: extra for cut, extra in self.cuts.items() if node_id not in cut[:2]}
+        for edge in (*self.edges.into(node_id), *self.edges.out_of(node_id)):
+            self.edges.remove(edge)
+            self._touch_port(edge.target, edge.target_port)
+        if self.cuts:
+            self.cuts = {cut: extra for cut, extra in self.cuts.items() if node_id not in cut[:2]}
         self.revision += 1
 
     def rename_node(self, old: str, new: str) -> None:
@@ -207,18 +252,26 @@ class FlowData:
         if old == new:
             return
         self._check_new_id(new)
+        self._touch(old)
+        self._touch(new)
+        self.is_reordered = True
+        users = self._all_users()
+        users.get(node.type_id, {}).pop(old, None)
+        _enter_user(users, node.type_id, new)
         renamed = replace(node, id=new)
         self.nodes = {
             (new if key == old else key): (renamed if key == old else kept) for key, kept in self.nodes.items()
         }
-        self.edges = [
-            replace(
+        for edge in {edge.ends: edge for edge in (*self.edges.into(old), *self.edges.out_of(old))}.values():
+            moved = replace(
                 edge,
                 source=new if edge.source == old else edge.source,
                 target=new if edge.target == old else edge.target,
             )
-            for edge in self.edges
-        ]
+            self.edges.remove(edge)
+            self.edges.add(moved)
+            self._touch_port(edge.target, edge.target_port)
+            self._touch_port(moved.target, moved.target_port)
         self.cuts = {
             (new if source == old else source, new if target == old else target, port): extra
             for (source, target, port), extra in self.cuts.items()
@@ -235,8 +288,8 @@ class FlowData:
         if own_type is not None:
             # The node's own code follows it; its cell is told apart by name when it is run again.
             self.set_type(replace(own_type, type_id=new))
-            self.nodes[new].type_id = new
-            del self.types[old]
+            self.set_node_type(new, new)
+            self.drop_type(old)
 
     def add_edge(self, edge: Edge) -> None:
         """Add an explicit edge; an edge into the same input gives way to it.
@@ -252,25 +305,27 @@ class FlowData:
                 where=self.where,
                 hint="a flow has no loops",
             )
-        self.edges = [kept for kept in self.edges if (kept.target, kept.target_port) != (edge.target, edge.target_port)]
-        self.edges.append(edge)
-        self.edges.sort(key=edge_order)
+        self.edges.put(edge)
+        self._touch_port(edge.target, edge.target_port)
         self.cuts.pop((edge.source, edge.target, edge.target_port), None)
         self.revision += 1
 
     def remove_edge(self, edge: Edge) -> None:
         """Remove an explicit edge."""
-        self.edges = [kept for kept in self.edges if kept.ends != edge.ends]
+        self.edges.remove(edge)
+        self._touch_port(edge.target, edge.target_port)
         self.revision += 1
 
     def add_cut(self, source: str, target: str, target_port: str) -> None:
         """Forbid an implicit edge."""
         self.cuts.setdefault((source, target, target_port), {})
+        self._touch_port(target, target_port)
         self.revision += 1
 
     def remove_cut(self, source: str, target: str, target_port: str) -> None:
         """Allow an implicit edge again."""
         if self.cuts.pop((source, target, target_port), None) is not None:
+            self._touch_port(target, target_port)
             self.revision += 1
 
     def set_value(self, node_id: str, name: str, value: Any) -> bool:
@@ -284,16 +339,27 @@ class FlowData:
         spec = node_type.setting(name)
         current = node.settings.get(name, spec.default if spec is not None else _NOTHING)
         if _is_default(node_type, name, plain):
-            changed = node.settings.pop(name, _NOTHING) is not _NOTHING
+            changed = name in node.settings
+            node.settings = _without(node.settings, name)
         else:
             changed = current is _NOTHING or not same_json(current, plain)
-            node.settings[name] = plain
-        self.revision += changed
+            node.settings = {**node.settings, name: plain}
+        if changed:
+            self._touch_value(node_id, name, spec)
+            self.revision += 1
         return changed
+
+    def _touch_value(self, node_id: str, name: str, spec: SettingSpec | None) -> None:
+        self._touch(node_id)
+        if spec is None:
+            self._touch_port(node_id, name)
 
     def clear_value(self, node_id: str, name: str) -> None:
         """Take back a setting or constant."""
-        if self.node(node_id).settings.pop(name, _NOTHING) is not _NOTHING:
+        node = self.node(node_id)
+        if name in node.settings:
+            node.settings = _without(node.settings, name)
+            self._touch_value(node_id, name, self.type_of(node_id).setting(name))
             self.revision += 1
 
     def set_policy(self, node_id: str, policy: Mapping[str, Any]) -> None:
@@ -311,7 +377,14 @@ class FlowData:
             if not (name in checked and name in said and said[name] == value)
         }
         if kept != node.policy:
+            self._touch(node_id)
             node.policy = kept
+            self.revision += 1
+
+    def set_flow_policy(self, policy: FlowPolicy) -> None:
+        """Let the flow run another way."""
+        if policy != self.policy:
+            self.policy = policy
             self.revision += 1
 
     def set_position(self, node_id: str, position: tuple[int, int] | None) -> None:
@@ -329,7 +402,7 @@ class FlowData:
         Raises:
             DuplicateIdError: FB202.
         """
-        users = [node.id for node in self.nodes.values() if node.type_id == type_id and node.version]
+        users = [node_id for node_id in self._users_of(type_id) if self.nodes[node_id].version]
         if users:
             raise DuplicateIdError(
                 f"{type_id!r} is the type of the node {users[0]!r}",
@@ -380,6 +453,15 @@ class FlowData:
                 setting=name,
             )
         return to_json_value(value)
+
+
+def _enter_user(users: dict[str, dict[str, None]], type_id: str, node_id: str) -> None:
+    if type_id != node_id:
+        users.setdefault(type_id, {})[node_id] = None
+
+
+def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != name} or _NOTHING_SET
 
 
 def _is_default(node_type: NodeType, name: str, plain: Any) -> bool:

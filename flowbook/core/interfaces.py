@@ -46,6 +46,11 @@ class PayloadCopy:
     reason: str
 
 
+def copy_reasons(copies: Iterable[PayloadCopy]) -> str:
+    """Say why copies were made, each reason once: "bool column; strings"; empty when there were none."""
+    return "; ".join(dict.fromkeys(copy.reason for copy in copies))
+
+
 @dataclass(frozen=True, slots=True)
 class Handed:
     """A value as one consumer gets it, with the copies that were needed to give it that form."""
@@ -313,10 +318,13 @@ class DeadLetter:
         letter_id: number, unique in its store, never used again.
         flow: flow of the node.
         error: the failure; its ``cause`` did not last.
-        at: when it failed, seconds since the epoch.
+        at: when it failed last, seconds since the epoch.
         input_names: every input of the firing, in order.
         missing: inputs that could not be kept, with the reason in words.
         inputs: the kept ones, once the letter was taken; empty in lists.
+        work: digest of what its inputs were made from: failures of one node at one work are one letter.
+        fingerprint: digest of the code and the settings that failed.
+        count: how often it has failed, >= 1.
     """
 
     letter_id: int
@@ -326,6 +334,9 @@ class DeadLetter:
     input_names: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    work: str = ""
+    fingerprint: str = ""
+    count: int = 1
 
 
 class DeadLetters(Protocol):
@@ -335,8 +346,24 @@ class DeadLetters(Protocol):
     killed in between loses nothing: its letters can be taken again.
     """
 
-    def put(self, flow: str, error: ErrorPacket, inputs: Mapping[str, object], *, at: float) -> int:
+    @property
+    def lease_s(self) -> float:
+        """How long a letter is kept for who took it before ``keep_hold`` has to be called, seconds."""
+        ...
+
+    def put(
+        self,
+        flow: str,
+        error: ErrorPacket,
+        inputs: Mapping[str, object],
+        *,
+        at: float,
+        work: str = "",
+        fingerprint: str = "",
+    ) -> int:
         """Keep a failure with as many of its inputs as can be kept; returns the letter's number.
+
+        A failure of a node at a ``work`` that there is a letter of already is written over the failure in that letter.
 
         Raises:
             StoreError: FB903, the disk refuses.
@@ -355,12 +382,20 @@ class DeadLetters(Protocol):
         """
         ...
 
-    def put_back(self, letter_id: int) -> None:
-        """Let a taken letter be taken again: its replay failed or did not happen."""
+    def keep_hold(self, letter_id: int) -> None:
+        """Say that the replay of a letter that this process has taken still goes on."""
+        ...
+
+    def put_back(self, letter_id: int, error: ErrorPacket | None = None, *, at: float = 0.0) -> None:
+        """Let a taken letter be taken again: its replay failed (with ``error``, at that time) or did not happen."""
         ...
 
     def drop(self, letter_id: int) -> bool:
         """Forget a letter for good; False when it is gone already."""
+        ...
+
+    def rename(self, flow: str, old: str, new: str) -> None:
+        """Let the letters of a node follow it to its new id."""
         ...
 
 

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
+import linecache
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from flowbook.core.annotations import Meaning, Setting, lookup_name, read_annotation, value_type_of
+from flowbook.core.annotations import Meaning, Setting, lookup_name, parse_annotation, read_annotation, value_type_of
 from flowbook.core.policies import Policy, checked_policy
 from flowbook.core.settings import SettingSpec, to_json_value
 from flowbook.errors import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import CodeType
 
+_NO_HINTS: Final = Setting()
+_AS_ANY: Final = Policy()
+_NO_NAMES: Final[frozenset[str]] = frozenset()
+#: Attributes by which a function says that its signature is another's.
+_STAND_INS: Final = frozenset({"__wrapped__", "__signature__"})
 #: Output port of a function that names none.
 RESULT = "result"
 #: Every node has this output; it carries the ErrorPacket of a failed firing when something is connected to it.
@@ -36,7 +45,7 @@ class Port:
         name: unique among the inputs, or among the outputs, of its node.
         type: table, series, array, picture, callable, scalar, text, packet or any.
         form: class the value is converted to before the function gets it ("LazyFrame"), or empty.
-        plain: how a constant or a given text becomes a value, for ports whose values a person can type; None otherwise.
+        meaning: of its annotation, for inputs; None otherwise.
         is_required: the node cannot fire without it.
         has_default: an unconnected port takes the function's own default.
         is_ambient: a name read by a cell's body: when no node bears it, the notebook's own variable is taken.
@@ -47,12 +56,21 @@ class Port:
     name: str
     type: str = "any"
     form: str = ""
-    plain: SettingSpec | None = None
+    meaning: Meaning | None = None
     is_required: bool = True
     has_default: bool = False
     is_ambient: bool = False
     is_mutable: bool = False
     annotation: str = ""
+
+    @property
+    def plain(self) -> SettingSpec | None:
+        """How a constant or a given text becomes a value, if a person can type such values; None otherwise."""
+        meaning = self.meaning
+        if meaning is None or not meaning.value_type or meaning.value_type == "none":
+            return None
+        is_simple = meaning.setting is None and not meaning.options and meaning.items is None
+        return _simple_spec(self.name, meaning) if is_simple else _spec(self.name, meaning)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,35 +182,39 @@ def node_type_of(
             where=where,
             hint="give the function a name: letters, digits, _",
         )
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    proper = inspect.unwrap(function)
+    is_generator, is_async = _kind(function)
+    if is_generator:
         raise DefinitionError(
             f"{name!r} is a generator; sources that yield are not part of this version",
             code="FB106",
             where=where,
             hint="return a list, or a LazyFrame",
         )
-    namespace = getattr(inspect.unwrap(function), "__globals__", {})
-    signature = _signature(function, name)
-    chosen = set(signature.parameters) if mutable is True else set() if mutable is False else {*mutable}
-    reader = _SignatureReader(namespace, _parameter_docs(function.__doc__ or ""), chosen, where)
-    for parameter in signature.parameters.values():
+    namespace = getattr(proper, "__globals__", {})
+    parameters, returned = _signature(function, name, where)
+    doc = function.__doc__ or ""
+    chosen = {entry.name for entry in parameters} if mutable is True else set() if mutable is False else {*mutable}
+    reader = _SignatureReader(namespace, _parameter_docs(doc) if doc else {}, chosen, where)
+    for parameter in parameters:
         reader.read(parameter)
-    _refuse_unknown_mutable(mutable, [port.name for port in reader.inputs], where)
-    ports, is_tuple = _outputs(signature.return_annotation, outputs, namespace, where)
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    if mutable:
+        _refuse_unknown_mutable(mutable, [port.name for port in reader.inputs], where)
+    ports, is_tuple = _outputs(returned, outputs, namespace, where)
+    code = getattr(proper, "__code__", None)
     return NodeType(
         type_id=name,
         function=function,
         inputs=tuple(reader.inputs),
         outputs=ports,
         settings=tuple(reader.settings),
-        doc=inspect.cleandoc(function.__doc__ or "").split("\n\n")[0],
-        policy=Policy(**checked_policy(policy or {})),
-        is_async=inspect.iscoroutinefunction(function),
+        doc=inspect.cleandoc(doc).split("\n\n")[0] if doc else "",
+        policy=Policy(**checked_policy(policy)) if policy else _AS_ANY,
+        is_async=is_async,
         context_name=reader.context_name,
-        packet_names=frozenset(reader.packet_names),
+        packet_names=frozenset(reader.packet_names) if reader.packet_names else _NO_NAMES,
         is_tuple_result=is_tuple,
-        source=_source(function),
+        source=_source(function, code),
         filename=code.co_filename if code else "",
         first_line=code.co_firstlineno if code else 1,
     )
@@ -210,19 +232,80 @@ def _refuse_unknown_mutable(mutable: bool | Sequence[str], names: list[str], whe
         )
 
 
-def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
+def _kind(function: Callable[..., Any]) -> tuple[bool, bool]:
+    """Whether calling it gives a generator, and whether it gives a coroutine."""
+    if type(function) is FunctionType:
+        flags = function.__code__.co_flags
+        is_generator = bool(flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR))
+        return is_generator, bool(flags & inspect.CO_COROUTINE)
+    is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return is_generator, inspect.iscoroutinefunction(function)
+
+
+class _Parameter(NamedTuple):
+    """What is asked of a parameter; ``inspect.Parameter.empty`` where nothing is said."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+
+def _signature(function: Callable[..., Any], name: str, where: str) -> tuple[list[_Parameter], object]:
+    """Read the parameters, and the annotation of what is returned.
+
+    Annotations stay as they are: evaluating text would fail on names that only type checkers import.
+    """
+    empty = inspect.Parameter.empty
+    if type(function) is FunctionType and not _STAND_INS & function.__dict__.keys():
+        code = function.__code__
+        if not code.co_posonlyargcount and not code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+            # Nothing stands between the function and its signature, and building ``inspect``'s takes long.
+            said = function.__annotations__
+            defaults: dict[str, Any] = {}
+            if function.__defaults__ or function.__kwdefaults__:
+                in_order = code.co_varnames[: code.co_argcount]
+                defaults.update(zip(reversed(in_order), reversed(function.__defaults__ or ()), strict=False))
+                defaults.update(function.__kwdefaults__ or ())
+            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            found = [_Parameter(entry, said.get(entry, empty), defaults.get(entry, empty)) for entry in names]
+            return found, said.get("return", empty)
     try:
-        # Annotations stay as they are: evaluating text would fail on names that only type checkers import.
-        return inspect.signature(function, eval_str=False)
+        signature = inspect.signature(function, eval_str=False)
     except (TypeError, ValueError) as error:
         raise DefinitionError(
             f"the parameters of {name!r} cannot be read",
             code="FB107",
             hint="wrap it in a function with named parameters",
         ) from error
+    for parameter in signature.parameters.values():
+        _refuse_unnamed(parameter, where)
+    found = [_Parameter(entry.name, entry.annotation, entry.default) for entry in signature.parameters.values()]
+    return found, signature.return_annotation
 
 
-def _source(function: Callable[..., Any]) -> str:
+def _refuse_unnamed(parameter: inspect.Parameter, where: str) -> None:
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        raise DefinitionError(
+            f"{parameter} has no ports: a node's parameters are named one by one",
+            code="FB108",
+            where=where,
+            hint=f"replace {parameter} by the parameters it stands for, or by one parameter that takes a list",
+            parameter=parameter.name,
+        )
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        raise DefinitionError(
+            f"{parameter.name} is positional-only; ports are given by name",
+            code="FB108",
+            where=where,
+            hint="remove the '/' from the signature",
+            parameter=parameter.name,
+        )
+
+
+def _source(function: Callable[..., Any], code: CodeType | None) -> str:
+    filename = code.co_filename if code is not None else ""
+    if filename.startswith("<") and filename.endswith(">") and filename not in linecache.cache:
+        return ""  # made from text that nobody kept; the search for its file takes long
     try:
         return inspect.getsource(function)
     except (OSError, TypeError):
@@ -242,8 +325,7 @@ class _SignatureReader:
         self.packet_names: list[str] = []
         self.context_name: str | None = None
 
-    def read(self, parameter: inspect.Parameter) -> None:
-        self._refuse_unnamed(parameter)
+    def read(self, parameter: _Parameter) -> None:
         has_default = parameter.default is not inspect.Parameter.empty
         if parameter.annotation is inspect.Parameter.empty:
             meaning = Meaning(value_type=value_type_of(parameter.default)) if has_default else Meaning()
@@ -256,39 +338,21 @@ class _SignatureReader:
         else:
             self.inputs.append(self._port(parameter, meaning, has_default=has_default))
 
-    def _refuse_unnamed(self, parameter: inspect.Parameter) -> None:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise DefinitionError(
-                f"{parameter} has no ports: a node's parameters are named one by one",
-                code="FB108",
-                where=self.where,
-                hint=f"replace {parameter} by the parameters it stands for, or by one parameter that takes a list",
-                parameter=parameter.name,
-            )
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise DefinitionError(
-                f"{parameter.name} is positional-only; ports are given by name",
-                code="FB108",
-                where=self.where,
-                hint="remove the '/' from the signature",
-                parameter=parameter.name,
-            )
-
-    def _port(self, parameter: inspect.Parameter, meaning: Meaning, *, has_default: bool) -> Port:
+    def _port(self, parameter: _Parameter, meaning: Meaning, *, has_default: bool) -> Port:
         if meaning.text.rpartition(".")[2] == "Packet":
             self.packet_names.append(parameter.name)
         return Port(
             name=parameter.name,
             type=meaning.port_type,
             form=meaning.form,
-            plain=_spec(parameter.name, meaning) if meaning.value_type and meaning.value_type != "none" else None,
+            meaning=meaning,
             is_required=not has_default,
             has_default=has_default,
             is_mutable=parameter.name in self.mutable,
             annotation=meaning.text,
         )
 
-    def _setting(self, parameter: inspect.Parameter, meaning: Meaning) -> SettingSpec:
+    def _setting(self, parameter: _Parameter, meaning: Meaning) -> SettingSpec:
         if meaning.choices is None and meaning.value_type == "enum":
             meaning = dataclasses.replace(meaning, choices=type(parameter.default))
         spec = dataclasses.replace(
@@ -303,7 +367,7 @@ class _SignatureReader:
 
 
 def _spec(name: str, meaning: Meaning, doc: str = "") -> SettingSpec:
-    hints = meaning.setting or Setting()
+    hints = meaning.setting or _NO_HINTS
     options = tuple(to_json_value(option) for option in (hints.options or meaning.options or _members(meaning.choices)))
     return SettingSpec(
         name=name,
@@ -326,6 +390,12 @@ def _spec(name: str, meaning: Meaning, doc: str = "") -> SettingSpec:
         help=hints.help or doc,
         is_optional=meaning.is_optional,
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _simple_spec(name: str, meaning: Meaning) -> SettingSpec:
+    """Make what is asked for again and again; equal options need not be the same (1 and True), so there are none."""
+    return _spec(name, meaning)
 
 
 def _members(choices: Any) -> tuple[Any, ...]:
@@ -370,32 +440,33 @@ def _outputs(
 
 
 def _output(name: str, meaning: Meaning) -> Port:
-    return Port(name=name, type=meaning.port_type, form=meaning.form, annotation=meaning.text)
+    return _output_port(name, meaning.port_type, meaning.form, meaning.text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _output_port(name: str, port_type: str, form: str, text: str) -> Port:
+    """Make an output port; functions that give the same share it."""
+    return Port(name=name, type=port_type, form=form, annotation=text)
 
 
 def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:
     """Find the NamedTuple or dataclass that a function returns, or None."""
     found: Any = annotation
     if isinstance(annotation, str):
-        try:
-            found = lookup_name(ast.parse(annotation.strip(), mode="eval").body, namespace)
-        except SyntaxError:
-            return None
-    if not isinstance(found, type) or read_annotation(found, namespace).port_type == "packet":
+        tree = parse_annotation(annotation)
+        found = lookup_name(tree, namespace) if tree is not None else None
+    if not isinstance(found, type):
         return None
     is_named_tuple = issubclass(found, tuple) and hasattr(found, "_fields")
     is_record = is_named_tuple or dataclasses.is_dataclass(found)
-    return found if is_record else None
+    return found if is_record and read_annotation(found, namespace).port_type != "packet" else None
 
 
 def _tuple_parts(annotation: object, namespace: Mapping[str, Any]) -> list[Meaning]:
     if annotation is inspect.Signature.empty:
         return []
     if isinstance(annotation, str):
-        try:
-            tree = ast.parse(annotation.strip(), mode="eval").body
-        except SyntaxError:
-            return []
+        tree = parse_annotation(annotation)
         if isinstance(tree, ast.Subscript) and isinstance(tree.slice, ast.Tuple):
             return [read_annotation(ast.unparse(part), namespace) for part in tree.slice.elts]
         return []

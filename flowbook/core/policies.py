@@ -17,6 +17,8 @@ OnChange = Literal["auto", "manual", "once"]
 ExecutorName = Literal["thread", "main"]
 IsolationName = Literal["none", "process"]
 OnError = Literal["continue", "stop", "retry_flow"]
+#: Where a flow may keep what must not be lost.
+STATE_STORAGES = ("memory", "sqlite")
 ON_ERROR: tuple[str, ...] = get_args(OnError)
 
 
@@ -179,9 +181,12 @@ class FlowPolicy:
     Attributes:
         max_concurrency: firings at one time, >= 1; None: as many as the machine has cores, at least four.
         on_error: ``"continue"`` finishes all that does not depend on the failed node, ``"stop"`` starts nothing more,
-            ``"retry_flow"`` runs what failed again, up to ``flow_attempts`` times in all.
+            ``"retry_flow"`` runs what failed, and no error port took, again, up to ``flow_attempts`` times in all.
         flow_attempts: see ``on_error``, >= 1.
-        state_storage: where stateful nodes keep their state; only ``"memory"`` in this version.
+        state_storage: where what must not be lost is kept, which is dead letters: ``"memory"`` keeps the newest of each
+            node until the kernel ends and writes nothing to disk, ``"sqlite"`` keeps all of them, with their inputs, in
+            ``$FLOWBOOK_STATE`` or the system's place for state. Other names, of documents for other versions, are kept
+            and mean ``"memory"``; ``check`` says so.
     """
 
     max_concurrency: int | None = None

@@ -192,4 +192,8 @@ def _as_float(number: int) -> Any:
 
 def same_json(left: Any, right: Any) -> bool:
     """Whether two JSON values are written alike; ``True`` and ``1``, ``1`` and ``1.0`` are not."""
-    return left is right or json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+    if left is right:
+        return True
+    if type(left) in (int, str, bool) or type(right) in (int, str, bool):
+        return type(left) is type(right) and bool(left == right)
+    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)

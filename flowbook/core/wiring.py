@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flowbook.core.flow_data import Edge, FlowData, output_exists
+from flowbook.core.edge_book import Edge
+from flowbook.core.flow_data import FlowData, output_exists
 from flowbook.core.node_types import ERROR, RESULT, NodeType, Port
-from flowbook.core.topology import path_between
+from flowbook.core.topology import is_reachable, path_between
 from flowbook.errors import CycleError, UnknownIdError, WiringError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 #: Port types between which a value is converted on the way.
 _TABULAR = frozenset({"table", "series", "array"})
@@ -47,54 +48,223 @@ class Wiring:
     Attributes:
         links: by ``(target, target_port)``.
         ambiguous: ``(target, target_port)`` -> candidates as ``node.port``.
-        successors: ids that read a node, for every node.
+        successors: ids that read a node, for every node, once for each link.
+        stirred: nodes whose type, settings, policy or links may be others than when somebody emptied this; None: all.
+        is_shared: others hold it; it is copied before it is brought up to date.
+        names: who bears and who reads which name, once that was asked for.
     """
 
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
     ambiguous: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     successors: dict[str, list[str]] = field(default_factory=dict)
+    stirred: set[str] | None = field(default=None, compare=False, repr=False)
+    is_shared: bool = field(default=False, compare=False, repr=False)
+    names: _Names | None = field(default=None, compare=False, repr=False)
+
+
+class _Names:
+    """Who reads and who bears which name; what an edit of one node means for others is found here."""
+
+    __slots__ = ("bearers", "readers")
+
+    def __init__(self) -> None:
+        #: Name of an output port -> the nodes that have one.
+        self.bearers: dict[str, dict[str, None]] = {}
+        #: Name of an input -> the nodes that have one.
+        self.readers: dict[str, dict[str, None]] = {}
+
+    def add(self, node_id: str, node_type: NodeType) -> None:
+        for port in node_type.inputs:
+            self.readers.setdefault(port.name, {})[node_id] = None
+        for name in _telling_names(node_type):
+            self.bearers.setdefault(name, {})[node_id] = None
+
+    def discard(self, node_id: str, node_type: NodeType) -> None:
+        for port in node_type.inputs:
+            _discard(self.readers, port.name, node_id)
+        for name in _telling_names(node_type):
+            _discard(self.bearers, name, node_id)
+
+
+def _discard(index: dict[str, dict[str, None]], name: str, node_id: str) -> None:
+    entries = index.get(name)
+    if entries is not None:
+        entries.pop(node_id, None)
+        if not entries:
+            del index[name]
+
+
+def _telling_names(node_type: NodeType) -> list[str]:
+    """Names of declared output ports; the nameless ``result`` implies nothing."""
+    return [port.name for port in node_type.outputs if port.name not in (RESULT, ERROR)]
+
+
+def wiring_of(flow: FlowData) -> Wiring:
+    """Return the wiring that is kept with the flow, brought up to date: O(what was edited since, and who reads it)."""
+    wiring = flow.wiring
+    if wiring is None or len(flow.touched) > max(16, len(flow.nodes) // 4):
+        wiring = resolve(flow)
+    elif flow.touched or flow.touched_ports:
+        wiring = _caught_up(flow, wiring)
+    flow.wiring = wiring
+    flow.touched.clear()
+    flow.touched_ports.clear()
+    if flow.is_reordered:
+        flow.is_reordered, wiring.stirred = False, None
+    return wiring
 
 
 def resolve(flow: FlowData) -> Wiring:
-    """Resolve the wiring of a flow; O(nodes + ports + edges). Never raises: findings are for ``core.checks``."""
+    """Resolve the wiring of a flow anew; O(nodes + ports + edges). Never raises: findings are for ``core.checks``."""
     wiring = Wiring(successors={node_id: [] for node_id in flow.nodes})
     for edge in flow.edges:
         if edge.source in flow.nodes and edge.target in flow.nodes:
-            port = edge.source_port or flow.type_of(edge.source).primary_output(edge.source)
-            link = Link(source=edge.source, source_port=port, target=edge.target, target_port=edge.target_port)
-            wiring.links[edge.target, edge.target_port] = link
-    named_ports = _ports_by_name(flow)
+            wiring.links[edge.target, edge.target_port] = _explicit_link(flow, edge)
+    bearers = _ports_by_name(flow)
+    links, types = wiring.links, flow.types
     for node_id, node in flow.nodes.items():
-        for entry in flow.type_of(node_id).inputs:
+        node_type = types.get(node.type_id)
+        for entry in node_type.inputs if node_type is not None else ():
             key = (node_id, entry.name)
-            if key not in wiring.links and entry.name not in node.settings:
-                _link_by_name(flow, wiring, named_ports, key)
-    for link in wiring.links.values():
+            if key not in links and entry.name not in node.settings:
+                _link_by_name(flow, wiring, bearers, key)
+    for link in links.values():
         wiring.successors[link.source].append(link.target)
     return wiring
 
 
-def _ports_by_name(flow: FlowData) -> dict[str, list[str]]:
-    """Map the names of declared output ports to the nodes that bear them; the nameless ``result`` implies nothing."""
-    found: dict[str, list[str]] = {}
+def _caught_up(flow: FlowData, wiring: Wiring) -> Wiring:
+    """Resolve again what an edit of the touched nodes and ports can have changed."""
+    names, wiring.names = wiring.names or _names_before(flow), None
+    is_shared = wiring.is_shared
+    if is_shared:
+        wiring = Wiring(
+            links=dict(wiring.links),
+            ambiguous=dict(wiring.ambiguous),
+            successors=dict(wiring.successors),
+            stirred=None if wiring.stirred is None else set(wiring.stirred),
+        )
+    wiring.names = names
+    own: set[str] | None = set() if is_shared else None
+    keys = _keys_to_resolve(flow, wiring, names)
+    for key in keys:
+        _relink(flow, wiring, names.bearers, key, own)
+    for node_id in flow.touched:
+        if node_id not in flow.nodes:
+            wiring.successors.pop(node_id, None)
+    if wiring.stirred is not None:
+        wiring.stirred.update(flow.touched)
+        wiring.stirred.update(target for target, _ in keys)
+    return wiring
+
+
+def _keys_to_resolve(flow: FlowData, wiring: Wiring, names: _Names) -> dict[tuple[str, str], None]:
+    """Find the inputs that may read something else now; the names are those of the edited flow afterwards."""
+    keys = dict(flow.touched_ports)
+    moved: dict[str, None] = {}
+    for node_id, before in flow.touched.items():
+        now = flow.type_of(node_id) if node_id in flow.nodes else None
+        if before is now:
+            continue
+        kinds = [kind for kind in (before, now) if kind is not None]
+        if before is not None:
+            names.discard(node_id, before)
+        if now is not None:
+            names.add(node_id, now)
+            wiring.successors.setdefault(node_id, [])
+        keys.update(dict.fromkeys((node_id, port.name) for kind in kinds for port in kind.inputs))
+        keys.update(dict.fromkeys((node_id, edge.target_port) for edge in flow.edges.into(node_id)))
+        if _is_read_otherwise(before, now):
+            moved[node_id] = None
+            moved.update(dict.fromkeys(name for kind in kinds for name in _telling_names(kind)))
+            keys.update(dict.fromkeys((edge.target, edge.target_port) for edge in flow.edges.out_of(node_id)))
+    for name in moved:
+        keys.update(dict.fromkeys((reader, name) for reader in names.readers.get(name, ())))
+    return keys
+
+
+def _names_before(flow: FlowData) -> _Names:
+    """Index the names as they were before the touched nodes were edited."""
+    names = _Names()
     for node_id in flow.nodes:
-        for port in flow.type_of(node_id).outputs:
+        if node_id not in flow.touched:
+            names.add(node_id, flow.type_of(node_id))
+    for node_id, before in flow.touched.items():
+        if before is not None:
+            names.add(node_id, before)
+    return names
+
+
+def _is_read_otherwise(before: NodeType | None, now: NodeType | None) -> bool:
+    """Whether those who read a node by its name, or by that of a port, may have to read something else."""
+    if before is None or now is None:
+        return True
+    one, other = ([port.name for port in kind.outputs] for kind in (before, now))
+    return one != other or (before.origin == "stub") != (now.origin == "stub")
+
+
+def _relink(
+    flow: FlowData,
+    wiring: Wiring,
+    bearers: Mapping[str, Collection[str]],
+    key: tuple[str, str],
+    own: set[str] | None,
+) -> None:
+    """Resolve one input; ``own`` names the nodes whose readers nobody else holds a list of, None: all."""
+    target, name = key
+    old = wiring.links.pop(key, None)
+    wiring.ambiguous.pop(key, None)
+    node = flow.nodes.get(target)
+    if node is not None:
+        whole = [edge for edge in flow.edges.at(target, name) if edge.source in flow.nodes]
+        if whole:
+            wiring.links[key] = _explicit_link(flow, whole[-1])
+        elif name not in node.settings and flow.type_of(target).input(name) is not None:
+            _link_by_name(flow, wiring, bearers, key)
+    now = wiring.links.get(key)
+    if old is not None and (now is None or now.source != old.source):
+        _own_readers(wiring, old.source, own).remove(target)
+    if now is not None and (old is None or now.source != old.source):
+        _own_readers(wiring, now.source, own).append(target)
+
+
+def _own_readers(wiring: Wiring, source: str, own: set[str] | None) -> list[str]:
+    if own is not None and source not in own:
+        own.add(source)
+        wiring.successors[source] = list(wiring.successors[source])
+    return wiring.successors[source]
+
+
+def _explicit_link(flow: FlowData, edge: Edge) -> Link:
+    port = edge.source_port or flow.type_of(edge.source).primary_output(edge.source)
+    return Link(source=edge.source, source_port=port, target=edge.target, target_port=edge.target_port)
+
+
+def _ports_by_name(flow: FlowData) -> dict[str, list[str]]:
+    """Map the names of declared output ports to the nodes that bear them."""
+    found: dict[str, list[str]] = {}
+    types = flow.types
+    for node_id, node in flow.nodes.items():
+        node_type = types.get(node.type_id)
+        for port in node_type.outputs if node_type is not None else ():
             if port.name not in (RESULT, ERROR):
                 found.setdefault(port.name, []).append(node_id)
     return found
 
 
-def _link_by_name(flow: FlowData, wiring: Wiring, named_ports: Mapping[str, list[str]], key: tuple[str, str]) -> None:
+def _link_by_name(
+    flow: FlowData, wiring: Wiring, named_ports: Mapping[str, Collection[str]], key: tuple[str, str]
+) -> None:
     target, name = key
     source: str | None = None
     port: str | None = None
     if name in flow.nodes and name != target:
         if (name, target, name) in flow.cuts:
             return
-        source, port = name, flow.type_of(name).primary_output(name)
-        outputs = flow.type_of(name).outputs
-        if port is None and flow.type_of(name).origin != "stub":
-            wiring.ambiguous[key] = tuple(f"{name}.{output.name}" for output in outputs)
+        source_type = flow.type_of(name)
+        source, port = name, source_type.primary_output(name)
+        if port is None and source_type.origin != "stub":
+            wiring.ambiguous[key] = tuple(f"{name}.{output.name}" for output in source_type.outputs)
             return
     else:
         bearers = [
@@ -103,12 +273,18 @@ def _link_by_name(flow: FlowData, wiring: Wiring, named_ports: Mapping[str, list
             if node_id != target and (node_id, target, name) not in flow.cuts
         ]
         if len(bearers) > 1:
-            wiring.ambiguous[key] = tuple(f"{node_id}.{name}" for node_id in bearers)
+            wiring.ambiguous[key] = tuple(f"{node_id}.{name}" for node_id in _as_added(flow, bearers))
             return
         if bearers:
             source, port = bearers[0], name
     if source is not None:
         wiring.links[key] = Link(source=source, source_port=port, target=target, target_port=name, is_implicit=True)
+
+
+def _as_added(flow: FlowData, node_ids: list[str]) -> list[str]:
+    """Put nodes in the order in which they were added."""
+    chosen = set(node_ids)
+    return [node_id for node_id in flow.nodes if node_id in chosen]
 
 
 def can_meet(source: str, target: str) -> bool:
@@ -207,8 +383,10 @@ def _check_types(flow: FlowData, source: tuple[str, NodeType, str | None], targe
 def type_problem(source_type: NodeType, source_port: str | None, target_type: NodeType, target_port: str) -> str:
     """Say in words why two ports cannot meet; empty when they can, or when nothing is known."""
     output: Port | None = source_type.output(source_port) if source_port else None
-    spec = target_type.setting(target_port)
     entry = target_type.input(target_port)
+    if output is not None and entry is not None and output.type == entry.type:
+        return ""
+    spec = target_type.setting(target_port)
     if output is None or (spec is None and entry is None) or "stub" in (source_type.origin, target_type.origin):
         return ""
     wanted = entry.type if entry else ("text" if spec and spec.value_type == "str" else "scalar")
@@ -229,12 +407,20 @@ def type_problem(source_type: NodeType, source_port: str | None, target_type: No
 
 
 def _refuse_loop(flow: FlowData, edge: Edge) -> None:
-    back = path_between(edge.target, edge.source, resolve(flow).successors)
-    if back:
-        path = [edge.source, *back]
-        raise CycleError(
-            "this edge would close a loop: " + " → ".join(path),
-            where=flow.where,
-            hint="remove one of these edges first",
-            path=path,
-        )
+    """Refuse an edge that leads back; looks from both of its ends, at most twice at what the shorter side holds."""
+    wiring = wiring_of(flow)
+
+    def sources(node_id: str) -> list[str]:
+        ports = [port.name for port in flow.type_of(node_id).inputs]
+        ports += [entry.target_port for entry in flow.edges.into(node_id)]
+        return [wiring.links[node_id, port].source for port in ports if (node_id, port) in wiring.links]
+
+    if not is_reachable(edge.target, edge.source, wiring.successors.__getitem__, sources):
+        return
+    path = [edge.source, *path_between(edge.target, edge.source, wiring.successors)]
+    raise CycleError(
+        "this edge would close a loop: " + " → ".join(path),
+        where=flow.where,
+        hint="remove one of these edges first",
+        path=path,
+    )

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.core.interfaces import Handed, PayloadCopy
 from flowbook.data import category_codes, foreign_tables, guards, plans, sizes
+from flowbook.data.collect_turns import turn
 from flowbook.data.families import Family, family_of
 from flowbook.data.kinds import array_label, dtype_label
 from flowbook.errors import DataError
@@ -105,7 +106,8 @@ def _along(at: str, form: str, made: _Made) -> Handed:
 
 
 def _collect(plan: Any) -> _Made:
-    return _Made(plans.collect([plan])[0])
+    with turn([plan]):
+        return _Made(plans.collect([plan])[0])
 
 
 def _frame_to_lazy(frame: Any) -> _Made:

@@ -20,6 +20,7 @@ from flowbook.data import (
     value_stats,
     viewports,
 )
+from flowbook.data.collect_turns import turn
 from flowbook.data.families import family_of
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ class TablePayloads:
         return np.empty(shape, dtype)
 
     def collect(self, values: Sequence[object]) -> list[object]:
-        """Collect the lazy tables among ``values`` in one pass; see `plans.collect`."""
-        return plans.collect(values)
+        """Collect the lazy tables among ``values`` in one pass, in their turn; see `plans.collect`."""
+        with turn([value for value in values if family_of(value) == "lazy_frame"]):
+            return plans.collect(values)
 
     def preview(self, value: object, *, collect_head: bool = False) -> dict[str, Any] | None:
         """Make the small JSON preview of the canvas bundle; see `previews.preview`."""

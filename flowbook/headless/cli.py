@@ -61,10 +61,24 @@ def _dispatch(arguments: argparse.Namespace, *, is_program: bool) -> int:
             from flowbook.headless.cache import clear_cache, list_cache
 
             return (clear_cache if arguments.action == "clear" else list_cache)(arguments.flow)
+        case "letters":
+            return _letters(arguments)
         case _:
             from flowbook.headless.doctor import examine
 
             return examine()
+
+
+def _letters(arguments: argparse.Namespace) -> int:
+    from flowbook.headless.letters import drop_letters, list_letters, replay_letters
+
+    match arguments.action:
+        case "replay":
+            return replay_letters(arguments.source, arguments.letters)
+        case "drop":
+            return drop_letters(arguments.letters, arguments.flow)
+        case _:
+            return list_letters(arguments.flow)
 
 
 def _run(arguments: argparse.Namespace, *, is_program: bool) -> int:
@@ -100,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("--format", choices=("svg", "mermaid", "json"), default="svg", help="default: svg")
     graph.add_argument("-o", "--output", type=Path, metavar="OUT", help="file to write; default: standard output")
     _add_cache(commands)
+    _add_letters(commands)
     commands.add_parser("doctor", help="see whether everything flowbook needs is here and works")
     return parser
 
@@ -137,6 +152,20 @@ def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for action, text in (("list", "say what is kept, most recently used first"), ("clear", "forget what is kept")):
         one = actions.add_parser(action, help=text)
         one.add_argument("flow", nargs="?", metavar="FLOW", help="only this flow's; default: every flow's")
+
+
+def _add_letters(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    letters = commands.add_parser("letters", help="list, replay or drop failures that nobody took")
+    actions = letters.add_subparsers(dest="action", metavar="list|replay|drop")
+    letters.set_defaults(action="list", flow=None)
+    listed = actions.add_parser("list", help="say what has failed, with which inputs, oldest first")
+    listed.add_argument("flow", nargs="?", metavar="FLOW", help="only this flow's; default: every flow's")
+    replay = actions.add_parser("replay", help="fire nodes again with the inputs that failed")
+    replay.add_argument("source", type=Path, metavar="FLOW.json", help="the flow's document")
+    replay.add_argument("letters", nargs="*", type=int, metavar="LETTER", help="default: all of that flow")
+    drop = actions.add_parser("drop", help="forget letters for good")
+    drop.add_argument("letters", nargs="*", type=int, metavar="LETTER", help="numbers, as listed")
+    drop.add_argument("--flow", metavar="FLOW", help="only this flow's; without numbers: all of them")
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

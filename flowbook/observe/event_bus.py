@@ -78,19 +78,16 @@ class EventHistory:
         self._events: list[Event] = []
         #: What came and was not read yet; events of many nodes are made when somebody reads them.
         self._unread: deque[Event | Callable[[], Iterable[Event]]] = deque()
-        self._condition = threading.Condition()
+        #: For those who wait; made by the first of them, since most runs are over before anybody asks.
+        self._condition: threading.Condition | None = None
 
-    def put(self, event: Event) -> None:
-        """Take an event."""
-        with self._condition:
-            self._unread.append(event)
-            self._condition.notify_all()
-
-    def put_later(self, make: Callable[[], Iterable[Event]]) -> None:
-        """Take events that are made when somebody reads them."""
-        with self._condition:
-            self._unread.append(make)
-            self._condition.notify_all()
+    def put(self, event: Event | Callable[[], Iterable[Event]]) -> None:
+        """Take an event, or events that are made when somebody reads them."""
+        self._unread.append(event)
+        condition = self._condition  # asked for afterwards: who makes it now looks at what has come, then waits
+        if condition is not None:
+            with condition:
+                condition.notify_all()
 
     def _read(self) -> list[Event]:
         while self._unread:
@@ -103,9 +100,14 @@ class EventHistory:
 
     def get(self, index: int, timeout_s: float | None = None) -> Event | None:
         """Return the event of that number, from 0; None when there is none in time."""
-        with self._condition:
-            self._condition.wait_for(lambda: index < len(self._read()), timeout_s)
+        with _making:
+            condition = self._condition = self._condition or threading.Condition()
+        with condition:
+            condition.wait_for(lambda: index < len(self._read()), timeout_s)
             return self._events[index] if index < len(self._events) else None
+
+
+_making = threading.Lock()
 
 
 class EventBus:

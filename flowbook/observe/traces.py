@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowbook.core.document import json_names
 from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStarted, RunStatus, Stamp, Status
+from flowbook.core.interfaces import copy_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -43,6 +44,7 @@ class Span:
         columns: columns of its primary output.
         copies: copies of payload bytes made for its inputs.
         copied_bytes: bytes of these copies.
+        copy_reason: why they were made, each reason once; empty when there were none.
         effects: what it printed and displayed.
         error: its failure, or None.
     """
@@ -58,6 +60,7 @@ class Span:
     columns: int | None = None
     copies: int = 0
     copied_bytes: int = 0
+    copy_reason: str = ""
     effects: Effects | None = None
     error: ErrorPacket | None = None
 
@@ -166,6 +169,7 @@ class Trace:
             span.rows, span.columns = event.shape.rows, event.shape.columns
         span.copies = len(event.copies)
         span.copied_bytes = sum(copy.size_bytes for copy in event.copies)
+        span.copy_reason = copy_reasons(event.copies)
 
     @property
     def spans(self) -> list[Span]:
@@ -252,6 +256,7 @@ def _span_json(span: Span) -> dict[str, Any]:
             "columns": span.columns,
             "copies": span.copies,
             "copied_bytes": span.copied_bytes,
+            "copy_reason": span.copy_reason,
             "logs": [{"stream": stream, "text": text[:_LOG_CHARS]} for stream, text in entries[:_LOG_ENTRIES]],
             "log_count": len(entries) + (span.effects.dropped_count if span.effects is not None else 0),
             "error": error_json(span.error),

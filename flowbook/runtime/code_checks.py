@@ -29,18 +29,33 @@ class Checks:
         function: the node's function, at whose code the key begins.
     """
 
+    # There is one for each function, and most have next to nothing to check.
+    __slots__ = (
+        "_bound",
+        "_cells",
+        "_classes",
+        "_functions",
+        "_is_usable",
+        "_labels",
+        "_root_code",
+        "_root_id",
+        "_selves",
+        "_values",
+        "_watched",
+    )
+
     def __init__(self, function: object) -> None:
         self._root_id = id(function)
         self._is_usable = True
-        self._selves: list[tuple[Mapping[str, Any], str]] = []
-        self._bound: list[tuple[Mapping[str, Any] | None, str, object]] = []
-        self._watched: list[tuple[Mapping[str, Any] | None, str, bytes]] = []
+        self._selves: tuple[tuple[Mapping[str, Any], str], ...] = ()
+        self._bound: tuple[tuple[Mapping[str, Any] | None, str, object], ...] = ()
+        self._watched: tuple[tuple[Mapping[str, Any] | None, str, bytes], ...] = ()
         self._root_code: tuple[object, ...] = ()
-        self._functions: list[tuple[FunctionType, CodeType, object, object]] = []
-        self._cells: list[tuple[CellType, object]] = []
-        self._values: list[tuple[object, bytes]] = []
-        self._classes: list[tuple[type, tuple[str, ...], tuple[object, ...]]] = []
-        self._labels: dict[int, tuple[object, str]] = {}
+        self._functions: tuple[tuple[FunctionType, CodeType, object, object], ...] = ()
+        self._cells: tuple[tuple[CellType, object], ...] = ()
+        self._values: tuple[tuple[object, bytes], ...] = ()
+        self._classes: tuple[tuple[type, tuple[str, ...], tuple[object, ...]], ...] = ()
+        self._labels: dict[int, tuple[object, str]] | None = None
 
     def give_up(self) -> None:
         """Say that the key depends on something that cannot be checked quickly."""
@@ -54,13 +69,13 @@ class Checks:
     def add_bound(self, namespace: Mapping[str, Any] | None, name: str, value: object) -> None:
         """A name is bound to this very object (``MISSING``: not at all); no namespace means the caller's extras."""
         if id(value) == self._root_id and namespace is not None:
-            self._selves.append((namespace, name))
+            self._selves += ((namespace, name),)
         else:
-            self._bound.append((namespace, name, value))
+            self._bound += ((namespace, name, value),)
 
     def add_watched(self, namespace: Mapping[str, Any] | None, name: str, digest: bytes) -> None:
         """A name is bound to something of this content."""
-        self._watched.append((namespace, name, digest))
+        self._watched += ((namespace, name, digest),)
 
     def add_function(self, function: FunctionType) -> None:
         """A function has this code, which autoreload replaces in place, and these defaults."""
@@ -68,31 +83,31 @@ class Checks:
         if id(function) == self._root_id:
             self._root_code = state
         else:
-            self._functions.append((function, *state))
+            self._functions += ((function, *state),)
 
     def add_cell(self, cell: CellType, value: object) -> None:
         """A closure's variable is this very object."""
         if id(value) == self._root_id:
             self.give_up()  # it would be held
-        self._cells.append((cell, value))
+        self._cells += ((cell, value),)
 
     def add_value(self, value: object, digest: bytes) -> None:
         """An object that something immutable holds has this content."""
-        self._values.append((value, digest))
+        self._values += ((value, digest),)
 
     def add_class(self, cls: type) -> None:
         """A class has these attributes."""
-        self._classes.append((cls, tuple(vars(cls)), tuple(vars(cls).values())))
+        self._classes += ((cls, tuple(vars(cls)), tuple(vars(cls).values())),)
 
     def add_label(self, value: object, label: str) -> None:
         """A function, class or module inside a value stood for this label."""
         if id(value) == self._root_id:
             self.give_up()
-        self._labels[id(value)] = (value, label)
+        self._labels = {**(self._labels or {}), id(value): (value, label)}
 
     def label(self, value: object) -> str:
         """Give the label that stood for a function, class or module inside a watched value."""
-        found = self._labels.get(id(value))
+        found = self._labels.get(id(value)) if self._labels else None
         if found is None:
             raise _ChangedError
         return found[1]
@@ -184,14 +199,14 @@ class Watch:
         self._functions: dict[int, tuple[FunctionType, CodeType, object, object]] = {}
         self._cells: dict[int, tuple[CellType, object]] = {}
         self._classes: dict[int, tuple[type, tuple[str, ...], tuple[object, ...]]] = {}
-        self._deep: list[Checks] = []
+        self._deep: dict[int, Checks] = {}
 
     def add(self, checks: Checks, function: Any) -> None:
         """Look at what one function depends on from now on."""
         if not checks.enter(self._bound, self._functions, self._cells, self._classes):
             self._epoch = -1  # they were made at different times, and one of them is out of date
         if checks.has_values:
-            self._deep.append(checks)
+            self._deep[id(checks)] = checks
         namespace = function.__globals__
         self._bound.setdefault((id(namespace), "__spec__"), (namespace, "__spec__", namespace.get("__spec__", MISSING)))
 
@@ -212,7 +227,9 @@ class Watch:
         for cell, value in self._cells.values():
             if _content(cell) is not value:
                 return False
-        return all(_same_class(*entry) for entry in self._classes.values()) and all(map(values_hold, self._deep))
+        return all(_same_class(*entry) for entry in self._classes.values()) and all(
+            map(values_hold, self._deep.values())
+        )
 
 
 _epoch = 0

@@ -20,7 +20,7 @@ import threading
 import weakref
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.runtime.code_objects import digest
 from flowbook.runtime.code_reach import Reach
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
     from flowbook.runtime.code_checks import Checks
+
+    #: What was asked besides the function, what the key depends on, the key.
+    _Made = tuple[tuple[object, ...], Checks, "CodeKey"]
+
+#: What keys with nothing to show share; it is never changed.
+_NONE: Final[dict[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ class CodeKeys:
         self._identities = Identities()
         self._sources = ModuleSources()
         self._lock = threading.RLock()
-        self._made: weakref.WeakKeyDictionary[Any, dict[tuple[object, ...], tuple[Checks, CodeKey]]]
+        self._made: weakref.WeakKeyDictionary[Any, tuple[_Made, ...]]
         self._made = weakref.WeakKeyDictionary()
 
     def key(
@@ -90,10 +96,9 @@ class CodeKeys:
         extra = extra or {}
         asked = (tuple(skip), tuple(extra))
         with self._lock:
-            made = self._remembered(function)
-            found = made.get(asked) if made is not None else None
+            found = self._found(function, asked)
             if found is not None:
-                checks, key = found
+                _, checks, key = found
                 if checks.hold(function, extra, Values(self._content_key, self._identities, checks.label)):
                     return key
             reach = Reach(
@@ -106,31 +111,27 @@ class CodeKeys:
                 skip=skip,
             )
             key = _key(reach)
-            if made is not None:
-                if reach.checks.is_usable:
-                    made[asked] = (reach.checks, key)
-                else:
-                    made.pop(asked, None)
+            if isinstance(function, FunctionType):
+                others = tuple(each for each in self._made.get(function, ()) if each[0] != asked)
+                is_usable = reach.checks.is_usable
+                self._made[function] = (*others, (asked, reach.checks, key)) if is_usable else others
             return key
 
     def checks(self, function: Callable[..., object], *, skip: Collection[str]) -> Checks | None:
         """Return what the key of ``function`` that was made last depends on; None when that cannot be told quickly."""
         with self._lock:
-            found = (self._remembered(function) or {}).get((tuple(skip), ()))
-            return None if found is None else found[0]
+            found = self._found(function, (tuple(skip), ()))
+            return None if found is None else found[1]
 
     def holds(self, checks: Checks) -> bool:
         """Whether the values that may be changed in place are what they were."""
         with self._lock:
             return checks.same_values({}, Values(self._content_key, self._identities, checks.label))
 
-    def _remembered(self, function: object) -> dict[tuple[object, ...], tuple[Checks, CodeKey]] | None:
-        if not isinstance(function, FunctionType):
-            return None
-        made = self._made.get(function)
-        if made is None:
-            made = self._made[function] = {}
-        return made
+    def _found(self, function: object, asked: tuple[object, ...]) -> _Made | None:
+        """Find the key that was made last for these inputs; functions are asked for one set of them, or two."""
+        made = self._made.get(function, ()) if isinstance(function, FunctionType) else ()
+        return next((each for each in made if each[0] == asked), None)
 
 
 def _key(reach: Reach) -> CodeKey:
@@ -141,7 +142,7 @@ def _key(reach: Reach) -> CodeKey:
     return CodeKey(
         digest=total.hex(),
         parts=reach.parts,
-        shown=reach.shown,
+        shown=reach.shown or _NONE,
         is_portable=reach.is_portable,
         paths=tuple(reach.paths),
     )

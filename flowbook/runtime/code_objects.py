@@ -10,7 +10,6 @@ function itself or its name. Names of local variables do count.
 from __future__ import annotations
 
 import dis
-import functools
 import hashlib
 import inspect
 import struct
@@ -72,25 +71,33 @@ class CodeFacts:
     imports: tuple[Import, ...]
 
 
-_known: dict[int, tuple[weakref.ref[CodeType], CodeFacts]] = {}
+class _Known(weakref.ref[CodeType]):
+    """A code object that was read, and what is known of it."""
+
+    __slots__ = ("facts", "key")
+
+    key: int
+    facts: CodeFacts
+
+
+_known: dict[int, _Known] = {}
 
 
 def facts_of(code: CodeType) -> CodeFacts:
     """Read a code object; the second time it costs one look-up (O(number of instructions) the first time)."""
     found = _known.get(id(code))
-    if found is not None and found[0]() is code:
-        return found[1]
+    if found is not None and found() is code:
+        return found.facts
     instructions = [each for each in dis.get_instructions(code) if each.opname not in _LEFT_OUT]
     reads, imports = _reads_and_imports(instructions)
-    facts = CodeFacts(_digest(code, instructions), reads, imports)
-    _known[id(code)] = (weakref.ref(code, functools.partial(_forget, id(code))), facts)
-    return facts
+    known = _known[id(code)] = _Known(code, _forget)
+    known.key, known.facts = id(code), CodeFacts(_digest(code, instructions), reads, imports)
+    return known.facts
 
 
-def _forget(key: int, reference: weakref.ref[CodeType]) -> None:
-    found = _known.get(key)
-    if found is not None and found[0] is reference:
-        del _known[key]
+def _forget(gone: weakref.ref[CodeType]) -> None:
+    if isinstance(gone, _Known) and _known.get(gone.key) is gone:
+        del _known[gone.key]
 
 
 def digest(*pieces: bytes | str) -> bytes:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Types whose values nobody can change.
 PLAIN: Final = frozenset({int, float, complex, bool, str, bytes, NoneType})
+#: Settings of these types say all there is to say by their value.
+_PLAIN_SETTINGS: Final = frozenset({"int", "float", "number", "bool", "str", "literal"})
 #: How a slot is called: without arguments, with one, with several in order, with several by name.
 NONE, ONE, SEVERAL, BY_NAME = range(4)
 
@@ -88,7 +90,8 @@ class Columns:
         dirty: 1 where a slot may have to fire.
         values: present values of plain slots; replaced, never changed, once a run keeps them.
         versions: of the values; 0 without one.
-        seen: own digest and input versions that the value was made from.
+        seen: own digest and input versions that the value was made from; a batch knows them of what it made.
+        commits: counts what was entered that no sweep made.
         made: who made the value: a batch, a result or what the cache kept.
         own: the part of a slot's key that is its own.
         steps: how it is called.
@@ -104,7 +107,8 @@ class Columns:
         self.steps: list[Step | None] = [None] * size
         self.values: list[Any] = [None] * size
         self.versions = [0] * size
-        self.seen: list[Seen | None] = [None] * size
+        self.seen: list[Seen | Batch | None] = [None] * size
+        self.commits = 0
         self.made: list[Batch | NodeResult | Kept | None] = [None] * size
         self.own: list[KeyParts | None] = [None] * size
         #: What it was when it fired last, where that is another one.
@@ -115,7 +119,7 @@ class Columns:
         self.front = bytearray(size)
         self.cover: Batch | None = None
         self.watch = Watch()
-        self._is_shared = False
+        self._is_shared = self._has_shared_steps = False
         self._owns = _Owns(plan, results, engine)
         self._find_front()
         if old is not None:
@@ -217,8 +221,9 @@ class Columns:
         if not old.front[earlier] or not self.front[index]:
             old.bring_up(slot.node_id)
             return
-        for column in ("values", "versions", "seen", "made", "effective"):
+        for column in ("values", "versions", "made", "effective"):
             getattr(self, column)[index] = getattr(old, column)[earlier]
+        self.seen[index] = old.seen_of(earlier)
         self.pending[index] = old.pending[earlier]
         if _is_same(old.plan.slots[earlier], slot, old.plan.slots, self.plan.slots):
             self.own[index], self.dirty[index] = old.own[earlier], old.dirty[earlier]
@@ -232,21 +237,45 @@ class Columns:
         if before is not None:
             self.old_own[index] = before
 
-    def take_settings(self, plan: Plan) -> None:
-        """Go over to a plan that differs in settings alone."""
-        before, self.plan = self.plan, plan
-        self._owns.plan = plan
-        for index in plan.changed | before.changed:
+    def take_plan(self, plan: Plan) -> bool:
+        """Go over to another plan of the same family; False: a slot became plain, or is no longer."""
+        before = self.plan
+        changed = [index for index in plan.changed | before.changed if plan.slots[index] is not before.slots[index]]
+        steps = {}
+        for index in sorted(changed):
             slot = plan.slots[index]
-            if slot is before.slots[index] or not self.front[index]:
+            step = None if slot.node_id in self.results.odd else step_of(slot, plan.slots, self.results.given)
+            if (step is not None and all(self.front[source] for source in slot.predecessors)) != self.front[index]:
+                return False
+            steps[index] = step
+        if plan.policy != before.policy or any(
+            slots[index].policy.priority for slots in (plan.slots, before.slots) for index in changed
+        ):
+            return False
+        self.plan = self._owns.plan = plan
+        for index, step in steps.items():
+            slot = plan.slots[index]
+            self.readers[index] = slot.successors
+            if not self.front[index]:
                 continue
-            step, own = step_of(slot, plan.slots, self.results.given), self.own[index]
-            if step is None:
-                self.leave_front(index)
-                continue
-            self.steps[index] = step
-            self._renew_own(slot)
+            self._own_steps()[index], own = step, self.own[index]
+            if own is not None and _differ_in_settings(slot, before.slots[index]):
+                self.own[index] = self._with_settings(own, slot)
+                self._set_digest(index)
+            else:
+                self._renew_own(slot)
             self._note_own(index, own)
+            if self.front[index] and self.seen_of(index) != self.due(index):
+                self.dirty[index] = 1  # it reads something else
+        return True
+
+    def _with_settings(self, own: KeyParts, slot: Slot) -> KeyParts:
+        """Make a slot's own part anew where settings alone are others; its code is looked at by ``look``."""
+        maker = KeyMaker(self.engine.payloads.content_key, self.engine.identities)
+        maker.parts, maker.shown = dict(own.parts), dict(own.shown)
+        for name, plain in slot.settings.items():
+            maker.add_setting(name, plain)
+        return maker.finish(own.code, self.engine.versions)
 
     def _note_own(self, index: int, before: KeyParts | None) -> None:
         """A slot's own part was made anew; see whether it is another one."""
@@ -276,7 +305,17 @@ class Columns:
     def _set_digest(self, index: int) -> None:
         step, own = self.steps[index], self.own[index]
         if step is not None and own is not None:
-            self.steps[index] = (*step[:3], own.digest)
+            self._own_steps()[index] = (*step[:3], own.digest)
+
+    def share_steps(self) -> list[Step | None]:
+        """Hand out the steps as they are now."""
+        self._has_shared_steps = True
+        return self.steps
+
+    def _own_steps(self) -> list[Step | None]:
+        if self._has_shared_steps:
+            self.steps, self._has_shared_steps = self.steps.copy(), False
+        return self.steps
 
     def _watch(self, slot: Slot) -> bool:
         function = slot.node_type.function
@@ -326,6 +365,11 @@ class Columns:
         self.effective[index] = result.effective_key
         self.seen[index] = None
 
+    def seen_of(self, index: int) -> Seen | None:
+        """What the present value was made from."""
+        seen = self.seen[index]
+        return seen if seen is None or isinstance(seen, tuple) else seen.due(index)
+
     def due(self, index: int) -> Seen | None:
         """What the value would be made from now."""
         own = self.own[index]
@@ -342,12 +386,35 @@ class Columns:
         if self._is_shared:
             self.values, self._is_shared = self.values.copy(), False
 
+    def enter_swept(self, batch: Batch, new: list[int], *, is_undisturbed: bool) -> None:
+        """Enter what a sweep computed.
+
+        Args:
+            batch: what it did.
+            new: slots of which it made another value.
+            is_undisturbed: nobody else entered anything meanwhile; else what was made is looked at once more.
+        """
+        size, versions = len(self.versions), batch.versions
+        if len(new) == size:
+            self.versions[:], self.seen, self.effective = versions, [batch] * size, [None] * size
+            if is_undisturbed:
+                self.dirty[:] = bytes(size)
+        else:
+            known, seen, effective, dirty = self.versions, self.seen, self.effective, self.dirty
+            for index in new:
+                known[index], seen[index], effective[index] = versions[index], batch, None
+                if is_undisturbed:
+                    dirty[index] = 0
+        for index, kept in batch.reused.items():
+            self.versions[index] = kept.version
+
     def replace_values(self, values: list[Any]) -> None:
         """Take a run's values as the present ones; the run keeps them too."""
         self.values, self._is_shared = values, True
 
     def commit(self, index: int, result: NodeResult | None, *, is_for_this_plan: bool) -> None:
         """Enter what a slot came to that was run with care; None: it failed or was skipped."""
+        self.commits += 1
         if result is None:
             self.dirty[index] = 1
         else:
@@ -392,7 +459,7 @@ class Columns:
 
     def _read(self, index: int) -> list[tuple[int, int]]:
         """The slots that a value was made from and that still hold what it was made from, with their versions."""
-        seen = self.seen[index]
+        seen = self.seen_of(index)
         sources = [binding.source for binding in self.plan.slots[index].bindings if binding.kind == "edge"]
         return [
             (source, version)
@@ -401,7 +468,7 @@ class Columns:
         ]
 
     def _made_key(self, index: int) -> KeyParts | None:
-        seen, own = self.seen[index], self.old_own.get(index) or self.own[index]
+        seen, own = self.seen_of(index), self.old_own.get(index) or self.own[index]
         if seen is None or own is None or own.digest != seen[0]:
             return None
         present = dict(self._read(index))
@@ -490,6 +557,16 @@ def _is_same(before: Slot, now: Slot, slots_before: list[Slot], slots_now: list[
         and type(one.value) is type(other.value)
         and (one.kind != "edge" or slots_before[one.source].node_id == slots_now[other.source].node_id)
         for one, other in zip(before.bindings, now.bindings, strict=True)
+    )
+
+
+def _differ_in_settings(one: Slot, other: Slot) -> bool:
+    """Whether two slots of one node differ in settings alone, none of which names files."""
+    return (
+        one.node_type is other.node_type
+        and one.bindings == other.bindings
+        and all(binding.port is not None for binding in one.bindings)
+        and all(spec.value_type in _PLAIN_SETTINGS for spec in one.node_type.settings)
     )
 
 

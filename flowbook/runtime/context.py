@@ -5,15 +5,24 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from flowbook.errors import EngineDeadlockError
+from flowbook.errors import EngineDeadlockError, RunError
 from flowbook.runtime.capture import current_effects
+from flowbook.runtime.resources import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
-    from flowbook.core.interfaces import Effects, Payloads
+    from flowbook.core.interfaces import Effects
+    from flowbook.runtime.engine import Engine
+    from flowbook.runtime.resources import Holding, Resources
+    from flowbook.runtime.run_state import RunState
+
+T = TypeVar("T")
 
 #: The firing whose code is running here; tasks that it starts inherit it.
 current_firing: ContextVar[Context | SweptFiring | None] = ContextVar("flowbook_current_firing", default=None)
@@ -80,6 +89,25 @@ def firing_here() -> Context | None:
     return _in_progress.get(id(effects)) if effects is not None else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the engine lends a firing that asks for a context.
+
+    Attributes:
+        engine: digests code, makes arrays.
+        resources: what the nodes of the flow hold.
+        state: shared by the nodes of the run.
+        kind: of the node: pure, stateful or io.
+        code: digest of the node's code.
+    """
+
+    engine: Engine
+    resources: Resources
+    state: RunState
+    kind: str
+    code: str
+
+
 class Context:
     """Services of the engine, for a node parameter annotated ``fb.Context``.
 
@@ -99,14 +127,15 @@ class Context:
         trace_id: str,
         attempt: int,
         effects: Effects,
-        payloads: Payloads | None = None,
+        services: Services | None = None,
     ) -> None:
+        self._services = services
+        self._holding: Holding | None = None
         self.flow = flow
         self.node_id = node_id
         self.trace_id = trace_id
         self.attempt = attempt
         self.effects = effects
-        self._payloads = payloads
         self._is_cancelled = threading.Event()
 
     @property
@@ -139,9 +168,86 @@ class Context:
             MemoryError: more than there is, or than the node's ``memory_bytes``.
             RunError: FB425, the values between processes take as much memory as they may already.
         """
-        if self._payloads is None:
-            raise RuntimeError("this context was made without an engine")
-        return self._payloads.empty(shape, dtype)
+        return self._asked_for("ctx.empty()").engine.payloads.empty(shape, dtype)
+
+    @property
+    def state(self) -> RunState:
+        """What the nodes of this run share: a mapping, empty when the run begins; safe while nodes fire in parallel.
+
+        Raises:
+            RunError: FB414, the node is pure: it would be reused with what the state was in another run.
+        """
+        services = self._asked_for("ctx.state")
+        if services.kind == "pure":
+            raise RunError(
+                f"{self.node_id!r} is pure, so its value is reused; what a run shares is not",
+                code="FB414",
+                where=f"flow {self.flow!r}, node {self.node_id!r}",
+                hint='a node that uses ctx.state fires in every run: @flow.node(kind="stateful"), --kind stateful',
+            )
+        return services.state
+
+    def enter(self, factory: Callable[[], AbstractContextManager[T]]) -> T:
+        """Enter a context manager once, and keep what it gives for the later firings of this node.
+
+        It is left when an attempt fails, is cancelled or overruns its time, when the node's code is another or is gone,
+        and when the kernel ends; never while the node uses it. What ends with the attempt needs ``with`` alone.
+
+        Args:
+            factory: makes the context manager; a function of the same code, with the same values in it, is entered
+                once. (A ``sqlite3.Connection`` does not close itself: give ``contextlib.closing(sqlite3.connect(…))``.)
+        """
+        services, holding = self._hold("ctx.enter()")
+        name = name_of(factory, services.engine)
+        with holding.lock:
+            if name not in holding.values:
+                manager = factory()
+                holding.values[name] = manager.__enter__()
+                holding.leaving.append((partial(manager.__exit__, None, None, None), False))
+            value: T = holding.values[name]
+            return value
+
+    async def enter_async(self, factory: Callable[[], AbstractAsyncContextManager[T]]) -> T:
+        """Do the same with an asynchronous one: ``client = await ctx.enter_async(httpx.AsyncClient)``."""
+        services, holding = self._hold("ctx.enter_async()")
+        name = name_of(factory, services.engine)
+        if name not in holding.values:
+            manager = factory()
+            value = await manager.__aenter__()
+            holding.values[name] = value
+            holding.leaving.append((partial(manager.__aexit__, None, None, None), True))
+        kept: T = holding.values[name]
+        return kept
+
+    def _asked_for(self, what: str) -> Services:
+        if self._services is None:
+            raise RunError(
+                f"{what} is asked for outside a firing",
+                code="FB415",
+                where=f"flow {self.flow!r}, node {self.node_id!r}",
+                hint="ask for it in the node's own code, by a parameter annotated fb.Context",
+            )
+        return self._services
+
+    def _hold(self, what: str) -> tuple[Services, Holding]:
+        services = self._asked_for(what)
+        if self._holding is None:
+            self._holding = services.resources.begin(self.node_id, services.code)
+        return services, self._holding
+
+    def attempt_ended(self, *, is_good: bool) -> None:
+        """The attempt is over: what it has entered is kept, or left; used by the engine."""
+        holding, self._holding = self._holding, None
+        if holding is not None and self._services is not None:
+            self._services.resources.end_and_leave(holding, is_good=is_good and not self.cancelled)
+
+    async def attempt_ended_async(self, *, is_good: bool) -> None:
+        """The same, on the loop."""
+        holding, self._holding = self._holding, None
+        if holding is None or self._services is None:
+            return
+        if self._services.resources.end(holding, is_good=is_good and not self.cancelled):
+            await holding.leave_async()
 
     def cancel(self) -> None:
         """Ask the firing to end; used by the engine."""

@@ -34,6 +34,8 @@ class Request:
         inputs: given inputs by ``port`` or ``node.port``.
         overrides: node id -> values of its outputs, in the order of its ports, that stand in for the node.
         is_explicit: a person asked for it (io nodes fire); False for re-runs after a moved setting.
+        letter: the dead letter that the run replays, with the node it is of; None: it replays none.
+        is_of_old_inputs: it fires with inputs that are no longer, or not here, the flow's own.
     """
 
     scope: frozenset[int]
@@ -43,11 +45,13 @@ class Request:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     is_explicit: bool = True
+    letter: tuple[int, str] | None = None
+    is_of_old_inputs: bool = False
 
     @property
     def is_private(self) -> bool:
         """Whether the run differs from the document, so that node values must not change."""
-        return bool(self.settings or self.overrides)
+        return bool(self.settings or self.overrides or self.is_of_old_inputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ later it finds itself struck, drops what it brings and ends, so a late result ca
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 from contextvars import Context as VariableContext
 from dataclasses import dataclass, field
@@ -20,16 +19,20 @@ from flowbook.core.interfaces import Effects
 from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError
 from flowbook.runtime import disk_results, sparing
 from flowbook.runtime import firing as firings
-from flowbook.runtime.context import Context, firing_in_progress
+from flowbook.runtime.context import Context, Services, firing_in_progress
 from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Books, Decision
 from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
+from flowbook.runtime.letters import is_taken
 from flowbook.runtime.portable_code import isolated
+from flowbook.runtime.resources import Resources, waiting_on
 from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
+from flowbook.runtime.run_state import RunState
 from flowbook.runtime.scheduler import Scheduler
 from flowbook.runtime.sweep import Sweep
+from flowbook.runtime.trace_ids import new_trace_id
 
 if TYPE_CHECKING:
     import asyncio
@@ -99,7 +102,7 @@ class Execution:
         self.request = request
         self.results = results
         self.engine = engine
-        self.trace_id = secrets.token_hex(16)
+        self.trace_id = new_trace_id()
         self.status: RunStatus = "running"
         self.done = threading.Event()
         #: What fired, in the order in which it began: ids of nodes, and sweeps.
@@ -120,6 +123,9 @@ class Execution:
         self._superseded: set[int] = set()
         self._worker_count = 0
         self._flow_attempt = 1
+        #: Dead letters that are being kept or settled; the run is not over before.
+        self._letters_under_way = 0
+        self._state = RunState()
         self._on_done: list[Callable[[], None]] = []
         #: Measured cost by slot; whether all were measured and are short: never measured counts as long.
         self._costs_s: dict[int, float | None] = {}
@@ -129,6 +135,8 @@ class Execution:
         self._sweep: Sweep | None = None
         self._columns: Columns | None = None
         self._has_concluded = False
+        #: 1 for each slot that was plain when the run began: the end of one may let others be swept.
+        self._was_plain = b""
         self._limit = plan.policy.max_concurrency or engine.default_concurrency
 
     @property
@@ -330,6 +338,7 @@ class Execution:
                 self._kick(spare=1)
             return True
         columns = self._columns = self.results.columns_for(self.plan, self.engine)
+        self._was_plain = bytes(columns.front)
         scope = self.request.scope
         covered = columns.covered(scope, is_whole=self._is_whole)
         if columns.long:
@@ -447,6 +456,9 @@ class Execution:
         batch = sweep.end(at)
         self.decisions.batches.append(batch)
         self.fired.append(batch)
+        if self.results.letters is not None:
+            for job in self.results.letters.jobs_after_sweep(self, batch):
+                self._do_with_letters(job)
         told = sweep.told
         if self._later is None:
             for event in batch.events(told):
@@ -460,6 +472,9 @@ class Execution:
     def _begin_general(self, taken: tuple[int, ...]) -> None:
         """Leave what was not swept to single firings. Under the lock."""
         rest = self.decisions.undecided(self.request.scope)
+        if not rest:
+            self._scheduler = Scheduler((), (), {})
+            return
         with self.results.lock:
             slots = self.plan.slots
             self._costs_s = {index: self.results.state(slots[index].node_id).cost_s for index in rest}
@@ -527,9 +542,21 @@ class Execution:
                 trace_id=self.trace_id,
                 attempt=1,
                 effects=effects,
-                payloads=self.engine.payloads,
+                services=self._services(slot, key) if slot.node_type.context_name else None,
             ),
             effects=effects,
+        )
+
+    def _services(self, slot: Slot, key: KeyParts) -> Services:
+        with self.results.lock:
+            if self.results.resources is None:
+                self.results.resources = Resources(waiting_on(self.engine))
+        return Services(
+            engine=self.engine,
+            resources=self.results.resources,
+            state=self._state,
+            kind=slot.policy.kind,
+            code=key.code.digest,
         )
 
     def _after_decision(self) -> None:
@@ -602,7 +629,12 @@ class Execution:
         def body() -> tuple[Any, BaseException | None]:
             try:
                 with firing_in_progress(active.context), self.engine.capture.firing(active.effects):
-                    returned = function(**arguments)  # type: ignore[misc]
+                    is_good = False
+                    try:
+                        returned = function(**arguments)  # type: ignore[misc]
+                        is_good = True
+                    finally:
+                        active.context.attempt_ended(is_good=is_good)
                     self._claim(returned)
                     return returned, None
             except BaseException as error:
@@ -623,7 +655,12 @@ class Execution:
 
         async def body() -> Any:
             with firing_in_progress(active.context), self.engine.capture.firing(active.effects):
-                returned = await function(**arguments)  # type: ignore[misc]
+                is_good = False
+                try:
+                    returned = await function(**arguments)  # type: ignore[misc]
+                    is_good = True
+                finally:
+                    await active.context.attempt_ended_async(is_good=is_good)
                 self._claim(returned)
                 return returned
 
@@ -708,7 +745,8 @@ class Execution:
                 # Also when it brought a value: one that looked and returned early may have brought a part of it.
                 decision = self._cancelled(active.slot)
             self._decide(active.slot, decision, active)
-            self._has_concluded = True
+            if self._was_plain and self._was_plain[active.slot.index]:
+                self._has_concluded = True
             self._after_decision()
             return True
 
@@ -909,8 +947,33 @@ class Execution:
         )
         if decision.status == "failed" and self.plan.policy.on_error == "stop" and not self.stopped_by:
             self.stopped_by = slot.node_id
+        self._see_to_letters(slot, decision, active)
         if self._scheduler is not None:
             self._scheduler.finish(slot.index)
+
+    def _see_to_letters(self, slot: Slot, decision: Decision, active: _Firing | None) -> None:
+        """Have a failure that nobody takes kept as a dead letter, or a letter settled. Under the lock."""
+        letters = self.results.letters
+        if letters is None or (decision.status == "failed" and self._has_another_turn):
+            return
+        fired = (active.inputs, active.key, active.effects) if active is not None else None
+        self._do_with_letters(letters.job_after(self, slot, decision, fired))
+
+    def _do_with_letters(self, job: Callable[[], None] | None) -> None:
+        if job is None:
+            return
+        self._letters_under_way += 1
+
+        def do() -> None:
+            try:
+                job()
+            except Exception:  # a store must not leave whoever waits for the run waiting
+                _log.exception("a dead letter of flow %r could not be seen to", self.plan.flow)
+            with self.lock:
+                self._letters_under_way -= 1
+                self._finish_if_over()
+
+        self.engine.pool.submit(do)
 
     def _commit(self, slot: Slot, decision: Decision, active: _Firing | None, took_s: float | None) -> None:
         with self.results.lock:
@@ -934,31 +997,54 @@ class Execution:
 
     def _finish_if_over(self) -> None:
         """End the run when nothing is left to do. Under the lock."""
-        if self.done.is_set() or self._firings or self._sweep is not None:
+        if self.done.is_set() or self._firings or self._sweep is not None or self._letters_under_way:
             return
         is_done = self._scheduler is not None and self._scheduler.is_done and self._has_started
         if not self._is_cancelled and not is_done:
             return
         if not self._is_cancelled and self._begin_again():
             return
-        if self._is_cancelled:
-            for slot in self.plan.slots:
-                if slot.index in self.request.scope and slot.node_id not in self.decisions:
-                    self._decide(slot, self._cancelled(slot))
-        failed = any(decision.status in ("failed", "unresponsive") for decision in self.decisions.entered.values())
+        if self._is_cancelled and self._decide_the_rest():
+            self._finish_if_over()  # what became of them may have to be written down first
+            return
+        entered = self.decisions.entered
+        failed = bool(entered) and any(entry.status in ("failed", "unresponsive") for entry in entered.values())
         self.status = "cancelled" if self._is_cancelled else "failed" if failed else "ok"
         self._publish(RunFinished(flow=self.plan.flow, trace_id=self.trace_id, at=self._now(), status=self.status))
+        self._state = RunState()  # whoever holds the run does not hold what its nodes shared
         self.done.set()
         callbacks, self._on_done = self._on_done, []
         for callback in callbacks:
             callback()
+        # Who is told of the run holds the run; let go, it is gone with its last reader instead of with the garbage.
+        self._sink, self._later, self._push, self._hears = _tell_nobody, None, None, None
+
+    @property
+    def _has_another_turn(self) -> bool:
+        """Whether what fails now is given another turn, under ``on_error="retry_flow"``."""
+        policy = self.plan.policy
+        return policy.on_error == "retry_flow" and self._flow_attempt < policy.flow_attempts
+
+    def _decide_the_rest(self) -> bool:
+        """Enter what a cancelled run did not come to; whether there was any. Under the lock."""
+        rest = [self.plan.slots[index] for index in self.decisions.undecided(self.request.scope)]
+        for slot in rest:
+            self._decide(slot, self._cancelled(slot))
+        return bool(rest)
 
     def _begin_again(self) -> bool:
-        """Under ``on_error="retry_flow"``: give what failed, and all that depends on it, another turn."""
-        policy = self.plan.policy
-        if policy.on_error != "retry_flow" or self._flow_attempt >= policy.flow_attempts:
+        """Under ``on_error="retry_flow"``: give what failed, and all that depends on it, another turn.
+
+        A failure that a node on its error port takes is seen to.
+        """
+        if not self._has_another_turn:
             return False
-        failed = [node_id for node_id, decision in self.decisions.entered.items() if decision.status == "failed"]
+        plan = self.plan
+        failed = [
+            node_id
+            for node_id, decision in self.decisions.entered.items()
+            if decision.status == "failed" and not is_taken(self, plan.slots[plan.index[node_id]])
+        ]
         if not failed:
             return False
         self._flow_attempt += 1
@@ -994,6 +1080,10 @@ class Execution:
             self._sink(event)
         except Exception:  # whoever shows a run must not be able to hang it
             _log.exception("an event could not be handed on")
+
+
+def _tell_nobody(event: Event) -> None:
+    """Take what comes after the end of a run."""
 
 
 def _is_current(result: NodeResult, active: _Firing | None) -> bool:

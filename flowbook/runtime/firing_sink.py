@@ -182,7 +182,7 @@ class SweptSink(FiringSink):
     """
 
     def __init__(self, make: Callable[[], FiringSink], end: Callable[[FiringSink], None]) -> None:
-        super().__init__(Effects(), passes_through=False, max_entries=0, max_chars=0)
+        # It takes nothing itself, so nothing is made for that: one is made for every run.
         self._make = make
         self._end = end
         #: The sink of the node that is being called, once it has one.

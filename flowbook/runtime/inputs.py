@@ -225,6 +225,27 @@ class SlotInputs:
                 arguments[binding.name] = self._open_value(binding)
         return arguments
 
+    def given(self) -> dict[str, Any]:
+        """Name what it was given by others, before any of it is brought into the form that the function asks for.
+
+        Nothing is computed. Settings are not among it, save those that an edge feeds.
+        """
+        found: dict[str, Any] = {}
+        for binding in self.slot.bindings:
+            if binding.kind == "edge":
+                source = self.view.plan.slots[binding.source]
+                result = self.view.result_of(source)
+                if binding.output == ERROR_INDEX:
+                    found[binding.name] = self.view.error_of(source)
+                elif result is not None:
+                    output = self._output(binding)
+                    found[binding.name] = result.collected.get(output, result.outputs[output])
+            elif binding.name in self._constants:
+                found[binding.name] = self._constants[binding.name]
+            elif binding.name in self._open:
+                found[binding.name] = self._open[binding.name]
+        return found
+
     def _constant(self, binding: Binding) -> Any:
         plain = self._constants[binding.name]
         spec = binding.port.plain if binding.port is not None else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.runtime.code_keys import CodeKey, explain_change
 from flowbook.runtime.results import KeyParts, NodeResult
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from flowbook.runtime.code_values import Identities
 
 _SHOWN_CHARS = 40
+#: What keys without parts share; the parts of a key are never changed.
+_NONE: Final[dict[str, str]] = {}
+#: Made once: ``json.dumps`` makes an encoder for each call that says how.
+_TEXT_OF = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 class KeyMaker:
@@ -40,7 +44,7 @@ class KeyMaker:
 
     def add_setting(self, name: str, plain: Any) -> None:
         """Add a setting or constant in its JSON form."""
-        self.parts[f"setting {name}"] = text = json.dumps(plain, sort_keys=True, ensure_ascii=False)
+        self.parts[f"setting {name}"] = text = _TEXT_OF(plain)
         self.shown[f"setting {name}"] = _short(text)
 
     def add_version(self, version: str) -> None:
@@ -76,7 +80,7 @@ class KeyMaker:
         digest.update(versions.encode())
         for label in sorted(self.parts):
             digest.update(f"\0{label}\1{self.parts[label]}".encode())
-        return KeyParts(digest=digest.hexdigest(), code=code, parts=self.parts, shown=self.shown)
+        return KeyParts(digest=digest.hexdigest(), code=code, parts=self.parts or _NONE, shown=self.shown or _NONE)
 
 
 def effective_key(key: KeyParts, files: Iterable[tuple[str, int, int]], nonce: str = "") -> str:

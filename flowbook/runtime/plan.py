@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -95,7 +96,8 @@ class Plan:
         revision: of the flow data it was compiled from.
         everything: the indexes of all slots.
         node_ids: the ids of all slots, in their order.
-        family: the same object in all plans that differ in settings alone.
+        is_as_added: the slots come in the order in which the nodes were added to the flow.
+        family: the same object in all plans of the same nodes in the same order.
         changed: slots that may differ from those of other plans of the family.
     """
 
@@ -108,29 +110,19 @@ class Plan:
     revision: int
     everything: frozenset[int] = frozenset()
     node_ids: tuple[str, ...] = ()
+    is_as_added: bool = False
     family: object = None
     changed: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         """Make once what most runs ask for."""
+        self.begin_family()
+
+    def begin_family(self) -> None:
+        """Become the first plan of its nodes."""
         self.everything = frozenset(range(len(self.slots)))
         self.node_ids = tuple(slot.node_id for slot in self.slots)
-        self.family = object()
-
-    def with_settings(self, node_id: str, settings: dict[str, Any], revision: int) -> Plan:
-        """Return this plan with other settings of one node; runs that go on keep theirs.
-
-        Args:
-            node_id: the node.
-            settings: all of its settings, JSON form.
-            revision: of the flow data from now on.
-        """
-        index = self.index[node_id]
-        other = copy.copy(self)
-        other.slots = self.slots.copy()
-        other.slots[index] = replace(self.slots[index], settings=settings)
-        other.changed, other.revision = self.changed | {index}, revision
-        return other
+        self.family, self.changed = object(), frozenset()
 
     def upstream(self, node_ids: list[str]) -> set[int]:
         """Return the slots of these nodes and of everything they read, directly or not."""
@@ -158,7 +150,7 @@ def compile_plan(flow: FlowData, wiring: Wiring) -> Plan:
     order = topological_order(node_ids, wiring.successors)
     ordered = set(order)
     looped = [node_id for node_id in node_ids if node_id not in ordered]
-    index = {node_id: number for number, node_id in enumerate([*order, *looped])}
+    index = {node_id: number for number, node_id in enumerate([*order, *looped] if looped else order)}
     slots = [_slot(flow, wiring, node_id, index) for node_id in index]
     for slot in slots:
         for source in slot.predecessors:
@@ -174,7 +166,82 @@ def compile_plan(flow: FlowData, wiring: Wiring) -> Plan:
         cycle=find_cycle(node_ids, wiring.successors) if looped else [],
         looped=frozenset(looped),
         revision=flow.revision,
+        is_as_added=order == node_ids,
     )
+
+
+def renewed_plan(plan: Plan | None, flow: FlowData, wiring: Wiring) -> Plan:
+    """Return the plan of a flow that was edited; runs that go on keep theirs.
+
+    Only the slots of nodes that an edit stirred are made anew, and nodes that were added at the end come at the end.
+    What moves slots (a node that goes, an edge against the order, one less where nodes are not in the order in which
+    they were added) compiles the flow anew. Either way the plan is the one that ``compile_plan`` makes.
+
+    Args:
+        plan: of the flow as it was when ``wiring.stirred`` was emptied last, or None.
+        flow: as it is now.
+        wiring: of it.
+    """
+    stirred = wiring.stirred
+    if plan is None or stirred is None or plan.looped or len(stirred) > max(16, len(flow.nodes) // 2):
+        return compile_plan(flow, wiring)
+    return _with_slots(plan, flow, wiring, stirred) or compile_plan(flow, wiring)
+
+
+def _with_slots(plan: Plan, flow: FlowData, wiring: Wiring, stirred: set[str]) -> Plan | None:  # noqa: C901 -- one pass
+    """Make the slots of these nodes anew; None when that would move others."""
+    added = [node_id for node_id in stirred if node_id not in plan.index]
+    last = list(itertools.islice(reversed(flow.nodes), len(added)))[::-1]
+    if set(last) != set(added):
+        return None
+    other = copy.copy(plan)
+    other.slots, other.policy, other.revision = plan.slots.copy(), flow.policy, flow.revision
+    if added:
+        other.index = plan.index | {node_id: place for place, node_id in enumerate(last, start=len(plan.index))}
+    lost: dict[int, set[int]] = {}  # readers by source
+    won: dict[int, set[int]] = {}
+    made: set[int] = set()
+    for place in sorted(other.index[node_id] for node_id in stirred):
+        before = plan.slots[place] if place < len(plan.slots) else None
+        slot = _slot(flow, wiring, last[place - len(plan.slots)] if before is None else before.node_id, other.index)
+        if any(source >= place for source in slot.predecessors):
+            return None
+        were = before.predecessors if before is not None else ()
+        for source in set(were).difference(slot.predecessors):
+            if not plan.is_as_added:
+                return None
+            lost.setdefault(source, set()).add(place)
+        for source in slot.predecessors:  # also those it read before: it may read another output
+            won.setdefault(source, set()).add(place)
+        if before is None:
+            other.slots.append(slot)
+        else:
+            slot.successors, slot.is_leaf = before.successors, before.is_leaf
+            other.slots[place] = slot
+        made.add(place)
+    for source in lost.keys() | won.keys():
+        _renew_readers(other, source, lost.get(source, set()), won.get(source, set()), is_own=source in made)
+    if added:
+        other.begin_family()
+    else:
+        other.changed = plan.changed | made | lost.keys() | won.keys()
+    return other
+
+
+def _renew_readers(plan: Plan, source: int, lost: set[int], won: set[int], *, is_own: bool) -> None:
+    """Enter with a slot who reads it now; it is made anew unless that has happened."""
+    slot = plan.slots[source]
+    there = set(slot.successors)
+    readers = slot.successors if not lost and won <= there else sorted((there - lost) | won)
+    is_leaf = not any(
+        binding.kind == "edge" and binding.source == source and binding.output != ERROR_INDEX
+        for index in readers
+        for binding in plan.slots[index].bindings
+    )
+    if is_own:
+        slot.successors, slot.is_leaf = readers, is_leaf
+    elif readers is not slot.successors or is_leaf != slot.is_leaf:
+        plan.slots[source] = replace(slot, successors=readers, is_leaf=is_leaf)
 
 
 def _slot(flow: FlowData, wiring: Wiring, node_id: str, index: dict[str, int]) -> Slot:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
+import bisect
 import secrets
 import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flowbook.runtime.code_keys import CodeKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from flowbook.core.events import Stamp, Status
     from flowbook.core.interfaces import Effects, Handed, PayloadCopy, Payloads, ValueShape
     from flowbook.core.packets import ErrorPacket
     from flowbook.runtime.columns import Columns
     from flowbook.runtime.engine import Engine
+    from flowbook.runtime.letters import Letters
     from flowbook.runtime.plan import Plan, Slot
+    from flowbook.runtime.resources import Resources
     from flowbook.runtime.sweep import Batch
 
-_versions = itertools.count(1)
+_version_lock = threading.Lock()
+_next_version = 1
 #: Least that an entry of the cache takes, bytes: its key, its place and its header.
-_LEAST_BYTES = 400
+LEAST_BYTES = 400
 _NO_BUFFERS: dict[int, int] = {}
 #: A node that took long in more runs in a row than this takes long; much too long counts twice.
 _LONG_RUNS = 2
@@ -34,7 +37,16 @@ LONG_S = 0.001
 
 def new_version() -> int:
     """Return a number that no value had before."""
-    return next(_versions)
+    return new_versions(1)
+
+
+def new_versions(count: int) -> int:
+    """Return the first of so many numbers in a row that no value had before."""
+    global _next_version  # noqa: PLW0603 -- one row of numbers for the whole process
+    with _version_lock:
+        first = _next_version
+        _next_version += count
+    return first
 
 
 #: Versions count from 1 in every process, and disk caches outlive processes.
@@ -182,6 +194,23 @@ class NodeState:
     cost_s: float | None = None
 
 
+class Swept(Protocol):
+    """What one sweep computed; most of it is looked up by nobody, ever, so that entries are made when one is."""
+
+    @property
+    def versions_from(self) -> tuple[int, int]:
+        """The versions of its values: from the first of them up to, and without, the second."""
+        ...
+
+    def cache_size(self) -> int:
+        """What its entries count for, bytes."""
+        ...
+
+    def cache_entries(self) -> Iterator[tuple[tuple[str, Any], tuple[int, Any, str, float, float]]]:
+        """Make the key and the fields of the ``Kept`` of each of its values."""
+        ...
+
+
 class MemoryCache:
     """Results of earlier settings, least recently used first to go.
 
@@ -196,6 +225,10 @@ class MemoryCache:
         #: How many results hold a buffer: its memory is counted with the first and freed with the last.
         self._holders: Counter[int] = Counter()
         self._size_bytes = 0
+        #: What sweeps computed that has no entries yet, and the first version of each; in the order of these.
+        self._swept: list[Swept] = []
+        self._firsts: list[int] = []
+        self._swept_sizes: list[int] = []
 
     def get(self, node_id: str, digest: Any) -> Any:
         """Return the result of that key and make it the most recent; None when it is gone."""
@@ -215,20 +248,53 @@ class MemoryCache:
         self._size_bytes += size_bytes - self._held_already(result.buffers)
         self._holders.update(result.buffers.keys())
         while self._size_bytes > self._budget_bytes:
-            self._drop(next(iter(self._entries)))
+            if self._swept:
+                self._enter_swept(0)
+            else:
+                self._drop(next(iter(self._entries)))
 
-    def get_plain(self, key: tuple[str, Any]) -> Any:
-        """Return what is kept of a plain node, by node id and by what it was made from; None when it is gone."""
+    def get_plain(self, key: tuple[str, Any], newest: int) -> Any:
+        """Return what is kept of a plain node; None when it is gone.
+
+        Args:
+            key: node id, and what the value was made from.
+            newest: the largest version among that, 0 without one.
+        """
+        if self._swept:
+            # What was made from a value of a sweep was made by that sweep, or looked up since then.
+            place = bisect.bisect_right(self._firsts, newest) - 1
+            if place >= 0 and newest < self._swept[place].versions_from[1]:
+                self._enter_swept(place)
         found = self._entries.get(key)
         if found is None:
             return None
         self._entries.move_to_end(key)
         return found[0]
 
+    def put_swept(self, swept: Swept) -> None:
+        """Keep what a sweep computed; what it made from nothing else of it is put by itself besides."""
+        first = swept.versions_from[0]
+        place = bisect.bisect_right(self._firsts, first)
+        self._firsts.insert(place, first)
+        self._swept.insert(place, swept)
+        self._swept_sizes.insert(place, swept.cache_size())
+        self._size_bytes += self._swept_sizes[place]
+        while self._swept and self._size_bytes > self._budget_bytes:
+            self._enter_swept(0)
+
+    def _enter_swept(self, place: int) -> None:
+        """Make entries of what a sweep computed: somebody looks for one of them, or has to drop some."""
+        swept = self._swept.pop(place)
+        del self._firsts[place]
+        self._size_bytes -= self._swept_sizes.pop(place)
+        for key, kept in swept.cache_entries():
+            if key not in self._entries:
+                self.put_plain(key, kept)
+
     def put_plain(self, key: tuple[str, Any], kept: tuple[int, Any, str, float, float]) -> None:
         """Keep a value that nobody can change: the fields of a ``Kept``."""
         value = kept[1]
-        size_bytes = _LEAST_BYTES + len(value) if type(value) in (str, bytes) else _LEAST_BYTES
+        size_bytes = LEAST_BYTES + len(value) if type(value) in (str, bytes) else LEAST_BYTES
         if size_bytes > self._budget_bytes:
             return
         entries = self._entries
@@ -236,7 +302,7 @@ class MemoryCache:
             self._drop(key)
         entries[key] = (kept, size_bytes, _NO_BUFFERS)
         self._size_bytes += size_bytes
-        while self._size_bytes > self._budget_bytes:
+        while self._size_bytes > self._budget_bytes and entries:
             self._drop(next(iter(entries)))
 
     def _drop(self, key: tuple[str, Any]) -> None:
@@ -252,6 +318,8 @@ class MemoryCache:
 
     def drop_node(self, node_id: str) -> None:
         """Forget everything of one node."""
+        while self._swept:
+            self._enter_swept(0)
         for key in [key for key in self._entries if key[0] == node_id]:
             self._drop(key)
 
@@ -259,6 +327,17 @@ class MemoryCache:
     def size_bytes(self) -> int:
         """Memory held now, bytes."""
         return self._size_bytes
+
+    @property
+    def budget_bytes(self) -> int:
+        """Most memory to hold, bytes."""
+        return self._budget_bytes
+
+    @budget_bytes.setter
+    def budget_bytes(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        while self._size_bytes > budget_bytes and self._entries:
+            self._drop(next(iter(self._entries)))
 
 
 class FlowResults:
@@ -284,6 +363,10 @@ class FlowResults:
         self._sweep_count = 0
         #: What is known of plain nodes; made for the plan of the latest run.
         self.columns: Columns | None = None
+        #: What nodes hold on to between firings; made when one asks for a context.
+        self.resources: Resources | None = None
+        #: Failures that nobody took; set by who knows where the flow keeps them.
+        self.letters: Letters | None = None
         #: Firings that were given up but have not returned: node id -> test whether it still runs.
         self.unresponsive: dict[str, Callable[[], bool]] = {}
 
@@ -308,11 +391,10 @@ class FlowResults:
         with self.lock:
             self._sweep_count += 1
             columns = self.columns
-            if columns is None or columns.plan.family is not plan.family or columns.given_count != self.given_count:
-                columns = Columns(plan, self, engine, columns)
-                self.columns = columns
-            elif columns.plan is not plan:
-                columns.take_settings(plan)
+            is_known = columns is not None and columns.plan.family is plan.family
+            is_known = is_known and columns is not None and columns.given_count == self.given_count
+            if columns is None or not is_known or (columns.plan is not plan and not columns.take_plan(plan)):
+                columns = self.columns = Columns(plan, self, engine, columns)
             columns.look()
             return columns
 
@@ -332,8 +414,11 @@ class FlowResults:
         columns = self.columns
         if columns is None or columns.plan is not plan:
             return None
-        made_from = (own_digest, *[columns.versions[entry.source] for entry in slot.bindings if entry.kind == "edge"])
-        found = self.cache.get_plain((slot.node_id, made_from))
+        made_from: tuple[Any, ...] = (
+            own_digest,
+            *[columns.versions[entry.source] for entry in slot.bindings if entry.kind == "edge"],
+        )
+        found = self.cache.get_plain((slot.node_id, made_from), max(made_from[1:], default=0))
         if found is None:
             return None
         kept = Kept._make(found)
@@ -393,6 +478,8 @@ class FlowResults:
                     marks.add(new)
             if old in self.states:
                 self.states[new] = self.states.pop(old)
+            if self.resources is not None:
+                self.resources.rename(old, new)
             if old in self.unresponsive:
                 self.unresponsive[new] = self.unresponsive.pop(old)
             for key in [key for key in self.given if key.partition(".")[0] == old and "." in key]:
@@ -410,3 +497,9 @@ class FlowResults:
             for key in [key for key in self.given if key.partition(".")[0] == node_id and "." in key]:
                 del self.given[key]
             self.cache.drop_node(node_id)
+        self.let_go(node_id)
+
+    def let_go(self, node_id: str) -> None:
+        """Leave what a node holds on to between firings."""
+        if self.resources is not None:
+            self.resources.leave(node_id)

@@ -182,8 +182,10 @@ class Run:
 
     @property
     def errors(self) -> list[ErrorPacket]:
-        """One packet per failed node."""
-        return [entry.error for entry in self._execution.decisions.entered.values() if entry.error is not None]
+        """One packet per failed node, in topological order, whichever failed first."""
+        index = self._execution.plan.index
+        found = [entry.error for entry in self._execution.decisions.entered.values() if entry.error is not None]
+        return sorted(found, key=lambda error: index[error.node_id])
 
     @property
     def copies(self) -> CopyTable:

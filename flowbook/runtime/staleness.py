@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flowbook.core.packets import ErrorPacket
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Plan, Slot
-    from flowbook.runtime.results import FlowResults, NodeResult
+    from flowbook.runtime.results import FlowResults, KeyParts, NodeResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,15 @@ def stale_reasons(plan: Plan, results: FlowResults, engine: Engine) -> dict[str,
             if reason:
                 stale[slot.node_id] = reason
     return stale
+
+
+def present_key(plan: Plan, slot: Slot, results: FlowResults, engine: Engine) -> KeyParts | None:
+    """Make the key that a node would fire under now; None when something it needs is not there."""
+    try:
+        with results.lock:
+            return SlotInputs(_Present(plan, results, engine), slot).key()
+    except FlowbookError:
+        return None
 
 
 def _reason(view: _Present, slot: Slot, result: NodeResult, stale: dict[str, str]) -> str:

@@ -24,13 +24,14 @@ from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, Kept, result_of
 from flowbook.runtime.context import SweptFiring, current_firing, forget_in_progress, note_in_progress
 from flowbook.runtime.decisions import Decision
 from flowbook.runtime.firing_sink import SweptSink, current_sink
-from flowbook.runtime.results import LONG_S, KeyParts, new_version
+from flowbook.runtime.results import LEAST_BYTES, LONG_S, KeyParts, new_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flowbook.core.events import Event
-    from flowbook.runtime.columns import Columns, Seen
+    from flowbook.runtime.capture import StreamCapture
+    from flowbook.runtime.columns import Columns, Seen, Step
     from flowbook.runtime.execution import Execution
     from flowbook.runtime.executors import WorkerPool
     from flowbook.runtime.firing_sink import FiringSink
@@ -55,8 +56,14 @@ class Batch:
     Attributes:
         fired: slots in the order in which they fired.
         ends: when each ended, by the engine's monotonic clock; it began when the one before it ended.
-        news: by slot, what its value was made from before, and now; nothing for one that fired because it was
-            forced to.
+        first: version of the first new value; what this sweep computes anew has the next ones.
+        news: by slot, what its value was made from before, and now; of those that read one value which this sweep
+            computed anew nothing is noted, for that is why.
+        roots: slots, and their places in ``fired``, of which the cache may be asked by themselves.
+        firsts: slots that fired and had no value before.
+        old_own: by slot, what its own part of the key was when it fired before, where that is another one.
+        versions: of the values of all slots, as this sweep saw and made them.
+        steps: how the slots were called.
         reused: slots whose value came from the cache.
         effects: what nodes printed, of those that did.
     """
@@ -72,12 +79,19 @@ class Batch:
         "effects",
         "ends",
         "fired",
+        "first",
+        "firsts",
         "flow",
         "is_forced",
+        "new",
         "news",
+        "old_own",
         "reused",
+        "roots",
+        "steps",
         "trace_id",
         "values",
+        "versions",
     )
 
     def __init__(self, columns: Columns, covered: bytes, *, flow: str, trace_id: str, is_forced: bool) -> None:
@@ -89,7 +103,15 @@ class Batch:
         self.begin = self.begin_at = 0.0
         self.fired: list[int] = []
         self.ends: list[float] = []
-        self.news: dict[int, tuple[Seen | None, Seen, KeyParts | None]] = {}
+        self.first = 0
+        self.news: dict[int, tuple[Seen | None, Seen]] = {}
+        self.roots: list[tuple[int, int]] = []
+        self.firsts: list[int] = []
+        #: Slots of which it made another value, once it is over.
+        self.new: list[int] = []
+        self.old_own: dict[int, KeyParts] = {}
+        self.versions: list[int] = columns.versions
+        self.steps: list[Step | None] = columns.steps
         self.reused: dict[int, Kept] = {}
         self.before: dict[int, tuple[KeyParts | None, bool]] = {}
         self.effects: dict[int, Effects] = {}
@@ -115,11 +137,70 @@ class Batch:
 
     def reason(self, place: int) -> str:
         """Say in words why a slot fired."""
-        if self.is_forced:
-            return "forced"
-        index = self.fired[place]
+        return "forced" if self.is_forced else self.reason_of(self.fired[place])
+
+    def reason_of(self, index: int) -> str:
+        """Say in words why a slot fires, or is about to."""
         news = self.news.get(index)
-        return "first run" if news is None else reason_of(self.columns, index, news, self.before.get(index))
+        if news is None:
+            due = self.due(index)
+            news = (None if index in self.firsts else (due[0], 0)), due
+        old_own = self.old_own.get(index) or self.columns.old_own.get(index)
+        return reason_of(self.columns, index, (*news, old_own), self.before_of(index))
+
+    def before_of(self, index: int) -> tuple[KeyParts | None, bool] | None:
+        """What was known of a slot without a value: the key of its last attempt, and whether that failed."""
+        if self.new or index in self.before:
+            return self.before.get(index)
+        state = self.columns.results.states.get(self.columns.plan.slots[index].node_id)
+        if state is None or (state.last_key is None and state.result is None):
+            return None
+        return state.last_key or (state.result.key if state.result is not None else None), state.error is not None
+
+    def due(self, index: int) -> Seen:
+        """What the value of a slot is made from in this sweep."""
+        _, how, source, digest = self.steps[index]  # type: ignore[misc]
+        if how == ONE:
+            return (digest, self.versions[source])
+        if how == NONE:
+            return (digest,)
+        return (digest, *(source(self.versions) if how == SEVERAL else [self.versions[place] for place in source[1]]))
+
+    @property
+    def versions_from(self) -> tuple[int, int]:
+        """See ``results.Swept``."""
+        return self.first, self.first + len(self.new)
+
+    def cache_size(self) -> int:
+        """See ``results.Swept``; the lists of all slots come on top of the entries."""
+        values = self.values if len(self.new) == len(self.values) else [self.values[index] for index in self.new]
+        has_texts = not {str, bytes}.isdisjoint(map(type, values))
+        texts = sum(len(value) for value in values if type(value) in (str, bytes)) if has_texts else 0
+        return LEAST_BYTES * len(self.new) + texts + 16 * len(self.values)
+
+    def cache_entries(self) -> Iterator[tuple[tuple[str, Any], tuple[int, Any, str, float, float]]]:
+        """See ``results.Swept``."""
+        places = self.places
+        return (self.cache_entry(index, places[index]) for index in self.new)
+
+    def cache_entry(self, index: int, place: int) -> tuple[tuple[str, Any], tuple[int, Any, str, float, float]]:
+        """Make one entry of the cache."""
+        at, took_s = self.time_of(place)
+        kept = (self.versions[index], self.values[index], self.trace_id, at + took_s, took_s)
+        return (self.columns.plan.node_ids[index], self.due(index)), kept
+
+    def close(self) -> None:
+        """Note, once nothing more fires, which values are new, and what was known before of what had none."""
+        self.new = self.fired
+        if self.is_forced:
+            first, versions = self.first, self.versions
+            self.new = [index for index in self.fired if versions[index] >= first] if self.roots else []
+        if self.firsts and self.columns.results.states:
+            found = ((index, self.before_of(index)) for index in self.firsts)
+            self.before = {index: before for index, before in found if before is not None}
+        old_own = self.columns.old_own
+        if old_own:
+            self.old_own = {index: old_own.pop(index) for index in self.new if index in old_own}
 
     def enter(self, index: int, state: NodeState, result: NodeResult | None) -> None:
         """Write what the sweep made of a node into its state."""
@@ -243,6 +324,45 @@ def _with_versions(own: KeyParts, names: list[tuple[str, str]], seen: Seen, word
     return KeyParts(digest=word, code=own.code, parts=parts, shown=shown)
 
 
+# What a sweep leaves with the code that it calls holds no sweep, so that one that is over is gone at once.
+
+
+def _who(token: list[int], batch: Batch) -> Callable[[], tuple[str, Effects] | None]:
+    """Make what gives the node whose code is being called, and what it prints."""
+
+    def here() -> tuple[str, Effects] | None:
+        try:
+            at = token[0]
+        except IndexError:
+            return None
+        return batch.columns.plan.slots[at].node_id, batch.effects_of(at)
+
+    return here
+
+
+def _sink_maker(firing: SweptFiring, token: list[int], capture: StreamCapture) -> Callable[[], FiringSink]:
+    """Make what makes the sink of the node whose code is being called: it writes, or starts a thread."""
+
+    def make() -> FiringSink:
+        context = firing.context()
+        assert context is not None  # noqa: S101 -- only node code asks
+        note_in_progress(context)
+        token.append(-1)  # the sweep looks after it when the call returns
+        return capture.new_sink(context.effects)
+
+    return make
+
+
+def _sink_ender(capture: StreamCapture) -> Callable[[FiringSink], None]:
+    def end(sink: FiringSink) -> None:
+        try:
+            capture.end(sink)
+        finally:
+            forget_in_progress(sink.effects)
+
+    return end
+
+
 class Sweep:
     """Fires the plain slots of one run, as far as nothing comes between.
 
@@ -264,22 +384,15 @@ class Sweep:
         self.seen_count = -1
         self.batch = Batch(columns, covered, flow=run.plan.flow, trace_id=run.trace_id, is_forced=run.request.force)
         self._capture = run.engine.capture
-        self.sink = SweptSink(self._open_sink, self._end_sink)
-        self.firing = SweptFiring(self._here, run.plan.flow, run.trace_id)
+        self.firing = SweptFiring(_who(self.token, self.batch), run.plan.flow, run.trace_id)
+        self.sink = SweptSink(_sink_maker(self.firing, self.token, self._capture), _sink_ender(self._capture))
         #: Up to which slot whoever listens has been told.
         self.told = 0
+        self._next_version = self._commits = 0
         self._todo = _todo(columns, covered, is_forced=run.request.force)
         self._left: tuple[Any, BaseException | None] | None = None
         #: The firing that this sweep was taken out of, when that happened.
         self.taken_out: Any = None
-
-    def _here(self) -> tuple[str, Effects] | None:
-        """The node whose code is being called, and what it prints."""
-        try:
-            at = self.token[0]
-        except IndexError:
-            return None
-        return self.columns.plan.slots[at].node_id, self.batch.effects_of(at)
 
     def claim(self) -> int | None:
         """Take away the firing that goes on: its slot, or None when the sweep is over. Under the run's lock."""
@@ -298,27 +411,16 @@ class Sweep:
         except IndexError:
             return None
 
-    def _open_sink(self) -> FiringSink:
-        """Make the sink of the node whose code is being called: it writes, or starts a thread."""
-        context = self.firing.context()
-        assert context is not None  # noqa: S101 -- only node code asks
-        note_in_progress(context)
-        self.token.append(-1)  # the sweep looks after it when the call returns
-        return self._capture.new_sink(context.effects)
-
-    def _end_sink(self, sink: FiringSink) -> None:
-        try:
-            self._capture.end(sink)
-        finally:
-            forget_in_progress(sink.effects)
-
     def go(self) -> tuple[Any, BaseException | None] | None:
         """Fire; what the last call brought when it has to be looked after by others, else None."""
         batch, run = self.batch, self.run
         clock = run.engine.clock
         run.engine.capture.begin()
         batch.begin_at, batch.begin = clock.time(), clock.monotonic()
-        batch.values = self.columns.values.copy()  # whoever looks meanwhile sees what was there before
+        batch.first = self._next_version = new_versions(batch.covered.count(1))
+        # Whoever looks meanwhile sees what was there before.
+        batch.values, batch.versions = self.columns.values.copy(), self.columns.versions.copy()
+        batch.steps, self._commits = self.columns.share_steps(), self.columns.commits
         position: int | None = 0
         try:
             while position is not None:
@@ -335,48 +437,26 @@ class Sweep:
         own_count = len(context)
         columns, batch, run = self.columns, self.batch, self.run
         put, take, now_s = self.token.append, self.token.pop, run.engine.clock.monotonic
-        steps, values = columns.steps, batch.values
-        readers, dirty, todo = columns.readers, columns.dirty, self._todo
-        versions, seen, effective, news = columns.versions, columns.seen, columns.effective, batch.news
-        node_ids, trace_id, to_epoch_s = columns.plan.node_ids, batch.trace_id, batch.begin_at - batch.begin
-        get_kept, keep = columns.results.cache.get_plain, columns.results.cache.put_plain
+        steps, values, versions = batch.steps, batch.values, batch.versions
+        readers, dirty, todo, seen = columns.readers, columns.dirty, self._todo, columns.seen
         find, add_fired, add_end = todo.find, batch.fired.append, batch.ends.append
         covered, is_forced, sink = batch.covered, batch.is_forced, self.sink
         ended_s = batch.ends[-1] if batch.ends else batch.begin
         flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
+        first, version = batch.first, self._next_version
         index = find(1, position)
-        key: Any = None
         value: Any
         while index >= 0:
-            call, how, source, digest = steps[index]  # type: ignore[misc]
-            due: Seen | None = None
+            call, how, source, _ = steps[index]  # type: ignore[misc]
+            is_new: bool | None = False
             if dirty[index]:
-                if how == ONE:
-                    due = (digest, versions[source])
-                elif how == NONE:
-                    due = (digest,)
-                elif how == SEVERAL:
-                    due = (digest, *source(versions))
-                else:
-                    due = (digest, *[versions[place] for place in source[1]])
-                was = seen[index]
-                if was == due:
-                    dirty[index] = 0
-                    if not is_forced:
-                        index = find(1, index + 1)
-                        continue
-                    due = None
-                else:
-                    key = (node_ids[index], due)
-                    known = get_kept(key) if not is_forced else None
-                    if known is not None:
-                        self._reuse(index, due, Kept._make(known))
-                        index = find(1, index + 1)
-                        continue
-                    if was is None or columns.old_own:
-                        self._note_news(index, was, due)
-                    else:
-                        news[index] = (was, due, None)
+                # One that reads a value which was computed just now has to fire, whatever its own was made from.
+                is_new = (how == ONE and versions[source] >= first) or self._is_due(index)
+                if not is_new and (is_new is None or not is_forced):
+                    index = find(1, index + 1)
+                    continue
+                if is_new and seen[index] is None:
+                    batch.firsts.append(index)
             put(index)
             try:
                 if how == ONE:
@@ -399,14 +479,11 @@ class Sweep:
                 return None
             values[index] = value
             add_fired(index)
-            began_s, ended_s = ended_s, now_s()
+            ended_s = now_s()
             add_end(ended_s)
-            if due is not None:
-                versions[index] = version = new_version()
-                dirty[index], seen[index], effective[index] = 0, due, None
-                if columns.old_own:
-                    columns.old_own.pop(index, None)
-                keep(key, (version, value, trace_id, ended_s + to_epoch_s, ended_s - began_s))
+            if is_new:
+                versions[index] = version
+                version += 1
                 for reader in readers[index]:
                     dirty[reader] = 1
                     if covered[reader]:
@@ -420,6 +497,7 @@ class Sweep:
             if not todo[index]:
                 index = find(1, index)
             if len(context) != own_count and index >= 0:
+                self._next_version = version
                 return index
         self._count_long(looked_at)
         return None
@@ -459,36 +537,41 @@ class Sweep:
                 self.columns.results.count_long(slots[batch.fired[place]].node_id, ends[place] - began)
             began = ends[place]
 
-    def _note_news(self, index: int, seen: Seen | None, due: Seen) -> None:
-        """Remember what a dirty slot was made from, and is made from now, for whoever asks why it fired."""
+    def _is_due(self, index: int) -> bool | None:
+        """Whether a dirty slot has to fire because its value would be made from something else; None: it was known."""
         columns, batch = self.columns, self.batch
-        batch.news[index] = (seen, due, columns.old_own.get(index) if columns.old_own else None)
-        if seen is None:
-            state = columns.results.states.get(columns.plan.slots[index].node_id)
-            if state is not None and (state.last_key is not None or state.result is not None):
-                key = state.last_key or (state.result.key if state.result is not None else None)
-                batch.before[index] = (key, state.error is not None)
+        due, was = batch.due(index), columns.seen_of(index)
+        if was == due:
+            columns.dirty[index] = 0
+            return False
+        newest = max(due[1:], default=0)
+        if newest < batch.first:  # what is made from a new value was never there before
+            if not batch.is_forced:
+                known = columns.results.cache.get_plain((columns.plan.node_ids[index], due), newest)
+                if known is not None:
+                    self._reuse(index, due, Kept._make(known))
+                    return None
+            batch.roots.append((index, len(batch.fired)))
+        batch.news[index] = (was, due)
+        return True
 
     def _reuse(self, index: int, due: Seen, known: Kept) -> None:
-        columns = self.columns
+        columns, batch = self.columns, self.batch
         columns.dirty[index], columns.seen[index] = 0, due
         columns.old_own.pop(index, None)
-        self.batch.values[index] = known.value
-        self.batch.reused[index] = known
-        if columns.versions[index] != known.version:
-            columns.versions[index], columns.effective[index] = known.version, None
+        batch.values[index] = known.value
+        batch.reused[index] = known
+        if batch.versions[index] != known.version:
+            batch.versions[index], columns.effective[index] = known.version, None
             for reader in columns.readers[index]:
                 columns.dirty[reader] = 1
-                if self.batch.covered[reader]:
+                if batch.covered[reader]:
                     self._todo[reader] = 1
 
     def reason_at(self, at: int) -> str:
         """Say in words why the node fires that was taken out."""
         batch = self.batch
-        if batch.is_forced:
-            return "forced"
-        news = batch.news.get(at)
-        return "first run" if news is None else reason_of(self.columns, at, news, batch.before.get(at))
+        return "forced" if batch.is_forced else batch.reason_of(at)
 
     def flush(self) -> None:
         """Tell whoever listens what has happened since the last time."""
@@ -512,12 +595,27 @@ class Sweep:
             if batch.fired or batch.reused:
                 columns.replace_values(batch.values)
                 _enter_made(columns.made, batch)
+                batch.close()
+                columns.enter_swept(batch, batch.new, is_undisturbed=columns.commits == self._commits)
+                self._keep()
             if results.columns is columns:
                 self._publish(columns)
             else:
                 for index in batch.fired:
                     results.note_elsewhere(columns, index, batch)
         return batch
+
+    def _keep(self) -> None:
+        """Give what is new to the cache."""
+        batch, columns = self.batch, self.columns
+        if not batch.new:
+            batch.versions = []  # nobody will ask
+            return
+        cache = columns.results.cache
+        cache.put_swept(batch)
+        for index, place in batch.roots:
+            if place < len(batch.fired):
+                cache.put_plain(*batch.cache_entry(index, place))
 
     def _publish(self, columns: Columns) -> None:
         batch = self.batch
@@ -547,6 +645,8 @@ def _todo(columns: Columns, covered: bytes, *, is_forced: bool) -> bytearray:
     if is_forced:
         return bytearray(covered + b"\0")
     size = len(covered)
+    if covered.count(1) == size:
+        return columns.dirty + b"\0"
     both = int.from_bytes(covered, "little") & int.from_bytes(columns.dirty, "little")
     return bytearray(both.to_bytes(size + 1, "little"))
 

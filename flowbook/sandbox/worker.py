@@ -20,6 +20,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from flowbook.errors import RunError
 from flowbook.sandbox.channel import Channel, ChannelClosedError
 from flowbook.sandbox.node_code import function_of
 from flowbook.sandbox.remote_errors import told
@@ -127,6 +128,21 @@ class WorkerContext:
         """Wait; returns whether the firing was cancelled meanwhile, which is never seen here."""
         threading.Event().wait(timeout_s)
         return False
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what a process of its own cannot share.
+
+        Raises:
+            RunError: FB425.
+        """
+        if name not in ("state", "enter", "enter_async"):
+            raise AttributeError(name)
+        raise RunError(
+            f"ctx.{name} cannot be had in a process of its own",
+            code="FB425",
+            where=f"flow {self.flow!r}, node {self.node_id!r}",
+            hint='use `with` inside the node, or leave isolation="process" out',
+        )
 
     def progress(self, share: float) -> None:
         """Report how much is done, 0 to 1."""

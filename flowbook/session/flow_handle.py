@@ -19,7 +19,7 @@ from flowbook.core.edits import apply_operations, disconnect
 from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, default_node_id, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
-from flowbook.core.wiring import Wiring, edge_between, resolve
+from flowbook.core.wiring import Wiring, edge_between, wiring_of
 from flowbook.errors import DocumentError, DuplicateIdError, RunError
 from flowbook.observe.event_bus import EventBus, EventHistory, Subscription
 from flowbook.observe.traces import Trace
@@ -27,14 +27,18 @@ from flowbook.runtime.asking import Wish, make_request
 from flowbook.runtime.context import refuse_inside_firing, refuse_inside_flow
 from flowbook.runtime.decisions import Request
 from flowbook.runtime.execution import Execution
-from flowbook.runtime.plan import Plan, compile_plan
+from flowbook.runtime.letters import Letters
+from flowbook.runtime.plan import Plan, renewed_plan
 from flowbook.runtime.results import FlowResults
 from flowbook.runtime.run import Run
 from flowbook.runtime.self_runs import SelfRuns
 from flowbook.runtime.source_types import describe_type, type_from_source
 from flowbook.runtime.staleness import stale_reasons
+from flowbook.session.flow_cache import FlowCache
+from flowbook.session.flow_letters import FlowLetters
 from flowbook.session.node_handle import Node
 from flowbook.session.process import session, settle
+from flowbook.stores.memory_letters import MemoryDeadLetters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,15 +55,22 @@ NODE_TYPE_ATTRIBUTE = "__flowbook_node_type__"
 SELF_RUN_LIMIT_S = 2.0
 
 
-def flow(name: str = "main") -> Flow:
-    """Get the flow of that name, making it when there is none, as ``logging.getLogger`` does."""
+def flow(name: str = "main", *, policy: FlowPolicy | None = None) -> Flow:
+    """Get the flow of that name, making it when there is none, as ``logging.getLogger`` does.
+
+    Args:
+        name: of the flow.
+        policy: how it runs from now on; left as it is when not given.
+    """
     with session.lock:
         found = session.flows.get(name)
-        if found is not None:
-            return found
-        found = session.flows[name] = Flow(name)
-    if session.presenter is not None:
+        is_new = found is None
+        if found is None:
+            found = session.flows[name] = Flow(name, policy=policy)
+    if is_new and session.presenter is not None:
         session.presenter.made(found)
+    if policy is not None:
+        found.policy = policy
     return found
 
 
@@ -127,11 +138,10 @@ class Flow:
         self._results = FlowResults()
         self._lock = threading.RLock()
         self._bus = EventBus()
-        self._wiring: Wiring | None = None
         self._plan: Plan | None = None
-        self._compiled_revision = -1
         self._last_run: Run | None = None
         self._self_runs: SelfRuns | None = None
+        self._memory_letters = MemoryDeadLetters()
         #: Ids of nodes that code of this flow defines; their types are not for others to be made from.
         self._own: builtins.set[str] = builtins.set()
         self._edit_count = 0
@@ -146,6 +156,17 @@ class Flow:
     def name(self) -> str:
         """The flow's name."""
         return self._data.id
+
+    @property
+    def policy(self) -> FlowPolicy:
+        """How it runs; set another one with ``flow.policy = fb.FlowPolicy(…)``."""
+        return self._data.policy
+
+    @policy.setter
+    def policy(self, policy: FlowPolicy) -> None:
+        with self._edit():
+            self._data.set_flow_policy(policy)
+        self._letters()  # whoever asks for a disk learns now that it refuses
 
     @property
     def data(self) -> FlowData:
@@ -211,35 +232,21 @@ class Flow:
     @property
     def wiring(self) -> Wiring:
         """Every resolved edge, explicit and implicit."""
-        self._compile()
-        assert self._wiring is not None  # noqa: S101 -- set by _compile
-        return self._wiring
+        with self._lock:
+            wiring = wiring_of(self._data)
+            wiring.is_shared = True
+            return wiring
 
     @property
     def plan(self) -> Plan:
         """The flow compiled for running."""
-        self._compile()
-        assert self._plan is not None  # noqa: S101 -- set by _compile
-        return self._plan
-
-    def _compile(self) -> None:
         with self._lock:
-            if self._compiled_revision != self._data.revision:
-                self._wiring = resolve(self._data)
-                self._plan = compile_plan(self._data, self._wiring)
-                self._compiled_revision = self._data.revision
-
-    def _keep_plan(self, node_id: str, names: Iterable[str], before: int) -> None:
-        """After settings of one node were set: wiring and plan stay as they are but for these."""
-        data = self._data
-        node, node_type = data.node(node_id), data.type_of(node_id)
-        is_known = self._plan is not None and self._compiled_revision == before
-        if self._plan is None or not is_known or any(node_type.setting(name) is None for name in names):
-            return
-        if data.revision != before:
-            settings = {spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings}
-            self._plan = self._plan.with_settings(node_id, settings, data.revision)
-            self._compiled_revision = data.revision
+            data = self._data
+            if self._plan is None or self._plan.revision != data.revision:
+                wiring = wiring_of(data)
+                self._plan = renewed_plan(self._plan, data, wiring)
+                wiring.stirred = set()
+            return self._plan
 
     def __iter__(self) -> Iterator[str]:
         """Yield the ids of the nodes."""
@@ -320,10 +327,13 @@ class Flow:
                 # The id belongs to a node of a reusable type; the function or cell must find another name.
                 self._data._check_new_id(node_id)  # noqa: SLF001 -- raises the flow's own error
             self._data.refuse_type_in_use(node_id)
+            old = self._data.types.get(node_id)
             self._data.set_type(node_type)
             self._own.add(node_id)
             if existing is None:
                 self._data.add_node(node_id, node_type)
+        if old is not None and old.source != node_type.source:
+            self._results.let_go(node_id)
         if session.presenter is not None:
             session.presenter.defined(self, node_id, is_new=existing is None)
 
@@ -332,11 +342,14 @@ class Flow:
         if self._data.types.get(old.type_id) is old:
             with self._edit():
                 self._data.set_type(new)
+            for node_id in [node.id for node in self._data.nodes.values() if node.type_id == old.type_id]:
+                self._results.let_go(node_id)
 
     def undefine(self, node_id: str) -> None:
         """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
         with self._edit(is_by_person=False):
             self._data.set_type(stub_type(self._data.node(node_id).type_id))
+        self._results.let_go(node_id)
 
     def adopt(self, old: str, new: str) -> None:
         """Let node ``new``, just defined, take the place of ``old``: edges, settings and position follow."""
@@ -344,8 +357,8 @@ class Flow:
             node_type = self._data.type_of(new)
             self._data.remove_node(new)
             self._data.rename_node(old, new)
-            self._data.nodes[new].type_id = new
-            self._data.types.pop(old, None)
+            self._data.set_node_type(new, new)
+            self._data.drop_type(old)
             self._own.discard(old)
             self._data.set_type(node_type)
             self._values_follow([(old, new)])
@@ -373,7 +386,8 @@ class Flow:
             )
         with self._edit():
             added = self._data.add_node(node_id or default_node_id(found.type_id), found, values)
-            self._data.types[found.type_id] = found
+            if self._data.types[found.type_id] is not found:
+                self._data.set_type(found)
         return Node(self, added.id)
 
     def _find_type(self, node_type: Callable[..., Any] | NodeType | str) -> NodeType:
@@ -446,9 +460,12 @@ class Flow:
         for old, new in became:
             if new is None:
                 self._results.forget(old)
+                self._memory_letters.forget(old)
                 self._own.discard(old)
                 continue
             self._results.rename(old, new)
+            if self._results.letters is not None:
+                self._results.letters.renamed(old, new)
             if old in self._own:
                 self._own.remove(old)
                 self._own.add(new)
@@ -525,10 +542,8 @@ class Flow:
         with self._edit():
             for name, value in values.items():  # all are checked before any is set
                 self._data.checked_value(node_id, name, value)
-            before = self._data.revision
             for name, value in values.items():
                 self._data.set_value(node_id, name, value)
-            self._keep_plan(node_id, values, before)
 
     def set_policy(self, node_id: str, **policy: Any) -> None:
         """Override policy fields of one node: ``muted=True``, ``pinned=True``, ``timeout_s=5``.
@@ -651,6 +666,37 @@ class Flow:
             incoming.revision = self._data.revision + 1
             self._data = incoming
 
+    @property
+    def dead_letters(self) -> FlowLetters:
+        """Failures that nobody took, with what their nodes were given: a list, ``replay()`` and ``drop()``.
+
+        Nothing of them is written to disk, and of each node only the newest is kept, unless the flow's policy says
+        ``state_storage="sqlite"``.
+
+        Raises:
+            StoreError: FB901, FB903, FB906: the file of the letters cannot be used.
+        """
+        return FlowLetters(self, self._letters(), self._submit)
+
+    @property
+    def cache(self) -> FlowCache:
+        """How much memory results of earlier settings hold, and may hold: ``flow.cache.budget_bytes = 2**30``."""
+        return FlowCache(self._results)
+
+    def _letters(self) -> Letters:
+        """Return the letters, where the flow's policy keeps them."""
+        with self._lock:
+            known = self._results.letters
+            is_lasting = self._data.policy.state_storage == "sqlite"
+            store = session.letter_store if is_lasting else self._memory_letters
+            if known is not None and known.is_of(store, self.name):
+                return known
+            letters = Letters(store, self.name)
+            if is_lasting:
+                letters.take_over(self._memory_letters)
+            self._results.letters = letters
+            return letters
+
     def observe(self, handler: Callable[[Event], None]) -> Subscription:
         """Call ``handler`` with every event of every run, on a thread of its own, until the returned one is closed."""
         return self._bus.observe(handler)
@@ -751,6 +797,7 @@ class Flow:
 
     def _submit(self, plan: Plan, request: Request, *, supersedes: str | None = None, is_shown: bool = True) -> Run:
         engine = self.engine
+        self._letters()
         teller = _Teller(self, is_private=request.is_private)
         execution = Execution(plan, request, self._results, engine, teller)
         asked_at = engine.clock.time()
@@ -767,10 +814,7 @@ class Flow:
     def setting_moved(self, node_id: str, name: str, value: Any) -> None:
         """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
-            before = self._data.revision
-            changed = self._data.set_value(node_id, name, value)
-            self._keep_plan(node_id, (name,), before)
-            if changed:
+            if self._data.set_value(node_id, name, value):
                 self._rerun_soon(node_id)
 
     def _rerun_soon(self, node_id: str) -> None:
@@ -846,7 +890,7 @@ class _Teller:
     def later(self, batch: Batch, told: int) -> None:
         """Take what a sweep did; whoever listens has heard of the slots up to ``told``."""
         self.run.trace.take_later(batch.events)
-        self.history.put_later(batch.events)
+        self.history.put(batch.events)
         if self.is_heard():
             for event in batch.events(told):
                 self.push(event)

@@ -20,8 +20,9 @@ from flowbook.runtime.capture import StreamCapture
 from flowbook.runtime.engine import Engine
 from flowbook.runtime.run import Run
 from flowbook.sandbox.process_pool import ProcessPool
+from flowbook.stores.dead_letters import FILE_NAME, SqliteDeadLetters
 from flowbook.stores.disk_cache import DiskCache
-from flowbook.stores.folders import cache_folder
+from flowbook.stores.folders import cache_folder, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,20 @@ class Session:
         #: Tells live views what happens to flows.
         self.hub = Hub(self)
         self._engine: Engine | None = None
+        self._letter_stores: dict[Path, SqliteDeadLetters] = {}
+
+    @property
+    def letter_store(self) -> SqliteDeadLetters:
+        """Dead letters on this machine's disk, opened at first use.
+
+        Raises:
+            StoreError: FB901, FB903, FB906: the file cannot be used.
+        """
+        path = state_folder() / FILE_NAME
+        with self.lock:
+            if path not in self._letter_stores:
+                self._letter_stores[path] = SqliteDeadLetters(path, LastingCodecs())
+            return self._letter_stores[path]
 
     def find_flow(self, name: str) -> Flow | None:
         """Return the flow of that name, or None."""

@@ -1,9 +1,11 @@
 """STATE THAT LASTS: what is found again after the kernel has gone, however it went.
 
-Two stores, each a class of its own behind a Protocol of ``core.interfaces``::
+Two stores, each a class of its own behind a Protocol of ``core.interfaces``, and what stands in for one of them where
+nothing is to be written to disk::
 
     disk_cache.py     outputs of firings in files, one per key; entry_file.py says what such a file looks like
     dead_letters.py   failed firings with their inputs, in sqlite
+    memory_letters.py the newest failed firing of each node, until the kernel ends
 
 ``folders.py`` says where on this machine.
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from flowbook.core.interfaces import DeadLetter, EncodedValue, Refusal
@@ -39,8 +40,10 @@ CREATE TABLE IF NOT EXISTS letters (
     flow TEXT NOT NULL, node TEXT NOT NULL, trace_id TEXT NOT NULL,
     code TEXT NOT NULL, message TEXT NOT NULL, hint TEXT NOT NULL,
     attempt INTEGER NOT NULL, line INTEGER, recoverable INTEGER NOT NULL,
-    at REAL NOT NULL, taken_by INTEGER, taken_until REAL
+    at REAL NOT NULL, work TEXT NOT NULL, fingerprint TEXT NOT NULL, count INTEGER NOT NULL,
+    taken_by INTEGER, taken_until REAL
 );
+CREATE INDEX IF NOT EXISTS by_work ON letters (flow, node, work);
 CREATE TABLE IF NOT EXISTS inputs (
     letter INTEGER NOT NULL REFERENCES letters (id) ON DELETE CASCADE,
     number INTEGER NOT NULL, name TEXT NOT NULL, tree TEXT, refusal TEXT NOT NULL,
@@ -52,7 +55,13 @@ CREATE TABLE IF NOT EXISTS parts (
     PRIMARY KEY (letter, input, number)
 );
 """
-_COLUMNS: Final = "id, flow, node, trace_id, code, message, hint, attempt, line, recoverable, at"
+_COLUMNS: Final = (
+    "id, flow, node, trace_id, code, message, hint, attempt, line, recoverable, at, work, fingerprint, count"
+)
+_FAILS_AGAIN: Final = (
+    "UPDATE letters SET trace_id = ?, code = ?, message = ?, hint = ?, attempt = ?, line = ?, recoverable = ?, at = ?, "
+    "count = count + 1"
+)
 
 
 class SqliteDeadLetters:
@@ -61,7 +70,7 @@ class SqliteDeadLetters:
     Args:
         path: of the file; it and its folder are made when missing.
         codecs: how inputs become bytes.
-        lease_s: longest a replay may keep a letter to itself, seconds, > 0.
+        lease_s: longest a replay may keep a letter to itself without saying that it goes on, seconds, > 0.
         most_input_bytes: a larger input is not kept; the letter says so.
         now: seconds since the epoch.
 
@@ -74,31 +83,50 @@ class SqliteDeadLetters:
         path: Path,
         codecs: Codecs,
         *,
-        lease_s: float = 600.0,
+        lease_s: float = 60.0,
         most_input_bytes: int = _MOST_INPUT_BYTES,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
         self._codecs = codecs
-        self._lease_s = lease_s
+        self.lease_s = lease_s
         self._most_input_bytes = most_input_bytes
         self._now = now
         self._lock = threading.RLock()
         self._connection = self._open()
 
-    def put(self, flow: str, error: ErrorPacket, inputs: Mapping[str, object], *, at: float) -> int:
+    def put(
+        self,
+        flow: str,
+        error: ErrorPacket,
+        inputs: Mapping[str, object],
+        *,
+        at: float,
+        work: str = "",
+        fingerprint: str = "",
+    ) -> int:
         """Keep a failure with as many of its inputs as can be kept; returns the letter's number.
+
+        A failure of a node at a ``work`` that there is a letter of already is written over the failure in that letter.
 
         Raises:
             StoreError: FB903, the disk refuses.
         """
+        if work:
+            with self._writing() as database:
+                found = self._fails_again(database, flow, error, at, work, fingerprint)
+            if found is not None:
+                return found
         # Made before the transaction: nobody waits for a large table to be written.
         kept = [(name, *self._encoded(value)) for name, value in inputs.items()]
         values = (
             flow, error.node_id, error.trace_id, error.code, error.message, error.hint, error.attempt, error.line,
-            error.recoverable, at,
+            error.recoverable, at, work, fingerprint, 1,
         )  # fmt: skip
         with self._writing() as database:
+            found = self._fails_again(database, flow, error, at, work, fingerprint) if work else None
+            if found is not None:  # another kernel came to it meanwhile
+                return found
             columns = _COLUMNS.removeprefix("id, ")
             marks = ", ".join("?" * len(values))
             cursor = database.execute(f"INSERT INTO letters ({columns}) VALUES ({marks})", values)  # noqa: S608 -- ours
@@ -113,6 +141,20 @@ class SqliteDeadLetters:
                     ],
                 )
         return letter
+
+    @staticmethod
+    def _fails_again(
+        database: sqlite3.Connection, flow: str, error: ErrorPacket, at: float, work: str, fingerprint: str
+    ) -> int | None:
+        """Write a failure over the one in the letter of that work, if there is one; returns its number."""
+        found = database.execute(
+            "SELECT id FROM letters WHERE flow = ? AND node = ? AND work = ?", (flow, error.node_id, work)
+        ).fetchone()
+        if found is None:
+            return None
+        values = (*_failure(error), at, fingerprint, found[0])
+        database.execute(f"{_FAILS_AGAIN}, fingerprint = ? WHERE id = ?", values)
+        return int(found[0])
 
     def letters(self, flow: str | None = None) -> list[DeadLetter]:
         """List what is kept, oldest first, without the values of inputs."""
@@ -144,22 +186,37 @@ class SqliteDeadLetters:
                 )
             database.execute(
                 "UPDATE letters SET taken_by = ?, taken_until = ? WHERE id = ?",
-                (os.getpid(), now + self._lease_s, letter_id),
+                (os.getpid(), now + self.lease_s, letter_id),
             )
             row = database.execute(f"SELECT {_COLUMNS} FROM letters WHERE id = ?", (letter_id,)).fetchone()  # noqa: S608
             letter = self._letter(database, row)
             stored = self._stored(database, letter_id)
         return self._with_values(letter, stored)
 
-    def put_back(self, letter_id: int) -> None:
-        """Let a taken letter be taken again: its replay failed or did not happen."""
+    def keep_hold(self, letter_id: int) -> None:
+        """Say that the replay of a letter that this process has taken still goes on."""
+        with self._writing() as database:
+            database.execute(
+                "UPDATE letters SET taken_until = ? WHERE id = ? AND taken_by = ?",
+                (self._now() + self.lease_s, letter_id, os.getpid()),
+            )
+
+    def put_back(self, letter_id: int, error: ErrorPacket | None = None, *, at: float = 0.0) -> None:
+        """Let a taken letter be taken again: its replay failed (with ``error``, at that time) or did not happen."""
         with self._writing() as database:
             database.execute("UPDATE letters SET taken_by = NULL, taken_until = NULL WHERE id = ?", (letter_id,))
+            if error is not None:
+                database.execute(f"{_FAILS_AGAIN} WHERE id = ?", (*_failure(error), at, letter_id))
 
     def drop(self, letter_id: int) -> bool:
         """Forget a letter for good; False when it is gone already."""
         with self._writing() as database:
             return database.execute("DELETE FROM letters WHERE id = ?", (letter_id,)).rowcount > 0
+
+    def rename(self, flow: str, old: str, new: str) -> None:
+        """Let the letters of a node follow it to its new id."""
+        with self._writing() as database:
+            database.execute("UPDATE letters SET node = ? WHERE flow = ? AND node = ?", (new, flow, old))
 
     def close(self) -> None:
         """Close the file; what was put is there already."""
@@ -267,7 +324,7 @@ class SqliteDeadLetters:
 
     @staticmethod
     def _letter(database: sqlite3.Connection, row: tuple[Any, ...]) -> DeadLetter:
-        letter_id, flow, node, trace_id, code, message, hint, attempt, line, recoverable, at = row
+        letter_id, flow, node, trace_id, code, message, hint, attempt, line, recoverable, at, work, finger, count = row
         names = database.execute("SELECT name, refusal FROM inputs WHERE letter = ? ORDER BY number", (letter_id,))
         listed: list[tuple[str, str]] = names.fetchall()
         return DeadLetter(
@@ -286,6 +343,9 @@ class SqliteDeadLetters:
             at=at,
             input_names=tuple(name for name, _ in listed),
             missing={name: refusal for name, refusal in listed if refusal},
+            work=work,
+            fingerprint=finger,
+            count=count,
         )
 
     @staticmethod
@@ -310,15 +370,12 @@ class SqliteDeadLetters:
                 inputs[name] = self._codecs.decode(json.loads(tree), [(codec, data) for codec, _, data in parts])
             except (DataError, ValueError) as error:
                 missing[name] = f"its bytes are damaged: {error}"
-        return DeadLetter(
-            letter_id=letter.letter_id,
-            flow=letter.flow,
-            error=letter.error,
-            at=letter.at,
-            input_names=letter.input_names,
-            missing=missing,
-            inputs=inputs,
-        )
+        return replace(letter, missing=missing, inputs=inputs)
+
+
+def _failure(error: ErrorPacket) -> tuple[Any, ...]:
+    """Give the fields of a failure in the order of ``_FAILS_AGAIN``."""
+    return error.trace_id, error.code, error.message, error.hint, error.attempt, error.line, error.recoverable
 
 
 class _TooLargeError(Exception):

@@ -7,6 +7,7 @@ capture, trace, events and explanations are on, and ``_assert_features`` asks fo
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import platform
@@ -18,13 +19,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import flowbook as fb
+from flowbook.observe.traces import Trace
+from flowbook.runtime.asking import Wish, make_request
+from flowbook.runtime.execution import Execution
 from flowbook.session import session
+from flowbook.session.flow_handle import _Teller
 from tests.bench import graphs, peers
 from tests.bench.measuring import Goal, Times, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flowbook.runtime.engine import Engine
     from tests.bench.graphs import Graph
 
 OUT: Final = Path("build/bench/engine.json")
@@ -110,6 +116,7 @@ def full_runs() -> None:
     at: dict[str, dict[str, Times]] = {}
     for shape in (
         graphs.chain(100),
+        graphs.chain(300),
         graphs.chain(1_000),
         graphs.chain(10_000),
         graphs.fan(1_000),
@@ -132,55 +139,157 @@ def full_runs() -> None:
     goal("a node that joins 1000 beside 1000 chain nodes", max(0.0, joined) / ends[1_000], 1, large["floor"])
 
 
+class Here:
+    """A pool that runs a job at once, on the thread that submits it: the engine's own work, without a hand-over."""
+
+    def submit(self, job: Callable[[], None], *, is_patient: bool = False) -> None:
+        job()
+
+
+class Unheard:
+    """Takes events and forgets them."""
+
+    def __call__(self, event: object) -> None:
+        """Take one event."""
+
+    def later(self, batch: object, told: int) -> None:
+        """Take what a sweep did."""
+
+    def is_heard(self) -> bool:
+        """Say that nobody listens."""
+        return False
+
+
+def engine_here() -> Engine:
+    """The engine of this process, its work done on the thread that asks."""
+    engine = copy.copy(session.engine)
+    engine.pool = Here()  # type: ignore[assignment]
+    return engine
+
+
+def own_call(flow: fb.Flow, engine: Engine, *, force: bool = False, is_traced: bool = True) -> Execution:
+    """Run a flow as ``flow.start`` does, without a thread; the trace and the history are kept, or nobody is told."""
+    plan = flow.plan
+    teller = _Teller(flow, is_private=False)
+    sink: Any = teller if is_traced else Unheard()
+    execution = Execution(plan, make_request(flow.data, plan, Wish(force=force)), flow.results, engine, sink)
+    teller.run = fb.Run(execution, Trace(flow.name, execution.trace_id, engine.payloads.table), teller.history)
+    execution.start()
+    assert execution.status == "ok"
+    return execution
+
+
 def incremental() -> None:
-    """Nothing changed, and one leaf of ten changed."""
+    """Nothing changed, and one leaf of ten changed: at the engine's own call, and as people call it."""
     shape = graphs.comb(10, 99)
     floor = shape.unrolled()
-    flow = flow_of(shape)
+    flow, engine = flow_of(shape), engine_here()
 
     @flow.node
     def n0(n: int = 0) -> int:
         return n
 
     moves = 0
-    counted: list[int] = []
 
-    def full() -> None:
-        counted[:] = [len(flow.run_sync(force=True).recomputed)]
-
-    def nothing() -> None:
-        counted[:] = [len(flow.run_sync().recomputed)]
-
-    def one_leaf() -> None:
+    def move() -> None:
         nonlocal moves
         moves += 1
         flow.set("n0", n=moves)
-        run = flow.run_sync()
-        counted[:] = [len(run.recomputed)]
-        assert counted == [100], counted
-        assert run["n990"] == moves
 
-    full()
-    assert counted == [991]
-    nothing()
-    assert counted == [0]
-    times = side_by_side({"floor": floor, "full": full, "nothing": nothing, "one leaf": one_leaf, "hop": hop})
+    def fires(count: int, run: Callable[[], Execution | fb.Run]) -> Callable[[], None]:
+        def counted() -> None:
+            assert len(run().recomputed) == count
+
+        return counted
+
+    def leaf(run: Callable[[], Execution | fb.Run]) -> Callable[[], Execution | fb.Run]:
+        def moved() -> Execution | fb.Run:
+            move()
+            return run()
+
+        return moved
+
+    def is_current() -> None:
+        assert flow.results.is_current(flow.plan, engine) is not None
+
+    fires(991, lambda: flow.run_sync(force=True))()
+    calls: dict[str, Callable[[], object]] = {
+        "floor": floor,
+        "hop": hop,
+        "full, own call": fires(991, lambda: own_call(flow, engine, force=True)),
+        "full, run_sync": fires(991, lambda: flow.run_sync(force=True)),
+        "one leaf, own call": fires(100, leaf(lambda: own_call(flow, engine))),
+        "one leaf, run_sync": fires(100, leaf(flow.run_sync)),
+        "nothing, run_sync": fires(0, flow.run_sync),
+        "nothing, own call": fires(0, lambda: own_call(flow, engine)),
+        "nothing, decided": is_current,
+    }
+    fires(100, leaf(flow.run_sync))()
+    assert flow.run_sync()["n990"] == moves
+    # The last call of one side is what the next one finds: after a leaf was moved and run, nothing has changed.
+    times = side_by_side(calls)
     for name, measured in times.items():
         row(shape.name, name, measured.median_s * US, "µs", measured.median_s / times["floor"].median_s)
-    hops_s = 3 * times["hop"].median_s
-    whole = times["full"].median_s
+    whole, hop_s, steady = times["full, own call"].median_s, times["hop"].median_s, times["floor"]
     goal(
-        "nothing changed, run_sync less 3 hops: share of full",
-        (times["nothing"].median_s - hops_s) / whole,
+        "nothing changed, decided: share of a full own call",
+        times["nothing, decided"].median_s / whole,
         1 / 200,
-        times["floor"],
+        steady,
     )
-    goal(
-        "one leaf of ten changed, run_sync less 3 hops: share of full",
-        (times["one leaf"].median_s - hops_s) / whole,
-        1 / 4,
-        times["floor"],
-    )
+    goal("one leaf of ten, own call: share of a full one", times["one leaf, own call"].median_s / whole, 1 / 4, steady)
+    for what in ("nothing", "one leaf"):
+        beyond_s = times[f"{what}, run_sync"].median_s - times[f"{what}, own call"].median_s
+        goal(f"{what}: run_sync beyond the own call, in hops", beyond_s / hop_s, 3, times["hop"])
+
+
+def tracing() -> None:
+    """The same runs with a trace and a history, and with nobody told."""
+    shape = graphs.ladder(50, 20)
+    flow, engine = flow_of(shape), engine_here()
+
+    def on() -> None:
+        assert len(own_call(flow, engine, force=True).recomputed) == shape.size
+
+    def read() -> None:
+        run = flow.run_sync(force=True)
+        assert len(run.trace.spans) == shape.size
+
+    def off() -> None:
+        assert len(own_call(flow, engine, force=True, is_traced=False).recomputed) == shape.size
+
+    times = side_by_side({"floor": shape.unrolled(), "off": off, "on": on, "on, every span read": read})
+    for name, measured in times.items():
+        row(
+            f"tracing, {shape.name}", name, measured.median_s / shape.size * US, "µs/node",
+            measured.median_s / times["floor"].median_s,
+        )  # fmt: skip
+    goal("tracing on beside off", times["on"].median_s / times["off"].median_s, 1.5, times["floor"])
+
+
+def parallel_no_op() -> None:
+    """Nodes that do nothing, with and without leave to run beside each other."""
+    shape = graphs.ladder(50, 20)
+    flows = {
+        "serial": fb.Flow("serial", policy=fb.FlowPolicy(max_concurrency=1)),
+        "unsaid": fb.Flow("unsaid"),
+        "parallel": fb.Flow("parallel", policy=fb.FlowPolicy(max_concurrency=8)),
+    }
+    for flow in flows.values():
+        for function in shape.functions:
+            flow.node(function)
+
+    def forced(flow: fb.Flow) -> Callable[[], None]:
+        def run() -> None:
+            assert sinks_of(flow.run_sync(force=True), shape) == shape.expected()
+
+        return run
+
+    times = side_by_side({name: forced(flow) for name, flow in flows.items()})
+    for name, measured in times.items():
+        row(f"no-op {shape.name}", name, measured.median_s / shape.size * US, "µs/node", 0.0)
+    best_s = min(times["serial"].median_s, times["unsaid"].median_s)
+    goal("no-op graph: parallel beside serial", times["parallel"].median_s / best_s, 1.2, times["unsaid"])
 
 
 def hop() -> None:
@@ -367,6 +476,8 @@ CASES: Final[dict[str, Callable[[], None]]] = {
     "captures": captures,
     "full": full_runs,
     "incremental": incremental,
+    "tracing": tracing,
+    "no-op": parallel_no_op,
     "flows": many_flows,
     "parallel": parallel,
     "building": building,

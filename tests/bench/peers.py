@@ -95,6 +95,6 @@ PEERS: dict[str, tuple[str, Callable[[Graph], Callable[[], dict[str, int]]], int
     "hamilton": ("hamilton", hamilton, 10_000),
     "reaktiv": ("reaktiv", reaktiv, 10_000),
     "dask": ("dask", dask, 1_002),
-    "pipefunc": ("pipefunc", pipefunc, 100),
+    "pipefunc": ("pipefunc", pipefunc, 300),
 }
 """By name: the package, how its run is made, and the largest graph it is asked to run."""

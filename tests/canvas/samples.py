@@ -45,7 +45,8 @@ def edge(text: str, label: str | None = None, **given: Any) -> Edge:
     source, target = (end.strip().split(".") for end in text.split(">"))
     base = {
         "source": source[0], "sourcePort": source[1], "target": target[0], "targetPort": target[1], "implicit": True,
-        "type": "table", "label": label, "copies": 0, "carried": True,
+        "type": "table", "label": label, "copies": 0, "copiedBytes": 0, "copyReason": "",
+        "carried": True,
     }  # fmt: skip
     return cast("Edge", {**base, **given})
 
@@ -56,7 +57,7 @@ def canvas(nodes: list[Card], edges: list[Edge], flow: str = "flights", **given:
         "layoutHash": "", "document": {"flowbook": "1", "id": flow}, "nodes": nodes, "edges": edges, "groups": [],
         "notes": [],
         "run": {"id": RUN_ID, "status": "failed", "tookS": 4.1, "ran": 6, "cached": 3, "failed": 1, "skipped": 1,
-                "copies": 0, "copiedBytes": 0},
+                "copies": 0, "copiedBytes": 0, "cacheBytes": 4_100_000, "cacheBudgetBytes": 536_870_912},
     }  # fmt: skip
     return placed(cast("Canvas", {**base, **given}))
 
@@ -183,8 +184,8 @@ def trace(count: int = 0) -> Trace:
     def span(node: str, **given: Any) -> Span:
         base = {
             "node": node, "status": "ok", "stamp": "recorded", "reason": "first run", "startS": 0.0, "tookS": 0.1,
-            "attempt": 1, "rows": None, "columns": None, "copies": 0, "copiedBytes": 0, "logs": [], "logCount": 0,
-            "error": None,
+            "attempt": 1, "rows": None, "columns": None, "copies": 0, "copiedBytes": 0, "copyReason": "", "logs": [],
+            "logCount": 0, "error": None,
         }  # fmt: skip
         return cast("Span", {**base, **given})
 

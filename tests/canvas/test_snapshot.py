@@ -298,7 +298,8 @@ def test_edges_tell_what_they_carried_and_what_it_took() -> None:
     edges = {(edge["source"], edge["target"]): edge for edge in snapshot(flow)["edges"]}
     assert edges["rows", "table"] == {
         "source": "rows", "sourcePort": "result", "target": "table", "targetPort": "rows", "implicit": True,
-        "type": "table", "label": "6 × 2", "copies": 0, "carried": True,
+        "type": "table", "label": "6 × 2", "copies": 0, "copiedBytes": 0, "copyReason": "",
+        "carried": True,
     }  # fmt: skip
     assert edges["array", "text"]["label"] == "(4,) int64"
     assert (edges["array", "fails"]["carried"], edges["fails", "skipped"]["carried"]) == (False, False)
@@ -316,7 +317,9 @@ def test_copies_are_told_on_the_edge_and_on_the_node_that_needed_them() -> None:
     for _ in range(2):  # the second run reuses, and tells the same
         flow.run_sync()
         drawn = snapshot(flow)
-        assert {edge["source"]: edge["copies"] for edge in drawn["edges"]} == {"table": 1, "other": 0}
+        told = {edge["source"]: (edge["copies"], edge["copiedBytes"], edge["copyReason"]) for edge in drawn["edges"]}
+        why = "columns of 2 types (float64, boolean) become float64"
+        assert told == {"table": (1, 32, why), "other": (0, 0, "")}
         shown = next(entry for entry in drawn["nodes"] if entry["id"] == "matrix")
         assert shown["copies"] == 1
         assert shown["copiedBytes"] >= 32
@@ -346,7 +349,12 @@ def test_the_run_is_summed_up() -> None:
     assert summed == {
         "id": run.id, "status": "failed", "ran": 5, "cached": 0, "failed": 1, "skipped": 1,
         "copies": run.trace.counts()["copies"], "copiedBytes": run.trace.counts()["copied_bytes"],
+        "cacheBytes": None, "cacheBudgetBytes": None,
     }  # fmt: skip
+    live = snapshot(flow, is_live=True)["run"]
+    assert live is not None
+    assert (live["cacheBytes"], live["cacheBudgetBytes"]) == (flow.cache.size_bytes, flow.cache.budget_bytes)
+    assert flow.cache.size_bytes > 0
 
 
 # -- sources

@@ -50,7 +50,7 @@ def test_a_setting_tells_its_default_where_it_differs() -> None:
 
 
 def test_copies_are_told_only_when_there_are_some() -> None:
-    assert [copies_made(0, 0), copies_made(1, 0), copies_made(2, 81_000)] == ["", "1 copy", "2 copies, 81.0 kB"]
+    assert [copies_made(0, 0), copies_made(1, 0), copies_made(2, 81_000)] == ["", "1 copy", "2 copies · 81.0 kB"]
 
 
 def test_a_flow_as_text_is_one_aligned_line_per_node() -> None:
@@ -93,7 +93,7 @@ def test_where_style_and_drawing_are_stripped_a_flow_still_reads() -> None:
 
 def test_where_style_is_stripped_a_run_and_a_card_still_read() -> None:
     words = words_left(trace_html(samples.trace()))
-    assert words.startswith("run 9f3a · 2.2 s · 6 ran · 3 cached · 1 skipped · 1 failed · 1 copy, 4.2 MB · flights")
+    assert words.startswith("run 9f3a · 2.2 s · 6 ran · 3 cached · 1 skipped · 1 failed · 1 copy · 4.2 MB · flights")
     assert "carriers recorded 850 ms recomputed: io node 2 outputs fetching carriers stderr: slow server" in words
     card = next(card for card in samples.flights()["nodes"] if card["id"] == "late_flights")
     assert words_left(card_html(card)) == (

@@ -8,7 +8,8 @@ import polars as pl  # noqa: TC002 -- what annotations name
 import pytest
 
 from flowbook.core.document import dump
-from flowbook.core.flow_data import Edge, FlowData
+from flowbook.core.edge_book import Edge
+from flowbook.core.flow_data import FlowData
 from flowbook.core.node_types import node_type_of
 from flowbook.core.wiring import edge_between, resolve
 from flowbook.errors import FlowbookError

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowbook.core.checks import check
-from flowbook.core.flow_data import Edge, FlowData, NodeInstance
+from flowbook.core.edge_book import Edge, EdgeBook
+from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, Port, stub_type
 from flowbook.core.wiring import Wiring, resolve
 from tests.strategies import names
@@ -39,10 +40,10 @@ def flows(draw: st.DrawFn) -> FlowData:
         constants = draw(st.dictionaries(st.sampled_from(known), st.just(0), max_size=1)) if known else {}
         flow.nodes[node_id] = NodeInstance(id=node_id, type_id=node_id, settings=constants)
         flow.types[node_id] = node_type
-    flow.edges = [
+    flow.edges = EdgeBook(
         Edge(source=a, source_port=port, target=b, target_port=name)
         for a, port, b, name in draw(st.lists(st.tuples(names, st.none(), names, names), max_size=4))
-    ]
+    )
     flow.cuts = {cut: {} for cut in draw(st.sets(st.tuples(names, names, names), max_size=6))}
     return flow
 

@@ -33,7 +33,7 @@ TRACE_KEYS = [
 COUNT_KEYS = ["ran", "cached", "failed", "skipped", "copies", "copiedBytes"]
 SPAN_KEYS = [
     "node", "status", "stamp", "reason", "startS", "tookS", "attempt", "rows", "columns", "copies", "copiedBytes",
-    "logs", "logCount", "error",
+    "copyReason", "logs", "logCount", "error",
 ]  # fmt: skip
 FRAME_TYPES: dict[str, Any] = {
     "node": pl.String, "status": pl.String, "stamp": pl.String, "reason": pl.String, "start_s": pl.Float64,

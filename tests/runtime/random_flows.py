@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import flowbook as fb
 from flowbook.core.events import NodeFinished, NodeStarted, RunStarted
 from flowbook.errors import CycleError, FlowbookError
+from flowbook.runtime.plan import ERROR_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -324,7 +325,23 @@ def watched_run(flow: fb.Flow, **scope: Any) -> fb.Run:
     assert sorted(error.node_id for error in run.errors) == failed
     assert run.status == ("failed" if failed else "ok")
     assert {error.trace_id for error in run.errors} <= {run.id}
+    _check_letters(flow, run, {event.node_id for event in finished if event.started_at is not None})
     return run
+
+
+def _check_letters(flow: fb.Flow, run: fb.Run, fired: set[str]) -> None:
+    """A failure of a node that fired is a dead letter, unless a node of the run takes it; a trial leaves none."""
+    plan, covered = run._execution.plan, set(run.node_ids)
+    taken = {
+        plan.slots[binding.source].node_id
+        for slot in plan.slots
+        if slot.node_id in covered and not (slot.policy.muted or slot.policy.bypassed)
+        for binding in slot.bindings
+        if binding.kind == "edge" and binding.output == ERROR_INDEX
+    }
+    wanted = {error.node_id for error in run.errors} & fired - taken
+    found = {letter.error.node_id for letter in flow.dead_letters if letter.error.trace_id == run.id}
+    assert found == (set() if run._execution.request.is_private else wanted)
 
 
 def outcome(run: fb.Run, flow: fb.Flow) -> dict[str, Any]:

@@ -42,7 +42,9 @@ def _check(lived: Lived) -> dict[str, object]:
 
 
 def _with_value(flow: fb.Flow) -> set[str]:
-    return {node_id for node_id in flow if flow.results.state(node_id).result is not None}
+    # One that failed last may fire although its older value would do: what that was made from may be forgotten.
+    states = {node_id: flow.results.state(node_id) for node_id in flow}
+    return {node_id for node_id, state in states.items() if state.result is not None and state.error is None}
 
 
 def _check_staleness(flow: fb.Flow, run: fb.Run, stale: dict[str, str], valued: set[str]) -> None:
@@ -58,6 +60,7 @@ def _check_staleness(flow: fb.Flow, run: fb.Run, stale: dict[str, str], valued: 
 
 
 @given(histories)
+@settings(max_examples=500)
 def test_an_incremental_run_equals_a_full_run(history: History) -> None:
     _check(live(NAMES, *history))
 
@@ -80,6 +83,6 @@ def _values(entry: object) -> object:
 
 @pytest.mark.soak
 @given(histories)
-@settings(max_examples=1000)
-def test_an_incremental_run_equals_a_full_run_ten_times_as_often(history: History) -> None:
+@settings(max_examples=50_000)
+def test_fifty_thousand_incremental_runs_equal_full_runs(history: History) -> None:
     _check(live(NAMES, *history))

@@ -443,3 +443,28 @@ def test_memory_that_several_results_share_is_counted_once() -> None:
     assert 16 <= flow.results.cache.size_bytes / 1e6 < 16.1
     flow.remove("made")
     assert flow.results.cache.size_bytes == 0
+
+
+def test_a_person_sees_what_the_cache_holds_and_sets_what_it_may() -> None:
+    flow = fb.Flow("budget")
+
+    @flow.node
+    def array(number: int = 0) -> np.ndarray:
+        return np.full(100_000, number)
+
+    for number in range(5):
+        flow.set("array", number=number)
+        flow.run_sync()
+    assert 5 * 800_000 <= flow.cache.size_bytes <= 5 * 801_000
+    assert repr(flow.cache) == "<memory cache: 4.0 MB of 537 MB>"
+    flow.cache.budget_bytes = 2_000_000
+    assert flow.cache.size_bytes < 2_000_000
+    fired = []
+    for number in (4, 3, 2):
+        flow.set("array", number=number)
+        fired.append(flow.run_sync().recomputed)
+    assert fired == [[], [], ["array"]]
+    assert flow.last_run is not None
+    assert flow.last_run.explain("array") == "array fired: setting number 3 → 2"
+    with pytest.raises(fb.DefinitionError, match="budget_bytes=-1"):
+        flow.cache.budget_bytes = -1

@@ -58,10 +58,10 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 
 
 def copies_made(copies: int, size_bytes: int) -> str:
-    """Say what was copied: "2 copies, 8.4 MB"; empty when nothing was."""
+    """Say what was copied: "2 copies · 8.4 MB"; empty when nothing was."""
     if not copies:
         return ""
-    size = f", {byte_count(size_bytes)}" if size_bytes else ""
+    size = f" · {byte_count(size_bytes)}" if size_bytes else ""
     return f"{counted(copies, 'copy', 'copies')}{size}"
 
 

@@ -103,7 +103,7 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
     view.selection.choose([card.id]);
     view.isInspecting.set(true);
   };
-  const why = [oneLine(card.reason), copiesMade(card.copies, card.copiedBytes)].filter(Boolean).join(" · ");
+  const why = [oneLine(card.reason), copiesMade(card)].filter(Boolean).join(" · ");
   return (
     <>
       {card.kind === "input" ? <SourceRow card={card} isLive={isLive} /> : <PortRows card={card} />}

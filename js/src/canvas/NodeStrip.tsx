@@ -35,11 +35,7 @@ export function NodeStrip(props: {
   const { facts, card, isLive, onSet, onSettle } = props;
   const [wrong, setWrong] = useState("");
   const error = facts.error ?? card?.error ?? null;
-  const details = [
-    duration(facts.tookS),
-    card ? firstShape(card) : "",
-    card ? copiesMade(card.copies, card.copiedBytes) : "",
-  ].filter(Boolean);
+  const details = [duration(facts.tookS), card ? firstShape(card) : "", card ? copiesMade(card) : ""].filter(Boolean);
   return (
     <div
       className="fb-root fb-strip"

@@ -1,7 +1,8 @@
 import type { ReactElement } from "react";
+import type { RunSummary } from "../model/flow";
 import { shownKey } from "../model/keys";
 import type { FlowStore } from "../model/store";
-import { duration, oneLine, runName, tally } from "../model/wording";
+import { byteCount, cacheHeld, duration, oneLine, runName, tally } from "../model/wording";
 import { type Action, act, actionById } from "./actions";
 import { useCanvas, useChanging, useIsLive } from "./context";
 import { isMac } from "./typing";
@@ -107,10 +108,16 @@ function Summary({ store }: { readonly store: FlowStore }): ReactElement {
               {words}
             </span>
           ))}
+          {isLive && cacheHeld(run) && <span title={cacheTip(run)}>{cacheHeld(run)}</span>}
         </>
       ) : (
         <span>not run yet</span>
       )}
     </div>
   );
+}
+
+function cacheTip(run: RunSummary): string {
+  const most = byteCount(run.cacheBudgetBytes ?? 0);
+  return `Results of earlier settings in the kernel's memory, at most ${most}: flow.cache.budget_bytes`;
 }

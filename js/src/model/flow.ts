@@ -119,7 +119,10 @@ export interface Card {
   readonly bypassed: boolean;
 }
 
-/** An edge; `implicit` when a name made it, `carried` when data has moved along it. */
+/**
+ * An edge; `implicit` when a name made it, `carried` when data has moved along it, which took `copies` of its bytes for
+ * `copyReason`.
+ */
 export interface Edge {
   readonly source: string;
   readonly sourcePort: string;
@@ -129,6 +132,8 @@ export interface Edge {
   readonly type: string;
   readonly label: string | null;
   readonly copies: number;
+  readonly copiedBytes: number;
+  readonly copyReason: string;
   readonly carried: boolean;
 }
 
@@ -158,6 +163,9 @@ export interface RunSummary extends Counts {
   readonly id: string;
   readonly status: string;
   readonly tookS: number | null;
+  /** What the kernel's memory cache holds, and may hold; null without a kernel to ask. */
+  readonly cacheBytes: number | null;
+  readonly cacheBudgetBytes: number | null;
 }
 
 /** Something a node printed, logged, warned of or displayed. */
@@ -179,6 +187,7 @@ export interface Span {
   readonly columns: number | null;
   readonly copies: number;
   readonly copiedBytes: number;
+  readonly copyReason: string;
   readonly logs: readonly LogLine[];
   readonly logCount: number;
   readonly error: Failure | null;

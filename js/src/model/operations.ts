@@ -134,6 +134,8 @@ function connected(state: FlowState, ends: Ends, implicit: boolean): FlowState {
     type,
     label: null,
     copies: 0,
+    copiedBytes: 0,
+    copyReason: "",
     carried: false,
   };
   const touched = [ends.source, ends.target, ...replaced];

@@ -293,7 +293,8 @@ function isOtherPlace(one: Card, other: Card): boolean {
 const isOtherWay = (one: Edge, other: Edge): boolean =>
   one.source !== other.source || one.target !== other.target || one.type !== other.type;
 
-const isOtherLabel = (one: Edge, other: Edge): boolean => one.label !== other.label || one.copies !== other.copies;
+const isOtherLabel = (one: Edge, other: Edge): boolean =>
+  one.label !== other.label || one.copies !== other.copies || one.copiedBytes !== other.copiedBytes;
 
 const isConnected = (setting: { readonly connected: boolean }): boolean => setting.connected;
 const names = (ports: readonly { readonly name: string }[]): string => ports.map((port) => port.name).join("\n");

@@ -55,7 +55,7 @@ export function findWays(cards: ReadonlyMap<string, Card>, edges: ReadonlyMap<st
 /** Write each shape once per output, where it hides no card and no other label. */
 function placedLabel(edge: Edge, route: Route, occupied: Rect[], said: Set<string>): Way["label"] {
   const shape = oneLine(edge.label ?? "");
-  const copies = copiesMade(edge.copies, 0);
+  const copies = copiesMade(edge);
   const key = JSON.stringify([edge.source, edge.sourcePort, shape, copies]);
   if (!(shape || copies) || said.has(key)) return null;
   for (const words of new Set([shape, shortShape(shape)])) {

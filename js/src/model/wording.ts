@@ -50,10 +50,18 @@ export function counted(count: number, noun: string, plural = `${noun}s`): strin
   return `${grouped(count)} ${count === 1 ? noun : plural}`;
 }
 
-/** "2 copies, 8.4 MB"; empty when nothing was copied. */
-export function copiesMade(copies: number, sizeBytes: number): string {
+/** What was copied, and why, when that is known. */
+export interface Copied {
+  readonly copies: number;
+  readonly copiedBytes: number;
+  readonly copyReason?: string;
+}
+
+/** "2 copies · 8.4 MB · bool column"; empty when nothing was copied. */
+export function copiesMade({ copies, copiedBytes, copyReason = "" }: Copied): string {
   if (!copies) return "";
-  return counted(copies, "copy", "copies") + (sizeBytes ? `, ${byteCount(sizeBytes)}` : "");
+  const size = copiedBytes ? byteCount(copiedBytes) : "";
+  return [counted(copies, "copy", "copies"), size, oneLine(copyReason)].filter(Boolean).join(" · ");
 }
 
 /** A JSON value as briefly as a control shows it. */
@@ -134,8 +142,13 @@ export function tally(counts: Counts): readonly Telling[] {
   ];
   if (counts.skipped) parts.push({ ink: "soft", words: `${grouped(counts.skipped)} skipped` });
   if (counts.failed) parts.push({ ink: "failed", words: `${grouped(counts.failed)} failed` });
-  parts.push({ ink: "soft", words: copiesMade(counts.copies, counts.copiedBytes) || "0 copies" });
+  parts.push({ ink: "soft", words: copiesMade(counts) || "0 copies" });
   return parts;
+}
+
+/** What the kernel's memory cache holds; empty without a kernel to ask. */
+export function cacheHeld(run: RunSummary | null): string {
+  return run?.cacheBytes == null ? "" : `${byteCount(run.cacheBytes)} kept`;
 }
 
 /** How the last run went, in one line. */
@@ -158,7 +171,7 @@ export function cardWords(card: Card, isLive: boolean): string {
     card.error ? failureWords(card.error) : "",
     duration(card.tookS),
     firstShape(card),
-    copiesMade(card.copies, card.copiedBytes),
+    copiesMade(card),
     oneLine(card.doc),
   ];
   return parts.filter(Boolean).join(" · ");
@@ -169,7 +182,7 @@ export function edgeWords(edge: Edge): string {
   const parts = [
     `${oneLine(edge.source)} → ${oneLine(edge.target)}`,
     oneLine(edge.label ?? ""),
-    copiesMade(edge.copies, 0),
+    edge.carried ? copiesMade(edge) || "0 copies" : "",
     edge.implicit ? "by name" : "",
     edge.carried ? "" : "nothing carried yet",
   ];

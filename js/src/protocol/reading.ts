@@ -134,6 +134,8 @@ export function readEdge(json: unknown): Edge | null {
     type: text(fields, "type", "any"),
     label: textOrNull(fields, "label"),
     copies: number(fields, "copies") ?? 0,
+    copiedBytes: number(fields, "copiedBytes") ?? 0,
+    copyReason: text(fields, "copyReason"),
     carried: fields["carried"] === true,
   };
 }
@@ -142,9 +144,15 @@ export function readEdge(json: unknown): Edge | null {
 export function readRun(json: unknown): RunSummary | null {
   const fields = record(json);
   const id = text(fields, "id");
-  return id
-    ? { id, status: text(fields, "status", "ok"), tookS: number(fields, "tookS"), ...readCounts(fields) }
-    : null;
+  if (!id) return null;
+  return {
+    id,
+    status: text(fields, "status", "ok"),
+    tookS: number(fields, "tookS"),
+    ...readCounts(fields),
+    cacheBytes: number(fields, "cacheBytes"),
+    cacheBudgetBytes: number(fields, "cacheBudgetBytes"),
+  };
 }
 
 function readCounts(fields: Fields): Counts {
@@ -175,6 +183,7 @@ function readSpan(json: unknown): Span | null {
     columns: number(fields, "columns"),
     copies: number(fields, "copies") ?? 0,
     copiedBytes: number(fields, "copiedBytes") ?? 0,
+    copyReason: text(fields, "copyReason"),
     logs: list(fields, "logs").map(readLog),
     logCount: number(fields, "logCount") ?? 0,
     error: readFailure(fields["error"]),

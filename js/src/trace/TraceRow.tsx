@@ -68,7 +68,7 @@ function Lane({ span, wholeS, atS }: Omit<TraceRowProps, "isLive">): ReactElemen
 function Details(props: { readonly span: Span; readonly isLive: boolean; readonly id: string }): ReactElement {
   const { span } = props;
   const shape = span.rows === null ? "" : `${span.rows.toLocaleString("en-US")} × ${span.columns ?? "?"}`;
-  const facts = [duration(span.tookS), shape, copiesMade(span.copies, span.copiedBytes)].filter(Boolean);
+  const facts = [duration(span.tookS), shape, copiesMade(span) || (shape && "0 copies")].filter(Boolean);
   const missing = span.logCount - span.logs.length;
   const lines = span.logs.map((line, index) => ({ ...line, key: `${index} ${line.stream}` }));
   return (

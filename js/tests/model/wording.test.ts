@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { Setting } from "../../src/model/flow";
+import type { Edge, Setting } from "../../src/model/flow";
 import {
   byteCount,
+  cacheHeld,
   copiesMade,
   counted,
   duration,
+  edgeWords,
   oneLine,
   plain,
   settingDefault,
@@ -13,6 +15,27 @@ import {
   shownValue,
   tally,
 } from "../../src/model/wording";
+
+it("tells of an edge what it took to hand its value on, and that it took nothing", () => {
+  const edge: Edge = {
+    source: "a",
+    sourcePort: "result",
+    target: "b",
+    targetPort: "a",
+    implicit: true,
+    type: "table",
+    label: "10 × 2",
+    copies: 0,
+    copiedBytes: 0,
+    copyReason: "",
+    carried: true,
+  };
+  expect(edgeWords(edge)).toBe("a → b · 10 × 2 · 0 copies · by name");
+  expect(edgeWords({ ...edge, copies: 1, copiedBytes: 8e7, copyReason: "bool column" })).toBe(
+    "a → b · 10 × 2 · 1 copy · 80.0 MB · bool column · by name",
+  );
+  expect(edgeWords({ ...edge, label: null, carried: false })).toBe("a → b · by name · nothing carried yet");
+});
 
 describe("figures are said as flowbook/canvas says them", () => {
   it.each([
@@ -46,10 +69,17 @@ describe("figures are said as flowbook/canvas says them", () => {
   it("counts", () => {
     expect(counted(1, "copy", "copies")).toBe("1 copy");
     expect(counted(1200, "node")).toBe("1,200 nodes");
-    expect(copiesMade(2, 8_400_000)).toBe("2 copies, 8.4 MB");
-    expect(copiesMade(0, 0)).toBe("");
+    expect(copiesMade({ copies: 2, copiedBytes: 8_400_000 })).toBe("2 copies · 8.4 MB");
+    expect(copiesMade({ copies: 1, copiedBytes: 8e7, copyReason: "bool column" })).toBe(
+      "1 copy · 80.0 MB · bool column",
+    );
+    expect(copiesMade({ copies: 0, copiedBytes: 0 })).toBe("");
     const counts = { ran: 6, cached: 3, failed: 1, skipped: 0, copies: 0, copiedBytes: 0 };
     expect(tally(counts).map(({ words }) => words)).toEqual(["6 ran", "3 cached", "1 failed", "0 copies"]);
+    const run = { id: "a", status: "ok", tookS: 1, ...counts, cacheBytes: 4_100_000, cacheBudgetBytes: 5e8 };
+    expect(cacheHeld(run)).toBe("4.1 MB kept");
+    expect(cacheHeld({ ...run, cacheBytes: 0 })).toBe("0 B kept");
+    expect(cacheHeld({ ...run, cacheBytes: null })).toBe("");
   });
 });
 

@@ -1,0 +1,99 @@
+"""What a run costs, counted in calls of the engine's functions: so much a node, whatever the flow's size."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import flowbook as fb
+from flowbook.runtime.asking import Wish, make_request
+from flowbook.runtime.execution import Execution
+from flowbook.session import session
+from tests.counted_work import calls_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Here:
+    """Runs every job at once, on the thread that submits it, where it can be counted."""
+
+    def submit(self, job: Callable[[], None], *, is_patient: bool = False) -> None:
+        job()
+
+
+@fb.node
+def step(more: Any = None, n: int = 0) -> int:
+    return n + (more or 0)
+
+
+def chain(count: int, **policy: Any) -> fb.Flow:
+    flow = fb.Flow("chain", policy=fb.FlowPolicy(**policy))
+    for place in range(count):
+        flow.add(step, f"s{place}")
+        if place:
+            flow.connect(f"s{place - 1}", f"s{place}.more")
+    return flow
+
+
+def calls(flow: fb.Flow, fired: int, **scope: Any) -> int:
+    """Run on this thread; count what the engine does between the request and the end."""
+    engine = copy.copy(session.engine)
+    engine.pool = Here()  # type: ignore[assignment]
+    plan = flow.plan
+    request = make_request(flow.data, plan, Wish(**scope))
+    runs: list[Execution] = []
+
+    def work() -> None:
+        runs.append(Execution(plan, request, flow.results, engine, Unheard()))
+        runs[0].start()
+
+    count = calls_in(work)
+    assert runs[0].status == "ok"
+    assert len(runs[0].recomputed) == fired
+    return count
+
+
+class Unheard:
+    """Takes events and forgets them."""
+
+    def __call__(self, event: object) -> None: ...
+
+    def later(self, batch: object, told: int) -> None: ...
+
+    def is_heard(self) -> bool:
+        return False
+
+
+def test_a_run_where_nothing_changed_costs_the_same_whatever_the_size() -> None:
+    costs = []
+    for size in (20, 400):
+        flow = chain(size)
+        calls(flow, size)
+        costs.append(calls(flow, 0))
+    assert costs[0] == costs[1]
+
+
+def test_one_changed_leaf_costs_what_its_own_nodes_cost() -> None:
+    costs = []
+    for others in (0, 5, 40):
+        flow = chain(20)
+        for other in range(others):
+            for place in range(20):
+                flow.add(step, f"o{other}_{place}")
+                if place:
+                    flow.connect(f"o{other}_{place - 1}", f"o{other}_{place}.more")
+        calls(flow, 20 * (others + 1))
+        for n in (1, 2):
+            flow.set("s0", n=n)
+            costs.append(calls(flow, 20))
+        assert flow["s19"].value == 2
+    assert max(costs) <= min(costs) + 4, costs
+
+
+@pytest.mark.parametrize("policy", [{}, {"max_concurrency": 1}])
+def test_a_node_costs_the_same_in_a_larger_flow(policy: dict[str, Any]) -> None:
+    few, many = (calls(chain(size, **policy), size, force=True) for size in (50, 200))
+    assert many < 4.4 * few
