@@ -431,14 +431,15 @@ class IsolatedCall:
 
     Attributes:
         code: the function.
-        arguments: by name; they are copied.
+        arguments: by name; what the function does to them stays in its process.
         context_name: parameter that receives a Context, or None.
         flow: name of the flow.
         node_id: the node.
         trace_id: id of the run, 32 hex digits.
         attempt: 1 for the first try.
         timeout_s: after this time the process is ended, seconds; None: never.
-        memory_bytes: with more resident memory than this the process is ended; None: three quarters of the machine's.
+        memory_bytes: with more resident memory than this the process is ended; what it shares with the kernel, which
+            is most of what it is given, does not count; None: three quarters of the machine's.
     """
 
     code: PortableCode

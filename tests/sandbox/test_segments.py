@@ -20,6 +20,7 @@ import pytest
 from flowbook.data.packing import TablePacking
 from flowbook.errors import RunError
 from flowbook.sandbox import kernel_segments
+from flowbook.sandbox.launchers import ForkServerLauncher
 from flowbook.sandbox.process_pool import ProcessPool
 from flowbook.sandbox.segments import SegmentStore
 from tests.sandbox.kit import PATIENCE_S, Told, call, is_running, wait_until
@@ -36,9 +37,23 @@ SAME = "def f(x):\n    return x"
 WHO = "def f():\n    import os\n    return os.getpid()"
 
 
+class KeptLauncher(ForkServerLauncher):
+    """Keeps its server, with everything loaded, for the next pool."""
+
+    def close(self) -> None:
+        """It is ended with the module."""
+
+
+launcher = KeptLauncher(["polars", "numpy", "flowbook.data.packing"], 1)
+
+
+def teardown_module() -> None:
+    ForkServerLauncher.close(launcher)
+
+
 def new_pool(**options: Any) -> ProcessPool:
     """Make a pool of the test's own."""
-    return ProcessPool(["polars", "numpy", "flowbook.data.packing"], packing=TablePacking(), **options)
+    return ProcessPool(launcher=launcher, packing=TablePacking(), **options)
 
 
 @pytest.fixture
@@ -223,6 +238,12 @@ def test_no_mount_for_shared_memory_is_used(own_pool: ProcessPool) -> None:
     assert {file.name for file in set(there.iterdir()) - before if "flowbook" in file.name} == set()
 
 
+def test_what_a_node_is_given_does_not_count_as_its_own_memory(own_pool: ProcessPool) -> None:
+    given = read_only(np.ones(280 * MIB // 8))
+    text = "def f(x):\n    import numpy as np\n    return x.sum() + np.ones(100).sum()"
+    assert call(own_pool, text, x=given, memory_bytes=220 * MIB) == given.size + 100
+
+
 # -- nobody but its writer writes
 
 
@@ -375,7 +396,7 @@ ORDERS = """
 import gc, sys, threading
 import numpy as np, polars as pl
 from tests.sandbox.kit import call
-from tests.sandbox.test_segments import MAKE, new_pool
+from tests.sandbox.test_segments import MAKE, WHO, new_pool
 
 class Reader:
     "Looks at its memory as it is finalised, and comes back to life."
@@ -410,7 +431,7 @@ threading.Thread(target=lambda: [lazy.collect() for _ in range(10**6)], daemon=T
     [
         "pool.close(); assert view.sum() == 5 * 499_993; assert lazy.collect().height == 300_000",
         "del table; gc.collect(); pool.close(); gc.collect(); assert piece[1] == 'text'; assert view.sum()",
-        "import os; os.kill(pool.worker_ids[0], 9); pool.close(); assert (view[0], piece[1]) == (5, 'text')",
+        "import os; os.kill(call(pool, WHO), 9); pool.close(); assert (view[0], piece[1]) == (5, 'text')",
         "keep = np.asarray(view); del view; pool.close(); del pool; gc.collect(); view = keep; assert keep.sum()",
     ],
     ids=["closed-first", "table-first", "killed", "pool-last"],
@@ -444,10 +465,10 @@ def test_values_are_dropped_on_any_thread_while_calls_go_on(own_pool: ProcessPoo
 
 
 def test_results_beyond_the_number_of_descriptors_can_be_held(own_pool: ProcessPool) -> None:
-    text = "def f(n):\n    import numpy as np\n    return np.full(150_000, n, 'f8')"
+    text = "def f(n):\n    import numpy as np\n    return np.full(40_000, n, 'f8')"
     opened: Callable[[], int] = lambda: len(list(Path("/proc/self/fd").iterdir()))  # noqa: E731
     before = opened()
-    held = [call(own_pool, text, n=number) for number in range(400)]
-    assert opened() - before < 300
-    assert [int(one[-1]) for one in held] == list(range(400))
-    assert call(own_pool, "def f(x):\n    return x.sum()", x=held[-1]) == 399 * 150_000
+    held = [call(own_pool, text, n=number) for number in range(300)]
+    assert opened() - before < 280
+    assert [int(one[-1]) for one in held] == list(range(300))
+    assert call(own_pool, "def f(x):\n    return x.sum()", x=held[-1]) == 299 * 40_000
