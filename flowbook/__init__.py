@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowbook.core.annotations import Setting
+    from flowbook.core.annotations import Setting, each
     from flowbook.core.checks import Finding
     from flowbook.core.node_types import NodeType
     from flowbook.core.packets import ErrorPacket, Packet
@@ -54,6 +54,7 @@ __all__ = [
     "RunError",
     "Setting",
     "WiringError",
+    "each",
     "flow",
     "load_ipython_extension",
     "node",
@@ -71,6 +72,7 @@ _HOMES = {
     "Retry": "flowbook.core.policies",
     "Run": "flowbook.runtime.run",
     "Setting": "flowbook.core.annotations",
+    "each": "flowbook.core.annotations",
     "flow": "flowbook.session",
     "node": "flowbook.session",
     "watch_mutations": "flowbook.session",

@@ -12,7 +12,9 @@ from flowbook.canvas.pieces.markup import one_line
 from flowbook.canvas.placement import placed
 from flowbook.core.document import json_names, to_document
 from flowbook.core.interfaces import copy_reasons
+from flowbook.core.policies import Policy
 from flowbook.runtime.copies import copies_by_input
+from flowbook.runtime.subflow_states import subflow_state
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Set
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from flowbook.core.wiring import Wiring
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Binding, Plan
-    from flowbook.runtime.results import FlowResults, NodeResult
+    from flowbook.runtime.results import FlowResults, NodeResult, NodeState
     from flowbook.runtime.run import Run
 
 FORMAT = "1"
@@ -166,8 +168,8 @@ def card(flow: FlowView, node_id: str, look: Look | None = None) -> Card:
 def _content(flow: FlowView, node_id: str, look: Look) -> dict[str, Any]:
     """What stands on a card; it has no place and no size yet."""
     data, node_type = flow.data, flow.data.type_of(node_id)
-    node, state = data.nodes[node_id], flow.results.state(node_id)
-    slot = flow.plan.slots[flow.plan.index[node_id]]
+    node, state = data.nodes[node_id], _state(flow, node_id)
+    policy, primary = _policy_and_primary(flow, node_id)
     is_waiting = node_type.function is None
     result = state.result
     stamp = state.stamp if look.is_live else _stored(state.stamp)
@@ -180,20 +182,37 @@ def _content(flow: FlowView, node_id: str, look: Look) -> dict[str, Any]:
         "y": 0,
         "w": 0,
         "h": 0,
-        "status": "waiting" if is_waiting else "muted" if slot.policy.muted else _status(flow, node_id, look),
+        "status": "waiting" if is_waiting else "muted" if policy.muted else _status(flow, node_id, look),
         "stamp": None if result is None else "stale" if node_id in look.stale else stamp,
         "reason": look.stale.get(node_id, state.reason) or ("its cell has not run" if is_waiting else ""),
         "tookS": result.took_s if result is not None else None,
         "inputs": [*_inputs(flow, node_id, node_type), *(_inputs_of_stub(flow, node_id) if is_waiting else ())],
         "outputs": _outputs(flow, node_type, result, look.read_ports.get(node_id, ())),
         "settings": [_setting(flow, node_id, spec) for spec in node_type.settings],
-        "preview": _preview(flow, result, slot.primary),
+        "preview": _preview(flow, result, primary),
         "copies": len(result.copies) if result is not None else 0,
         "copiedBytes": sum(copy.size_bytes for copy in result.copies) if result is not None else 0,
         "error": _error(state.error),
-        "pinned": slot.policy.pinned,
-        "bypassed": slot.policy.bypassed,
+        "pinned": policy.pinned,
+        "bypassed": policy.bypassed,
     }
+
+
+def _state(flow: FlowView, node_id: str) -> NodeState:
+    """What is known of a node; of a subflow, what its nodes came to together."""
+    if node_id in flow.plan.nesting.types:
+        return subflow_state(flow.plan, flow.results, node_id)
+    return flow.results.state(node_id)
+
+
+def _policy_and_primary(flow: FlowView, node_id: str) -> tuple[Policy, int | None]:
+    index = flow.plan.index.get(node_id)
+    if index is not None:
+        return flow.plan.slots[index].policy, flow.plan.slots[index].primary
+    node_type = flow.data.type_of(node_id)
+    names = [port.name for port in node_type.outputs]
+    name = node_type.primary_output(node_id)
+    return Policy().with_overrides(flow.data.nodes[node_id].policy), names.index(name) if name else None
 
 
 def _is_group(entry: Any) -> bool:
@@ -213,8 +232,9 @@ def _is_note(entry: Any) -> bool:
 
 def _status(flow: FlowView, node_id: str, look: Look) -> str:
     """What the node is doing: a run under way that has not come to it yet has it queued."""
-    status = flow.results.state(node_id).status
-    return "queued" if node_id in look.ahead and status != "running" else status
+    status = _state(flow, node_id).status
+    members = flow.plan.nesting.members.get(node_id, (node_id,))
+    return "queued" if not look.ahead.isdisjoint(members) and status != "running" else status
 
 
 def _inputs(flow: FlowView, node_id: str, node_type: NodeType) -> list[dict[str, Any]]:
@@ -293,8 +313,8 @@ def edges_of(flow: FlowView) -> list[Edge]:
     for link in sorted(flow.wiring.links.values(), key=lambda link: (link.target, link.target_port)):
         source_type = flow.data.type_of(link.source)
         output = source_type.output(link.source_port) if link.source_port else None
-        result = flow.results.state(link.source).result
-        made = flow.results.state(link.target).result
+        result = _state(flow, link.source).result
+        made = _state(flow, link.target).result
         label = _shape_text(flow, link.source, link.source_port, result)
         found.append(
             {
@@ -351,7 +371,10 @@ def _open_bindings(flow: FlowView) -> list[tuple[str, Binding]]:
 
 def _is_environment(flow: FlowView, node_id: str, name: str) -> bool:
     """Whether an ambient name is a module, class or function of the notebook: code, not data, and not drawn."""
-    slot = flow.plan.slots[flow.plan.index[node_id]]
+    index = flow.plan.index.get(node_id)
+    if index is None:
+        return False
+    slot = flow.plan.slots[index]
     binding = next((entry for entry in slot.bindings if entry.name == name), None)
     if binding is None or binding.kind != "open" or binding.port is None or not binding.port.is_ambient:
         return False
@@ -363,20 +386,23 @@ def _open_sources(flow: FlowView) -> tuple[list[dict[str, Any]], list[dict[str, 
     """Draw notebook values and given inputs as small sources, one per name that they were given by."""
     cards: dict[str, dict[str, Any]] = {}
     edges = []
-    for node_id, binding in _open_bindings(flow):
-        name, value, stamp = _open_value(flow, node_id, binding)
+    for leaf_id, binding in _open_bindings(flow):
+        node_id, port = _shown_end(flow, leaf_id, binding.name)
+        if not node_id:
+            continue
+        name, value, stamp = _open_value(flow, leaf_id, binding)
         if not name or _is_environment(flow, node_id, binding.name):
             continue
         source_id = SOURCE_PREFIX + name
         shape = flow.engine.payloads.shape(value)
-        made = flow.results.state(node_id).result
+        made = _state(flow, node_id).result
         cards.setdefault(source_id, _source_card(source_id, name, shape.kind, shape.text, stamp, value))
         edges.append(
             {
                 "source": source_id,
                 "sourcePort": "value",
                 "target": node_id,
-                "targetPort": binding.name,
+                "targetPort": port,
                 "implicit": True,
                 "type": shape.kind,
                 "label": None,
@@ -385,6 +411,14 @@ def _open_sources(flow: FlowView) -> tuple[list[dict[str, Any]], list[dict[str, 
             }
         )
     return list(cards.values()), edges
+
+
+def _shown_end(flow: FlowView, leaf_id: str, port: str) -> tuple[str, str]:
+    """Where an open input is drawn: at its node, or at the port of the subflow that feeds it; empty for neither."""
+    if leaf_id in flow.data.nodes:
+        return leaf_id, port
+    entries = flow.plan.nesting.entries.items()
+    return next((key for key, ends in entries if (leaf_id, port) in ends and key[0] in flow.data.nodes), ("", ""))
 
 
 def _open_value(flow: FlowView, node_id: str, binding: Binding) -> tuple[str, Any, str]:

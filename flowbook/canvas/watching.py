@@ -54,7 +54,7 @@ class Marks:
         """Mark what an event changes; a private run changes no node."""
         self.runs[run.id] = run
         if isinstance(event, NodeStarted | NodeFinished) and not is_private:
-            self.nodes.add(event.node_id)
+            self.nodes.add(event.node_id.partition("/")[0])  # the card that shows it
         if isinstance(event, RunStarted | RunFinished):
             self.all = True
         if isinstance(event, RunFinished):

@@ -15,7 +15,7 @@ import functools
 import typing
 from dataclasses import dataclass, replace
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 from flowbook.errors import DefinitionError
 
@@ -74,6 +74,23 @@ _CONTAINERS = {
 }
 
 
+_ItemT = TypeVar("_ItemT")
+
+
+class Each:
+    """Marks a parameter that takes the items of a list, one at each call."""
+
+    def __repr__(self) -> str:
+        """Name the marker as it is written."""
+        return "each"
+
+
+_EACH = Each()
+#: ``fb.each[Path]``: the source gives a list of paths, the function is called once for each, what it returns is
+#: gathered in a list in the same order. To a type checker it is a Path.
+each = Annotated[_ItemT, _EACH]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """How a person may set a parameter; used as ``Annotated[int, fb.Setting(min=0, max=120, step=5)]``.
@@ -120,6 +137,7 @@ class Meaning:
         choices: the Enum class, so that a stored name or value becomes a member again.
         items: what the entries of a list, or the values of a dict, mean; None when they differ or nothing is said.
         container: list, tuple, set or dict for those; empty otherwise.
+        is_each: it says what one item of a list means: the function is called once for each.
         setting: the ``Setting`` of an ``Annotated``.
         is_optional: None is allowed.
         is_context: the parameter wants an ``fb.Context``.
@@ -136,6 +154,7 @@ class Meaning:
     setting: Setting | None = None
     is_optional: bool = False
     is_context: bool = False
+    is_each: bool = False
     text: str = ""
 
 
@@ -218,9 +237,7 @@ def _from_object(annotation: object) -> Meaning:
     if isinstance(annotation, str | typing.ForwardRef):
         return read_annotation(annotation if isinstance(annotation, str) else annotation.__forward_arg__, {})
     if origin is Annotated:
-        inner, *extras = typing.get_args(annotation)
-        setting = next((extra for extra in extras if isinstance(extra, Setting)), None)
-        return replace(_from_object(inner), setting=setting)
+        return _annotated(*typing.get_args(annotation))
     if origin in (typing.Union, UnionType):
         return _union([_from_object(part) for part in typing.get_args(annotation)])
     if origin is Literal:
@@ -234,6 +251,14 @@ def _from_object(annotation: object) -> Meaning:
     return _by_name(name, _module_of(named))
 
 
+def _annotated(inner: object, *extras: object) -> Meaning:
+    setting = next((extra for extra in extras if isinstance(extra, Setting)), None)
+    meaning = replace(Meaning() if isinstance(inner, TypeVar) else _from_object(inner), setting=setting)
+    for extra in extras:  # Python makes one Annotated of several
+        meaning = _each(meaning) if isinstance(extra, Each) else meaning
+    return meaning
+
+
 def _from_syntax(node: ast.expr, namespace: Mapping[str, Any]) -> Meaning:
     if isinstance(node, ast.Constant):
         if node.value is None:
@@ -244,6 +269,8 @@ def _from_syntax(node: ast.expr, namespace: Mapping[str, Any]) -> Meaning:
     if isinstance(node, ast.Subscript):
         return _from_subscript(node, namespace)
     found = lookup_name(node, namespace)
+    if found is None and _last_name(node) == "each":
+        return _each(Meaning())
     if found is not None and not isinstance(found, str) and (typing.get_origin(found) or _is_enum(found)):
         return _from_object(found)
     return _by_name(_last_name(node), _module_of(found))
@@ -255,6 +282,8 @@ def _from_subscript(node: ast.Subscript, namespace: Mapping[str, Any]) -> Meanin
     if name == "Annotated":
         found = (_setting_from_syntax(part, namespace) for part in parts[1:])
         return replace(_from_syntax(parts[0], namespace), setting=next((entry for entry in found if entry), None))
+    if name == "each" or lookup_name(node.value, namespace) is each:
+        return _each(_from_syntax(parts[0], namespace))
     if name == "Optional":
         return _union([_from_syntax(parts[0], namespace), Meaning(value_type="none", is_optional=True)])
     if name == "Union":
@@ -333,13 +362,24 @@ def _literal(options: tuple[Any, ...]) -> Meaning:
 def _container(name: str, parts: list[Meaning]) -> Meaning:
     # A list of tables is not something a person can type; a list of numbers or of unsaid things is.
     is_value = all(part.value_type or (not part.text and part.port_type == "any" and not part.form) for part in parts)
-    if not is_value:
-        return Meaning()
     kind = _CONTAINERS[name]
     inner = parts[1:] if kind == "dict" else parts
-    items = inner[0] if inner and inner[0].value_type and all(part == inner[0] for part in inner) else None
     container = name.lower() if name.lower() in ("tuple", "set") else kind
+    is_alike = bool(inner) and all(part == inner[0] for part in inner)
+    if not is_value:
+        return Meaning(items=inner[0] if is_alike else None, container=container)
+    items = inner[0] if is_alike and inner[0].value_type else None
     return Meaning(value_type=kind, items=items, container=container)
+
+
+def _each(item: Meaning) -> Meaning:
+    if item.is_each:
+        raise DefinitionError(
+            "each[each[…]] goes into lists of lists",
+            code="FB112",
+            hint="take the inner list as one item, fb.each[list[…]], and let another node take its items",
+        )
+    return replace(item, is_each=True)
 
 
 def _union(parts: list[Meaning]) -> Meaning:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from flowbook.core.policies import STATE_STORAGES
 from flowbook.core.topology import find_cycle
-from flowbook.core.wiring import Wiring, resolve, type_problem
+from flowbook.core.wiring import Wiring, remedy, resolve, type_problem
 from flowbook.errors import DefinitionError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from flowbook.core.expansion import Body
     from flowbook.core.flow_data import FlowData, NodeInstance
     from flowbook.core.node_types import NodeType
 
@@ -57,6 +58,9 @@ def check(
     findings = [*_policy(flow), *_cycles(flow, wiring), *_edges(flow)]
     for node_id in flow.nodes:
         findings.extend(_node(flow, wiring, node_id, is_given))
+        body = flow.type_of(node_id).body
+        if body is not None:
+            findings.extend(_inside(node_id, body))
     return findings
 
 
@@ -69,6 +73,19 @@ def _policy(flow: FlowData) -> Iterator[Finding]:
             message=f"state_storage={storage!r} is not known here: dead letters are kept in memory",
             hint="use one of " + ", ".join(repr(name) for name in STATE_STORAGES),
         )
+
+
+def _inside(node_id: str, body: Body) -> Iterator[Finding]:
+    """Check the flow that a node stands for; what its ports feed is the business of the flow around it."""
+    fed = {end for ends in body.inputs.values() for end in ends}
+
+    def is_given(inner: str, port: str) -> bool:
+        entry = body.data.type_of(inner).input(port)
+        ends = body.expansion.nesting.entries.get((inner, port), ((inner, port),))
+        return fed.issuperset(ends) or (entry is not None and entry.is_ambient)
+
+    for finding in check(body.data, is_given=is_given):
+        yield replace(finding, node_id=f"{node_id}/{finding.node_id}" if finding.node_id else node_id)
 
 
 def _cycles(flow: FlowData, wiring: Wiring) -> Iterator[Finding]:
@@ -207,7 +224,7 @@ def _links(flow: FlowData, wiring: Wiring, node_id: str, node_type: NodeType) ->
                 message=f"{link.source}.{link.source_port} cannot feed {node_id}.{name}: {problem}",
                 node_id=node_id,
                 port=name,
-                hint="put a node between them that makes the one into the other",
+                hint=remedy(source_type, link.source_port, node_type, name),
             )
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 FORMAT = "1"
 
-_POLICY_KEYS = {"timeout_s": "timeoutS", "on_change": "onChange", "memory_bytes": "memoryBytes"}
+_POLICY_KEYS = {"timeout_s": "timeoutS", "on_change": "onChange", "memory_bytes": "memoryBytes",
+                "max_concurrency": "maxConcurrency", "on_item_error": "onItemError"}  # fmt: skip
 _RETRY_KEYS = {
     "max_attempts": "maxAttempts",
     "delay_s": "delayS",
@@ -38,7 +39,20 @@ _FLOW_POLICY_KEYS = {
     "flow_attempts": "flowAttempts",
     "state_storage": "stateStorage",
 }
-_KNOWN = {"flowbook", "id", "version", "metadata", "policy", "nodes", "edges", "cuts", "notes", "groups", "types"}
+_KNOWN = {
+    "flowbook",
+    "id",
+    "version",
+    "metadata",
+    "policy",
+    "nodes",
+    "edges",
+    "cuts",
+    "notes",
+    "groups",
+    "ports",
+    "types",
+}
 _NODE_KNOWN = {"id", "typeId", "version", "settings", "policy", "position"}
 _EDGE_KNOWN = {"source", "sourcePort", "target", "targetPort"}
 _CUT_KNOWN = {"source", "target", "targetPort"}
@@ -65,6 +79,7 @@ def to_document(flow: FlowData, *, types: list[dict[str, Any]] | None = None) ->
         ],
         "notes": flow.notes,
         "groups": flow.groups,
+        "ports": {side: names for side, names in flow.ports.items() if names},
         "types": types if types is not None else flow.type_sources,
     }
     kept = {"flowbook", "id"}
@@ -170,6 +185,7 @@ def from_document(document: dict[str, Any], *, name: str | None = None) -> FlowD
         policy_extra={key: value for key, value in policy.items() if key not in _FLOW_POLICY_KEYS.values()},
         notes=reader.get("notes", list, []),
         groups=reader.get("groups", list, []),
+        ports=_read_ports(reader.get("ports", dict, {})),
         type_sources=reader.get("types", list, []),
         extra={key: value for key, value in document.items() if key not in _KNOWN},
     )
@@ -262,6 +278,15 @@ def _read_node(entry: Any, where: str) -> NodeInstance:
         retry_extra=_unknown(policy.get("retry"), _RETRY_KEYS.values()),
         position_extra=_unknown(position, ("x", "y")),
     )
+
+
+def _read_ports(entry: dict[str, Any]) -> dict[str, dict[str, str]]:
+    reader = _Reader(entry, "ports")
+    found: dict[str, dict[str, str]] = {}
+    for side in sorted(entry):
+        names = _Reader(reader.get(side, dict, {}), f"ports.{side}")
+        found[side] = {name: names.need(name) for name in names.entry}
+    return found
 
 
 def _unknown(entry: Any, known: Iterable[str]) -> dict[str, Any]:

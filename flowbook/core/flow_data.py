@@ -6,7 +6,6 @@ the flow as it was; ``revision`` counts the edits that changed something.
 
 from __future__ import annotations
 
-import copy
 import keyword
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +14,7 @@ from flowbook.core.edge_book import Edge, EdgeBook
 from flowbook.core.node_types import ERROR, NODE_ID, NodeType, stub_type
 from flowbook.core.policies import FlowPolicy, checked_policy
 from flowbook.core.settings import same_json, to_json_value
-from flowbook.errors import DuplicateIdError, UnknownIdError, WiringError, did_you_mean
+from flowbook.errors import DefinitionError, DuplicateIdError, UnknownIdError, WiringError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +53,20 @@ class NodeInstance:
     retry_extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
     position_extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
 
+    def copy(self) -> NodeInstance:
+        """Return an independent node of the same content."""
+        return NodeInstance(
+            id=self.id,
+            type_id=self.type_id,
+            settings=self.settings,
+            policy=self.policy,
+            position=self.position,
+            version=self.version,
+            extra=self.extra,
+            retry_extra=self.retry_extra,
+            position_extra=self.position_extra,
+        )
+
     @property
     def is_own_type(self) -> bool:
         """Whether code of the notebook defines it under its own name: ``value`` may be a cell, or an installed type."""
@@ -61,6 +74,8 @@ class NodeInstance:
 
 
 _NOTHING: Any = object()
+#: Policy fields that a subflow hands down to its nodes.
+SUBFLOW_POLICY = frozenset({"muted", "priority"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +95,8 @@ class FlowData:
         notes: free text on the canvas, as given.
         groups: named sets of nodes, as given.
         version: version of the flow, as given.
+        ports: what the flow shows as its own ports where it is used as a node: ``inputs`` and ``outputs``, each name ->
+            ``node.port``; empty: its unconnected inputs, and the outputs of its leaves.
         type_sources: ``types`` of a saved document: source and signature of cell-defined types.
         extra: document fields that this version does not know; kept.
         revision: counts edits.
@@ -101,6 +118,7 @@ class FlowData:
     notes: list[Any] = field(default_factory=list)
     groups: list[Any] = field(default_factory=list)
     version: str = ""
+    ports: dict[str, dict[str, str]] = field(default_factory=dict)
     type_sources: list[Any] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     revision: int = field(default=0, compare=False)
@@ -145,7 +163,7 @@ class FlowData:
             self.wiring.is_shared, self.wiring.names = True, None
         return replace(
             self,
-            nodes={key: copy.copy(node) for key, node in self.nodes.items()},
+            nodes={key: node.copy() for key, node in self.nodes.items()},
             edges=self.edges.copy(),
             cuts=dict(self.cuts),
             types=dict(self.types),
@@ -370,6 +388,16 @@ class FlowData:
         """
         node, node_type = self.node(node_id), self.type_of(node_id)
         checked = checked_policy(policy)
+        unknown = sorted(set(checked) - SUBFLOW_POLICY) if node_type.body is not None else []
+        if unknown:
+            raise DefinitionError(
+                f"{node_id!r} is a subflow, which has no {', '.join(unknown)} of its own",
+                code="FB101",
+                where=self.where,
+                hint="say it of the nodes in that flow; of a whole subflow there are "
+                + " and ".join(sorted(SUBFLOW_POLICY)),
+                policy=unknown[0],
+            )
         said = {} if node_type.origin == "stub" else {name: getattr(node_type.policy, name) for name in checked}
         kept = {
             name: value

@@ -8,7 +8,7 @@ what a node prints, a ``Namespace`` what a notebook name is bound to, and tells 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -157,6 +157,28 @@ class ValueWatch(Protocol):
 
 
 @dataclass(slots=True)
+class ItemSpan:
+    """What a firing did about one item of a list.
+
+    Attributes:
+        index: its place in the list, from 0.
+        status: queued, running, ok, cached (unchanged since it was computed), failed, skipped (it was an error
+            already, or the firing ended before its turn).
+        start_s: when it began, seconds after the firing began; None when its code was not called.
+        took_s: wall time of all its attempts, seconds; None when its code was not called.
+        attempt: attempts made.
+        error: its failure, or None.
+    """
+
+    index: int
+    status: Literal["queued", "running", "ok", "cached", "failed", "skipped"] = "queued"
+    start_s: float | None = None
+    took_s: float | None = None
+    attempt: int = 0
+    error: ErrorPacket | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class Effects:
     """What a firing printed, logged, warned of, displayed, drew or reported as progress, in order.
 
@@ -165,12 +187,14 @@ class Effects:
         displays: mime bundles ``(data, metadata)`` of displayed objects and figures.
         progress: last reported share in 0..1, or None.
         dropped_count: entries left out because the firing wrote too much.
+        items: of a mapped node, one span for each item, in their order; None for other nodes.
     """
 
     entries: list[tuple[str, str]] = field(default_factory=list)
     displays: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     progress: float | None = None
     dropped_count: int = 0
+    items: list[ItemSpan] | None = None
 
     @property
     def extent(self) -> int:

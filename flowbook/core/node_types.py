@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import CodeType
 
+    from flowbook.core.expansion import Body
+
 _NO_HINTS: Final = Setting()
 _AS_ANY: Final = Policy()
 _NO_NAMES: Final[frozenset[str]] = frozenset()
@@ -50,7 +52,12 @@ class Port:
         has_default: an unconnected port takes the function's own default.
         is_ambient: a name read by a cell's body: when no node bears it, the notebook's own variable is taken.
         is_mutable: the consumer gets a private copy it may change.
-        annotation: as written, for people.
+        is_each: it takes a list, and the function is called once for each of its items.
+        is_gathered: it gives a list of what the function returned at each call.
+        container: list, tuple, set or dict where the annotation says one of them; empty otherwise.
+        item_type: port type of the items of a list; empty when it is none, or when nothing is said of them.
+        item_form: class that an item is converted to, or empty.
+        annotation: as written, for people; of an item, where items are taken or gathered.
     """
 
     name: str
@@ -61,6 +68,11 @@ class Port:
     has_default: bool = False
     is_ambient: bool = False
     is_mutable: bool = False
+    is_each: bool = False
+    is_gathered: bool = False
+    container: str = ""
+    item_type: str = ""
+    item_form: str = ""
     annotation: str = ""
 
     @property
@@ -71,6 +83,15 @@ class Port:
             return None
         is_simple = meaning.setting is None and not meaning.options and meaning.items is None
         return _simple_spec(self.name, meaning) if is_simple else _spec(self.name, meaning)
+
+
+def gathered(port: Port) -> Port:
+    """Make the port that gives a list of what ``port`` gives."""
+    if port.is_gathered:
+        return port
+    return dataclasses.replace(
+        port, type="any", form="", is_gathered=True, container="list", item_type=port.type, item_form=port.form
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +116,7 @@ class NodeType:
         first_line: of the function in that file, >= 1.
         version: of a type that is installed, or empty: what the notebook itself defines has none.
         load: gives the function proper where ``function`` only stands for it until it is first called, or None.
+        body: the flow that the type stands for (origin ``"flow"``), or None; its function is never called then.
     """
 
     type_id: str
@@ -114,6 +136,19 @@ class NodeType:
     first_line: int = 1
     version: str = ""
     load: Callable[[], Callable[..., Any]] | None = None
+    body: Body | None = None
+
+    def __post_init__(self) -> None:
+        """What is called once for each item gives lists."""
+        if self.each_names:
+            object.__setattr__(self, "outputs", tuple(map(gathered, self.outputs)))
+
+    @property
+    def each_names(self) -> tuple[str, ...]:
+        """Inputs that take a list, item by item; empty when the function is called once, and for a subflow."""
+        if self.body is not None:  # the nodes in it do as they say
+            return ()
+        return tuple(port.name for port in self.inputs if port.is_each)
 
     def input(self, name: str) -> Port | None:
         """Return the input port of that name, or None."""
@@ -195,7 +230,7 @@ def node_type_of(
     parameters, returned = _signature(function, name, where)
     doc = function.__doc__ or ""
     chosen = {entry.name for entry in parameters} if mutable is True else set() if mutable is False else {*mutable}
-    reader = _SignatureReader(namespace, _parameter_docs(doc) if doc else {}, chosen, where)
+    reader = _SignatureReader(namespace, _parameter_docs(doc) if doc else {}, chosen, name)
     for parameter in parameters:
         reader.read(parameter)
     if mutable:
@@ -315,11 +350,12 @@ def _source(function: Callable[..., Any], code: CodeType | None) -> str:
 class _SignatureReader:
     """Sorts parameters into input ports, settings and services."""
 
-    def __init__(self, namespace: Mapping[str, Any], docs: Mapping[str, str], mutable: set[str], where: str) -> None:
+    def __init__(self, namespace: Mapping[str, Any], docs: Mapping[str, str], mutable: set[str], node_id: str) -> None:
         self.namespace = namespace
         self.docs = docs
         self.mutable = mutable
-        self.where = where
+        self.where = f"node {node_id!r}"
+        self.node_id = node_id
         self.inputs: list[Port] = []
         self.settings: list[SettingSpec] = []
         self.packet_names: list[str] = []
@@ -331,12 +367,37 @@ class _SignatureReader:
             meaning = Meaning(value_type=value_type_of(parameter.default)) if has_default else Meaning()
         else:
             meaning = read_annotation(parameter.annotation, self.namespace)
-        if meaning.is_context:
+        if meaning.is_each:
+            self.inputs.append(self._each_port(parameter, meaning, has_default=has_default))
+        elif meaning.is_context:
             self.context_name = parameter.name
         elif has_default and meaning.value_type and meaning.value_type != "none":
             self.settings.append(self._setting(parameter, meaning))
         else:
             self.inputs.append(self._port(parameter, meaning, has_default=has_default))
+
+    def _each_port(self, parameter: _Parameter, item: Meaning, *, has_default: bool) -> Port:
+        if has_default:
+            raise DefinitionError(
+                f"{parameter.name} takes the items of a list, and has a default",
+                code="FB112",
+                where=self.where,
+                hint=f'leave it out, and connect a list or give one: flow.set("{self.node_id}", {parameter.name}=[…])',
+                parameter=parameter.name,
+            )
+        inner = dataclasses.replace(item, is_each=False, setting=None)
+        is_plain = bool(item.value_type) and item.value_type != "none"
+        whole = Meaning(value_type="list", items=inner, container="list")
+        return Port(
+            name=parameter.name,
+            meaning=whole if is_plain else None,
+            is_mutable=parameter.name in self.mutable,
+            is_each=True,
+            container="list",
+            item_type=item.port_type,
+            item_form=item.form,
+            annotation=item.text,
+        )
 
     def _port(self, parameter: _Parameter, meaning: Meaning, *, has_default: bool) -> Port:
         if meaning.text.rpartition(".")[2] == "Packet":
@@ -440,13 +501,25 @@ def _outputs(
 
 
 def _output(name: str, meaning: Meaning) -> Port:
-    return _output_port(name, meaning.port_type, meaning.form, meaning.text)
+    items = meaning.items if meaning.container in ("list", "tuple") else None
+    item_type, item_form = (items.port_type, items.form) if items is not None else ("", "")
+    return _output_port(name, meaning.port_type, meaning.form, meaning.text, meaning.container, item_type, item_form)
 
 
 @functools.lru_cache(maxsize=1024)
-def _output_port(name: str, port_type: str, form: str, text: str) -> Port:
+def _output_port(
+    name: str, port_type: str, form: str, text: str, container: str, item_type: str, item_form: str
+) -> Port:
     """Make an output port; functions that give the same share it."""
-    return Port(name=name, type=port_type, form=form, annotation=text)
+    return Port(
+        name=name,
+        type=port_type,
+        form=form,
+        container=container,
+        item_type=item_type,
+        item_form=item_form,
+        annotation=text,
+    )
 
 
 def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:

@@ -19,6 +19,7 @@ IsolationName = Literal["none", "process"]
 OnError = Literal["continue", "stop", "retry_flow"]
 #: Where a flow may keep what must not be lost.
 STATE_STORAGES = ("memory", "sqlite")
+OnItemError = Literal["fail", "skip", "keep"]
 ON_ERROR: tuple[str, ...] = get_args(OnError)
 
 
@@ -78,6 +79,11 @@ class Policy:
         isolation: ``"process"`` calls the function in a process of its own, which is ended when it overruns its time or
             memory or is cancelled; what it reads and returns is copied. Where that is, ``executor`` says nothing.
         memory_bytes: most memory an isolated node's process may hold, >= 1; None: three quarters of the machine's.
+        max_concurrency: items of a mapped node (``fb.each``) at one time, >= 1; None: as many as the flow fires nodes.
+            More than the flow's own ``max_concurrency`` are never at work. ``retry`` and ``timeout_s`` hold for an
+            item.
+        on_item_error: what a mapped node does about an item that failed: ``"fail"`` ends the node, ``"skip"`` leaves
+            the item out of the list, ``"keep"`` puts its ``ErrorPacket`` in its place.
         priority: among nodes that are ready, the larger goes first.
         muted: does not fire; what depends on it is skipped and says so.
         bypassed: does not fire; hands its first input on as its first output.
@@ -92,6 +98,8 @@ class Policy:
     executor: ExecutorName = "thread"
     isolation: IsolationName = "none"
     memory_bytes: int | None = None
+    max_concurrency: int | None = None
+    on_item_error: OnItemError = "fail"
     priority: int = 0
     muted: bool = False
     bypassed: bool = False
@@ -112,6 +120,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "on_change": ("auto", "manual", "once"),
     "executor": ("thread", "main"),
     "isolation": ("none", "process"),
+    "on_item_error": ("fail", "skip", "keep"),
 }
 _FLAGS = ("muted", "bypassed", "pinned")
 POLICY_FIELDS = tuple(entry.name for entry in fields(Policy))
@@ -144,6 +153,13 @@ def _checked_field(name: str, value: Any) -> Any:
         raise DefinitionError(f"priority={value!r} is not a whole number", code="FB101", policy=name)
     if name == "memory_bytes" and value is not None and not _is_count(value):
         raise DefinitionError(f"memory_bytes={value!r} is not a size", code="FB101", hint="bytes, >= 1", policy=name)
+    if name == "max_concurrency" and value is not None and not _is_count(value):
+        raise DefinitionError(
+            f"max_concurrency={value!r} is not a number of items",
+            code="FB101",
+            hint="a whole number, >= 1",
+            policy=name,
+        )
     if name == "timeout_s" and value is not None and not (_is_number(value) and value > 0):
         raise DefinitionError(f"timeout_s={value!r} is not a time", code="FB101", hint="seconds, > 0", policy=name)
     if name == "retry":

@@ -376,7 +376,7 @@ def _check_types(flow: FlowData, source: tuple[str, NodeType, str | None], targe
             f"{source[0]}.{source[2]} cannot feed {target[0]}.{target[2]}: {problem}",
             code="FB207",
             where=flow.where,
-            hint="put a node between them that makes the one into the other",
+            hint=remedy(source[1], source[2], target[1], target[2]),
         )
 
 
@@ -384,11 +384,16 @@ def type_problem(source_type: NodeType, source_port: str | None, target_type: No
     """Say in words why two ports cannot meet; empty when they can, or when nothing is known."""
     output: Port | None = source_type.output(source_port) if source_port else None
     entry = target_type.input(target_port)
-    if output is not None and entry is not None and output.type == entry.type:
+    if output is not None and entry is not None and output.type == entry.type and not entry.is_each:
         return ""
     spec = target_type.setting(target_port)
     if output is None or (spec is None and entry is None) or "stub" in (source_type.origin, target_type.origin):
         return ""
+    if entry is not None and entry.is_each:
+        return _list_problem(output, entry)
+    if output.is_gathered and entry is not None and entry.type not in ("any", "packet"):
+        kind = output.item_type if output.item_type != "any" else "value"
+        return f"it gives a list, a {kind} for each item, and not one {entry.type}"
     wanted = entry.type if entry else ("text" if spec and spec.value_type == "str" else "scalar")
     loose = spec is not None and spec.value_type in (
         "literal",
@@ -404,6 +409,34 @@ def type_problem(source_type: NodeType, source_port: str | None, target_type: No
     if can_meet(output.type, wanted) or (loose and output.type in ("text", "scalar")):
         return ""
     return f"a {output.type} is not a {wanted}"
+
+
+def _list_problem(output: Port, entry: Port) -> str:
+    """Say why the items of what ``output`` gives cannot be taken one by one; empty when they can."""
+    if output.type != "any" or output.container in ("set", "dict"):
+        return f"a {output.container or output.type} is not a list, and {entry.name} takes the items of one"
+    if output.item_type and not can_meet(output.item_type, entry.item_type):
+        return f"its items are each a {output.item_type}, and not a {entry.item_type}"
+    return ""
+
+
+def remedy(source_type: NodeType, source_port: str | None, target_type: NodeType, target_port: str) -> str:
+    """Say what to do about two ports that cannot meet."""
+    entry = target_type.input(target_port)
+    output = source_type.output(source_port) if source_port else None
+    if entry is not None and entry.is_each and output is not None and output.type != "any":
+        return _LISTS.get(output.type, "return a list, and annotate it -> list[…]")
+    if output is not None and output.is_gathered and (entry is None or not entry.is_each):
+        return f"take the items one by one, {target_port}: fb.each[…], or all of them, {target_port}: list"
+    return "put a node between them that makes the one into the other"
+
+
+#: How what is no list becomes one.
+_LISTS = {
+    "table": "return a list of tables, table.partition_by(…), or of rows, table.to_dicts()",
+    "series": "return a list: series.to_list()",
+    "array": "return a list: list(array)",
+}
 
 
 def _refuse_loop(flow: FlowData, edge: Edge) -> None:

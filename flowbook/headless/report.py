@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from flowbook.headless.run_book import RunBook, as_number, spans_of, status_of
+from flowbook.headless.run_book import RunBook, as_number, nodes_of, spans_of, status_of
 from flowbook.headless.wording import cell_failure_text, duration_text, plain, run_text, span_kind, span_text
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Report:
 
     def trace_seen(self, bundle: dict[str, Any], *, is_expected: bool) -> None:
         """Show the nodes that have finished since the run's last bundle."""
-        width = max((len(plain(span.get("node", ""))) for span in spans_of(bundle)), default=0)
+        width = max((len(plain(span.get("node", ""))) for span in nodes_of(bundle)), default=0)
         for span in self.book.take(bundle, is_expected=is_expected):
             self.node_line(span, min(width, 32))
         if bundle.get("final") and self.book.is_first_end(bundle):

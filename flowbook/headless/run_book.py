@@ -11,7 +11,9 @@ from typing import Any
 
 _FINISHED = frozenset({"ok", "failed", "skipped", "muted", "unresponsive", "cancelled"})
 #: A node cell shows its own node only; this is how it says that one above it failed.
-_SKIPPED_BY = re.compile(r"skipped: (\w+) (?:failed|did not answer)")
+_SKIPPED_BY = re.compile(r"skipped: ([\w/]+) (?:failed|did not answer)")
+#: How the span of an item of a mapped node ends: ``clean[3]``.
+_ITEM = re.compile(r"\w\[\d+\]$")
 
 
 class RunBook:
@@ -41,7 +43,7 @@ class RunBook:
             self._expected.add(key)
         self._bundles[key] = bundle
         fresh = []
-        for span in spans_of(bundle):
+        for span in nodes_of(bundle):
             node = str(span.get("node", ""))
             attempt = (*key, node, whole(span.get("attempt")))
             if status_of(span) in _FINISHED and attempt not in self._finished:
@@ -117,6 +119,18 @@ def spans_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
     return [span for span in spans if isinstance(span, dict)] if isinstance(spans, list) else []
 
 
+def nodes_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
+    """The spans of nodes: those of a mapped node's items, and the sums of subflows, are told by the nodes' own."""
+    spans = spans_of(bundle)
+    parts = [str(span.get("node", "")).split("/") for span in spans]
+    groups = {"/".join(names[:depth]) for names in parts for depth in range(1, len(names))}
+    return [
+        span
+        for span, names in zip(spans, parts, strict=True)
+        if not _ITEM.search(names[-1]) and "/".join(names) not in groups
+    ]
+
+
 def status_of(span: dict[str, Any]) -> str:
     """The status of a span."""
     return str(span.get("status", "ok"))
@@ -125,7 +139,7 @@ def status_of(span: dict[str, Any]) -> str:
 def _last_attempts(bundle: dict[str, Any]) -> list[dict[str, Any]]:
     """One span per node: a failed attempt that a later one made good is no failure."""
     last: dict[str, dict[str, Any]] = {}
-    for span in spans_of(bundle):
+    for span in nodes_of(bundle):
         node = str(span.get("node", ""))
         if node not in last or whole(span.get("attempt")) >= whole(last[node].get("attempt")):
             last[node] = span

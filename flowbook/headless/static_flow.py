@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 from dataclasses import dataclass, field, replace
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 from flowbook.core.document import load
 from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, Port, node_type_of
+from flowbook.core.subflows import TYPE_PREFIX, subflow_type
 from flowbook.errors import DefinitionError, FlowbookError
 from flowbook.headless.scan import FlowCell, NodeCell, NotebookScan, Place, parse_cell
 from flowbook.runtime.source_types import type_from_source
 from flowbook.session import session
+from flowbook.session.flow_handle import complete_types
+from flowbook.session.subflows import names_of_subflows, type_from_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +66,13 @@ def flows_of_notebook(scan: NotebookScan) -> list[StaticFlow]:
             flow.data.types.setdefault(name, node_type)
     for flow in flows.values():
         _add_installed_types(flow)
+    by_name = {flow.data.id: flow for flow in flows.values()}
+    for flow in flows.values():
+        for name in names_of_subflows(flow.data):
+            used = by_name.get(name)
+            if used is not None and used is not flow:
+                with contextlib.suppress(FlowbookError):  # its own findings say what is wrong with it
+                    flow.data.types[TYPE_PREFIX + name] = subflow_type(used.data, object())
     return sorted(flows.values(), key=_first_position)
 
 
@@ -79,7 +90,8 @@ def flow_of_document(text: str, name: str) -> StaticFlow:
     for entry in flow.data.type_sources:
         if isinstance(entry, dict):
             try:
-                node_type = type_from_source(entry)
+                is_flow = isinstance(entry.get("flow"), dict)
+                node_type = type_from_entry(entry, complete_types) if is_flow else type_from_source(entry)
             except FlowbookError as error:
                 flow.problems.append(error)
             else:

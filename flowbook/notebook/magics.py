@@ -70,6 +70,7 @@ class Magics:
 
             ``--define`` defines without running. Policies: ``--retry N``, ``--timeout S``, ``--kind pure|stateful|io``,
             ``--cache memory|off``, ``--on-change auto|manual|once``, ``--executor thread|main``, ``--priority N``,
+            ``--max-concurrency N`` and ``--on-item-error fail|skip|keep`` (of ``fb.each``),
             ``--muted``, ``--pinned``, ``--mutable`` (it changes its inputs in place and gets copies of them).
             """
             try:

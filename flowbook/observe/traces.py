@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from flowbook.core.document import json_names
 from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStarted, RunStatus, Stamp, Status
 from flowbook.core.interfaces import copy_reasons
+from flowbook.errors import UnknownIdError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flowbook.core.events import Event
-    from flowbook.core.interfaces import Effects
+    from flowbook.core.interfaces import Effects, ItemSpan
     from flowbook.core.packets import ErrorPacket
 
 FORMAT = "1"
@@ -26,6 +27,11 @@ _FRAME_TYPES: dict[str, type] = {
     "node": str, "status": str, "stamp": str, "reason": str, "start_s": float, "took_s": float, "attempt": int,
     "rows": int, "columns": int, "copies": int, "copied_bytes": int, "error": str,
 }  # fmt: skip
+_ITEM_TYPES: dict[str, type] = {
+    "item": int, "status": str, "start_s": float, "took_s": float, "attempt": int, "error": str,
+}  # fmt: skip
+#: So many items of one node have a span of their own in what is stored; the reason of the node counts all of them.
+_MOST_ITEMS = 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +69,11 @@ class Span:
     copy_reason: str = ""
     effects: Effects | None = None
     error: ErrorPacket | None = None
+
+    @property
+    def items(self) -> list[ItemSpan]:
+        """What a mapped node did about each item, in their order; empty for other nodes."""
+        return list((self.effects.items if self.effects is not None else None) or ())
 
 
 class Trace:
@@ -204,7 +215,7 @@ class Trace:
 
         What is stored is a record: a value that was computed in this run is stamped ``recorded``, never ``live``.
         """
-        took_s = self.took_s
+        took_s, spans = self.took_s, self.spans
         started_at = dt.datetime.fromtimestamp(self._started_at or self._asked_at, tz=dt.UTC)
         return {
             "flowbook": FORMAT,
@@ -212,9 +223,37 @@ class Trace:
             "flow": self.flow,
             **json_names({"run_id": self.trace_id, "seq": self.seq, "status": self.status, "final": self.is_final}),
             **json_names({"started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}),
-            **json_names({"took_s": round(took_s, 6), "summarised": False, "counts": json_names(self.counts())}),
-            "spans": [_span_json(span) for span in self.spans],
+            **json_names({"took_s": round(took_s, 6)}),
+            "summarised": any(len(span.items) > _MOST_ITEMS for span in spans),
+            "counts": json_names(self.counts()),
+            "spans": [entry for span in _with_subflows(spans) for entry in (_span_json(span), *_item_spans(span))],
         }
+
+    def items(self, node_id: str) -> Any:
+        """Return one row per item of a mapped node as a polars DataFrame: item, status, times, attempts, error.
+
+        Raises:
+            UnknownIdError: a KeyError: the run does not cover that node.
+        """
+        span = next((span for span in self.spans if span.node == node_id), None)
+        if span is None:
+            raise UnknownIdError(
+                f"the run does not cover {node_id!r}",
+                where=f"flow {self.flow!r}, run {self.trace_id[:4]}",
+                hint=did_you_mean(node_id, [span.node for span in self.spans]),
+            )
+        rows = (
+            {
+                "item": item.index,
+                "status": item.status,
+                "start_s": None if item.start_s is None else (span.start_s or 0.0) + item.start_s,
+                "took_s": item.took_s,
+                "attempt": item.attempt,
+                "error": item.error.message if item.error is not None else None,
+            }
+            for item in span.items
+        )
+        return self._make_table(rows, _ITEM_TYPES)
 
     def frame(self) -> Any:
         """Return one row per span as a polars DataFrame: node, status, stamp, reason, times, rows, copies, error.
@@ -261,6 +300,68 @@ def _span_json(span: Span) -> dict[str, Any]:
             "log_count": len(entries) + (span.effects.dropped_count if span.effects is not None else 0),
             "error": error_json(span.error),
         }
+    )
+
+
+def _with_subflows(spans: list[Span]) -> Iterator[Span]:
+    """Put a span for each subflow before those of the nodes in it."""
+    groups: dict[str, list[Span]] = {}
+    for span in spans:
+        parts = span.node.split("/")
+        for depth in range(1, len(parts)):
+            groups.setdefault("/".join(parts[:depth]), []).append(span)
+    told: set[str] = set()
+    for span in spans:
+        parts = span.node.split("/")
+        for depth in range(1, len(parts)):
+            name = "/".join(parts[:depth])
+            if name not in told:
+                told.add(name)
+                yield _whole(name, groups[name])
+        yield span
+
+
+def _whole(name: str, members: list[Span]) -> Span:
+    """Sum up what a run did about a subflow."""
+    statuses = {span.status for span in members}
+    order: tuple[Status, ...] = ("running", "failed", "unresponsive", "waiting", "queued", "skipped", "muted", "idle")
+    starts = [span.start_s for span in members if span.start_s is not None]
+    ends = [span.start_s + (span.took_s or 0.0) for span in members if span.start_s is not None]
+    fired = len(starts)
+    stamps = {span.stamp for span in members}
+    return Span(
+        node=name,
+        status=next((status for status in order if status in statuses), "ok"),
+        stamp="live" if "live" in stamps else "cached" if stamps == {"cached"} else None,
+        reason=f"{fired} of {len(members)} nodes fired",
+        start_s=min(starts, default=None),
+        took_s=max(ends) - min(starts) if starts else None,
+        attempt=max((span.attempt for span in members), default=0),
+        copies=sum(span.copies for span in members),
+        copied_bytes=sum(span.copied_bytes for span in members),
+    )
+
+
+def _item_spans(span: Span) -> list[dict[str, Any]]:
+    """Return the stored spans of a mapped node's items: those that failed, then the first of the others."""
+    kept = sorted(span.items, key=lambda item: (item.error is None, item.index))[:_MOST_ITEMS]
+    return [_item_json(span, item) for item in sorted(kept, key=lambda item: item.index)]
+
+
+def _item_json(span: Span, item: ItemSpan) -> dict[str, Any]:
+    status: Status = "ok" if item.status == "cached" else item.status
+    stamp: Stamp | None = "cached" if item.status == "cached" else "live" if item.status == "ok" else None
+    return _span_json(
+        Span(
+            node=f"{span.node}[{item.index}]",
+            status=status,
+            stamp=stamp,
+            reason="unchanged" if item.status == "cached" else item.error.message if item.error is not None else "",
+            start_s=None if item.start_s is None else (span.start_s or 0.0) + item.start_s,
+            took_s=item.took_s,
+            attempt=item.attempt,
+            error=item.error,
+        )
     )
 
 

@@ -35,13 +35,16 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "kind": ("pure", "stateful", "io"),
     "executor": ("main", "thread"),
     "isolation": ("process", "none"),
+    "on-item-error": ("skip", "keep", "fail"),
 }
 #: Options with a number as value: option -> (key in the policy, an example, what is asked for).
 _NUMBERS: dict[str, tuple[str, str, str]] = {
     "retry": ("retry", "3", "a whole number of attempts, 1 or more"),
     "timeout": ("timeout_s", "30", "seconds, more than 0"),
     "priority": ("priority", "1", "a whole number"),
+    "max-concurrency": ("max_concurrency", "4", "a whole number of items, 1 or more"),
 }
+_COUNTS = ("retry", "max-concurrency")
 _FLAGS = ("muted", "pinned", "mutable")
 _OPTIONS = ("define", *_NUMBERS, *_CHOICES, *_FLAGS)
 
@@ -83,8 +86,8 @@ class NodeLine:
         define: ``--define``: only define, do not run.
         policy: what the options say; only given ones. Keys: ``retry`` (attempts in all, >= 1), ``timeout_s`` (> 0),
             ``cache`` (memory, disk, off), ``on_change`` (auto, manual, once), ``kind`` (pure, stateful, io),
-            ``executor`` (main, thread), ``isolation`` (process, none), ``priority`` (int), ``muted`` and ``pinned``
-            (True).
+            ``executor`` (main, thread), ``isolation`` (process, none), ``priority`` (int), ``max_concurrency``
+            (>= 1), ``on_item_error`` (skip, keep, fail), ``muted`` and ``pinned`` (True).
         text: the line as written, without blanks around it.
     """
 
@@ -290,7 +293,7 @@ class _LineReader:
             number = float(value) if option == "timeout" else int(value)
         except ValueError:
             number = math.nan
-        if not math.isfinite(number) or (option == "retry" and number < 1) or (option == "timeout" and number <= 0):
+        if not math.isfinite(number) or (option in _COUNTS and number < 1) or (option == "timeout" and number <= 0):
             what = f"--{option} {value}".rstrip() + f": it takes {needs}"
             self._fail("FB507", what, start, self.at, f"--{option} {example}")
         return number

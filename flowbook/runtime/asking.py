@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from flowbook.core.subflows import settings_of, stand_ins
 from flowbook.errors import RunError, UnknownIdError, did_you_mean
 from flowbook.runtime.decisions import Request, refuse_loops
 from flowbook.runtime.firing import spread_override
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from flowbook.core.expansion import Nesting
     from flowbook.core.flow_data import FlowData
     from flowbook.runtime.plan import Plan
 
@@ -48,6 +50,8 @@ def make_request(flow: FlowData, plan: Plan, wish: Wish) -> Request:
         RunError: FB410 two scopes at once; FB411 a setting that an edge feeds.
         CycleError: FB203, the nodes to run read each other in a loop.
     """
+    if plan.nesting.types:
+        wish = _with_leaves(flow, plan.nesting, wish)
     scope, targets = _scope(flow, plan, wish)
     refuse_loops(plan, scope)
     overrides = {
@@ -60,6 +64,35 @@ def make_request(flow: FlowData, plan: Plan, wish: Wish) -> Request:
         settings=dict(_settings(flow, plan, wish.settings)),
         inputs=_inputs(flow, plan, wish.inputs),
         overrides=overrides,
+    )
+
+
+def _with_leaves(flow: FlowData, nesting: Nesting, wish: Wish) -> Wish:
+    """Say of the leaves what was said of subflows."""
+
+    def spread(names: str | Sequence[str] | None, leaves: Callable[[str], Sequence[str]]) -> list[str] | None:
+        if names is None:
+            return None
+        return list(
+            dict.fromkeys(leaf for name in ([names] if isinstance(names, str) else names) for leaf in leaves(name))
+        )
+
+    def members(name: str) -> Sequence[str]:
+        return nesting.members.get(name, (name,))
+
+    values = {
+        name: spread_override(nesting.types[name], name, value)
+        for name, value in wish.overrides.items()
+        if name in nesting.types
+    }
+    return replace(
+        wish,
+        to=spread(wish.to, nesting.ends),
+        after=spread(wish.after, members),
+        only=spread(wish.only, members),
+        settings=settings_of(nesting, wish.settings),
+        inputs=settings_of(nesting, wish.inputs),
+        overrides=stand_ins(nesting, wish.overrides, values, flow),
     )
 
 

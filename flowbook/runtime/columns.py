@@ -580,6 +580,7 @@ def step_of(slot: Slot, slots: list[Slot], given: Mapping[str, Any]) -> Step | N
         or node_type.is_async
         or node_type.context_name is not None
         or bool(node_type.packet_names)
+        or bool(node_type.each_names)
         or node_type.load is not None
         or len(node_type.outputs) != 1
         or node_type.is_tuple_result

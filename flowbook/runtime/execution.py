@@ -22,6 +22,7 @@ from flowbook.runtime import firing as firings
 from flowbook.runtime.context import Context, Services, firing_in_progress
 from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Books, Decision
 from flowbook.runtime.inputs import SlotInputs
+from flowbook.runtime.item_runs import ItemRun
 from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.letters import is_taken
@@ -65,6 +66,7 @@ class _Firing:
         holds_worker: a worker of the run is inside; it is lost to the run when the firing is given up.
         is_waiting: nothing of it runs: it queues for the main thread, or waits for its next attempt.
         disarm_timer: takes back the deadline of the attempt, or the alarm of the next one.
+        items: calls the function once for each item of a list, where that is asked for.
     """
 
     slot: Slot
@@ -82,6 +84,7 @@ class _Firing:
     has_returned: threading.Event = field(default_factory=threading.Event)
     holds_worker: bool = True
     is_waiting: bool = False
+    items: ItemRun | None = None
 
 
 class Execution:
@@ -125,7 +128,7 @@ class Execution:
         self._flow_attempt = 1
         #: Dead letters that are being kept or settled; the run is not over before.
         self._letters_under_way = 0
-        self._state = RunState()
+        self._state: RunState | None = None
         self._on_done: list[Callable[[], None]] = []
         #: Measured cost by slot; whether all were measured and are short: never measured counts as long.
         self._costs_s: dict[int, float | None] = {}
@@ -551,6 +554,8 @@ class Execution:
         with self.results.lock:
             if self.results.resources is None:
                 self.results.resources = Resources(waiting_on(self.engine))
+            if self._state is None:
+                self._state = RunState()
         return Services(
             engine=self.engine,
             resources=self.results.resources,
@@ -600,6 +605,8 @@ class Execution:
     def _launch(self, active: _Firing) -> bool:
         """Call the node where its policy says; False when this worker was given up meanwhile."""
         slot = active.slot
+        if slot.node_type.each_names:
+            return self._launch_items(active)
         is_isolated = slot.policy.isolation == "process"  # awaited there, if it is to be awaited
         is_async = slot.node_type.is_async and not is_isolated
         is_main = not (is_async or is_isolated) and slot.policy.executor == "main"
@@ -618,6 +625,41 @@ class Execution:
             self._fire_on_main(active)
             return True
         return self._advance(active, self._call(active))
+
+    def _launch_items(self, active: _Firing) -> bool:
+        """Have the node called once for each item; this worker goes on elsewhere meanwhile."""
+        try:
+            items = ItemRun(self, active, self._limit, self._resume)
+        except Exception as error:
+            return self._advance(active, (None, error))
+        with self.lock:
+            if self._firings.get(active.slot.index) is not active:
+                active.has_returned.set()
+                return False
+            if self._is_cancelled:
+                return self._conclude(active, self._cancelled(active.slot))
+            active.holds_worker, active.items, active.cancel_task = False, items, items.cancel
+        items.begin()
+        return True
+
+    def lend_worker(self, *, is_bounded: bool) -> bool:
+        """Let a firing have one more thread, if the limits allow for it; it is given back by ``take_worker_back``.
+
+        Args:
+            is_bounded: the firing has a bound of its own, so that only a limit that the flow sets itself counts.
+        """
+        with self.lock:
+            if not self._may_begin(1) or not (is_bounded or self._worker_count < self._limit):
+                return False
+            self._worker_count += 1
+            return True
+
+    def take_worker_back(self, count: int = 1) -> None:
+        """Take back threads that were lent."""
+        with self.lock:
+            self._worker_count -= count
+            self._kick()
+            self._finish_if_over()
 
     def _call(self, active: _Firing) -> tuple[Any, BaseException | None]:
         """Call the node's function on this thread, in a context of its own, with its effects captured."""
@@ -704,7 +746,12 @@ class Execution:
         """After an attempt: decide, or arrange for the next one; False when the firing was given up meanwhile."""
         decision = self._judge(active, *outcome)
         retry = active.slot.policy.retry
-        if decision.status != "failed" or retry is None or active.attempt >= retry.max_attempts:
+        if (
+            decision.status != "failed"
+            or retry is None
+            or active.items is not None
+            or active.attempt >= retry.max_attempts
+        ):
             return self._conclude(active, decision)
         delay_s = delay_before(active.attempt + 1, retry, self.engine.random)
         with self.lock:
@@ -762,19 +809,25 @@ class Execution:
                 return self._succeeded(active, returned)
             except BaseException as problem:
                 error = problem
-        return self._failed(slot, error, active.attempt)
+        decision = self._failed(slot, error, active.attempt)
+        return active.items.named(decision) if active.items is not None else decision
 
     def _succeeded(self, active: _Firing, returned: Any) -> Decision:
         slot, payloads = active.slot, self.engine.payloads
-        firings.refuse_error_value(returned, slot.node_id)
-        outputs = tuple(
-            payloads.publish(value) for value in firings.split_outputs(slot.node_type, slot.node_id, returned)
-        )
+        outputs: tuple[Any, ...]
+        if active.items is not None:  # guarded one by one
+            outputs, values = returned, [item for values in returned for item in values]
+        else:
+            firings.refuse_error_value(returned, slot.node_id)
+            outputs = tuple(
+                payloads.publish(value) for value in firings.split_outputs(slot.node_type, slot.node_id, returned)
+            )
+            for value in outputs:
+                payloads.resolve(value)  # a step that cannot work fails here, not in whoever collects it
+            values = list(outputs)
         if self.engine.watch is not None:
             self.engine.watch.published(self.plan.flow, slot.node_id, outputs)
-        for value in outputs:
-            payloads.resolve(value)  # a step that cannot work fails here, not in whoever collects it
-        files = stat_files(path for value in outputs for path in payloads.scanned_files(value))
+        files = stat_files(path for value in values for path in payloads.scanned_files(value))
         # The files of what it reads are in its key already; its plan shows them unless that was collected.
         own_files = [entry for entry in files if entry not in active.inputs.files()]
         nonce = "" if slot.policy.kind == "pure" else self.trace_id
@@ -786,6 +839,8 @@ class Execution:
         self._collect_if_shown(slot, result)
         result.took_s = self.engine.clock.monotonic() - active.began
         disk_results.keep(self, slot, result)
+        if active.items is not None:
+            self.reasons[slot.node_id] = active.reason = active.items.told(active.reason)
         return Decision(status="ok", stamp="live", reason=active.reason, result=result)
 
     def _failed(self, slot: Slot, error: BaseException, attempt: int) -> Decision:
@@ -874,6 +929,8 @@ class Execution:
 
     def _arm_timer(self, active: _Firing) -> None:
         timeout_s = active.slot.policy.timeout_s
+        if active.slot.node_type.each_names:  # it holds for each item
+            return
         if timeout_s is not None and active.slot.policy.isolation == "none":  # a process is ended by who waits for it
             active.disarm_timer = self.engine.timers.call_later(timeout_s, lambda: self._overdue(active, timeout_s))
 
@@ -1011,7 +1068,7 @@ class Execution:
         failed = bool(entered) and any(entry.status in ("failed", "unresponsive") for entry in entered.values())
         self.status = "cancelled" if self._is_cancelled else "failed" if failed else "ok"
         self._publish(RunFinished(flow=self.plan.flow, trace_id=self.trace_id, at=self._now(), status=self.status))
-        self._state = RunState()  # whoever holds the run does not hold what its nodes shared
+        self._state = None  # whoever holds the run does not hold what its nodes shared
         self.done.set()
         callbacks, self._on_done = self._on_done, []
         for callback in callbacks:

@@ -14,7 +14,7 @@ from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.plan import ERROR_INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from flowbook.core.interfaces import PayloadCopy
     from flowbook.core.node_types import NodeType
@@ -95,11 +95,12 @@ class SlotInputs:
             if node_id == slot.node_id:
                 (self._settings if name in slot.settings else self._constants)[name] = value
 
-    def key(self, *, with_edges: bool = True) -> KeyParts:
+    def key(self, *, with_edges: bool = True, without: Collection[str] = ()) -> KeyParts:
         """Make the slot's key.
 
         Args:
             with_edges: False leaves out what it reads of other nodes.
+            without: inputs to leave out.
 
         Raises:
             FlowbookError: an input is missing or ambiguous.
@@ -116,8 +117,10 @@ class SlotInputs:
                     raise firings.missing_setting(self.view.plan.flow, slot, name)
                 self._add_files(maker, spec, plain)
         for binding in slot.bindings:
-            if with_edges or binding.kind != "edge":
+            if (with_edges or binding.kind != "edge") and binding.name not in without:
                 self._add(maker, binding, environment)
+        if slot.policy.on_item_error != "fail" and slot.node_type.each_names and not without:
+            maker.add_setting("on_item_error", slot.policy.on_item_error)
         function = slot.node_type.function
         assert function is not None  # noqa: S101 -- stubs were decided before
         skip = [port.name for port in slot.node_type.inputs] + list(slot.settings)
@@ -187,6 +190,10 @@ class SlotInputs:
             plain = binding.port.plain if binding.port is not None else None
             if isinstance(value, str) and plain is not None and plain.value_type in _WRITTEN:
                 value = plain.to_python(plain.checked(value))
+            elif isinstance(value, list) and plain is not None and binding.port is not None and binding.port.is_each:
+                is_written = plain.items is not None and plain.items.value_type in _WRITTEN
+                if is_written and all(isinstance(item, str) for item in value):
+                    value = plain.to_python(plain.checked(value))
             self._open[binding.name] = value
             if label == "environment":
                 environment[f"global {binding.name}"] = value
@@ -217,7 +224,9 @@ class SlotInputs:
             # A document says what it likes, also of code that has changed since.
             arguments[spec.name] = spec.to_python(plain if plain is spec.default else spec.checked(plain))
         for binding in slot.bindings:
-            if binding.kind == "edge":
+            if binding.port is not None and binding.port.is_each:
+                arguments[binding.name] = self._whole_list(binding)
+            elif binding.kind == "edge":
                 arguments[binding.name] = self._edge_value(binding)
             elif binding.name in self._constants:
                 arguments[binding.name] = self._constant(binding)
@@ -245,6 +254,17 @@ class SlotInputs:
             elif binding.name in self._open:
                 found[binding.name] = self._open[binding.name]
         return found
+
+    def _whole_list(self, binding: Binding) -> Any:
+        """Return the list whose items are handed out one by one, as it is."""
+        if binding.kind != "edge":
+            return self._constant(binding) if binding.name in self._constants else self._open[binding.name]
+        source = self.view.plan.slots[binding.source]
+        if binding.output == ERROR_INDEX:
+            return self.view.error_of(source)
+        result = self.view.result_of(source)
+        assert result is not None  # noqa: S101 -- the key was made from it
+        return result.outputs[self._output(binding)]
 
     def _constant(self, binding: Binding) -> Any:
         plain = self._constants[binding.name]

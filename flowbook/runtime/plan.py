@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowbook.core.document import policy_with_overrides
+from flowbook.core.expansion import Nesting
 from flowbook.core.node_types import ERROR
 from flowbook.core.topology import find_cycle, topological_order
 from flowbook.errors import AmbiguousNameError, FlowbookError, UnknownIdError, did_you_mean
@@ -98,6 +98,7 @@ class Plan:
         node_ids: the ids of all slots, in their order.
         is_as_added: the slots come in the order in which the nodes were added to the flow.
         family: the same object in all plans of the same nodes in the same order.
+        nesting: where the nodes of subflows went.
         changed: slots that may differ from those of other plans of the family.
     """
 
@@ -113,6 +114,7 @@ class Plan:
     is_as_added: bool = False
     family: object = None
     changed: frozenset[int] = frozenset()
+    nesting: Nesting = field(default_factory=Nesting)
 
     def __post_init__(self) -> None:
         """Make once what most runs ask for."""
@@ -188,13 +190,15 @@ def renewed_plan(plan: Plan | None, flow: FlowData, wiring: Wiring) -> Plan:
     return _with_slots(plan, flow, wiring, stirred) or compile_plan(flow, wiring)
 
 
-def _with_slots(plan: Plan, flow: FlowData, wiring: Wiring, stirred: set[str]) -> Plan | None:  # noqa: C901 -- one pass
+def _with_slots(plan: Plan, flow: FlowData, wiring: Wiring, stirred: set[str]) -> Plan | None:  # noqa: C901, PLR0912
     """Make the slots of these nodes anew; None when that would move others."""
     added = [node_id for node_id in stirred if node_id not in plan.index]
     last = list(itertools.islice(reversed(flow.nodes), len(added)))[::-1]
     if set(last) != set(added):
         return None
-    other = copy.copy(plan)
+    other = Plan.__new__(Plan)  # neither compiled, nor copied by way of pickle's protocol: a slider waits for it
+    for name in Plan.__slots__:
+        setattr(other, name, getattr(plan, name))
     other.slots, other.policy, other.revision = plan.slots.copy(), flow.policy, flow.revision
     if added:
         other.index = plan.index | {node_id: place for place, node_id in enumerate(last, start=len(plan.index))}

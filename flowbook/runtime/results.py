@@ -271,6 +271,21 @@ class MemoryCache:
         self._entries.move_to_end(key)
         return found[0]
 
+    def put_item(self, key: tuple[str, Any], kept: Any, size_bytes: int, buffers: dict[int, int]) -> None:
+        """Keep what a mapped node made of one item."""
+        self._drop(key)
+        size_bytes += LEAST_BYTES
+        if size_bytes > self._budget_bytes:
+            return
+        self._entries[key] = (kept, size_bytes, buffers)
+        self._size_bytes += size_bytes - self._held_already(buffers)
+        self._holders.update(buffers.keys())
+        while self._size_bytes > self._budget_bytes:
+            if self._swept:
+                self._enter_swept(0)
+            else:
+                self._drop(next(iter(self._entries)))
+
     def put_swept(self, swept: Swept) -> None:
         """Keep what a sweep computed; what it made from nothing else of it is put by itself besides."""
         first = swept.versions_from[0]

@@ -149,6 +149,10 @@ class Run:
         """Start nothing more; ask what fires to end, and give up what does not answer."""
         self._execution.cancel()
 
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the run is over, or now when it is; it must not block."""
+        self._execution.on_done(callback)
+
     def events(self) -> Iterator[Event]:
         """Yield what happens, from the beginning, until the run is over; every reader gets all of it.
 
@@ -205,7 +209,8 @@ class Run:
             NodeFailedError: FB402, the node failed; its exception is the cause.
             RunError: FB408, the node did not come to a value.
         """
-        node_id, _, port = name.partition(".")
+        nesting = self._execution.plan.nesting
+        node_id, _, port = (nesting.output(name) if nesting.types else name).partition(".")
         decision = self._decision(node_id)
         slot = self._execution.plan.slots[self._execution.plan.index[node_id]]
         where = f"flow {self.flow!r}, run {self.id[:4]}"
@@ -244,7 +249,11 @@ class Run:
         return self._execution.decisions.get(node_id)
 
     def explain(self, node_id: str) -> str:
-        """Say in words why a node fired or did not."""
+        """Say in words why a node fired or did not; of a subflow, a line for each node in it."""
+        members = self._execution.plan.nesting.members.get(node_id)
+        if members is not None:
+            covered = [name for name in members if self._execution.covers(name)]
+            return "\n".join(self.explain(name) for name in covered) or f"the run does not cover {node_id}"
         decision = self._decision(node_id)
         if decision is None:
             return f"{node_id} has not been decided yet"

@@ -16,11 +16,13 @@ from flowbook.core.atomic_file import replace_file
 from flowbook.core.checks import Finding, check
 from flowbook.core.document import canonical_text, dump, from_document, load, parse, to_document
 from flowbook.core.edits import apply_operations, disconnect
+from flowbook.core.expansion import SEPARATOR, Expansion, expand
 from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, default_node_id, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
-from flowbook.core.wiring import Wiring, edge_between, wiring_of
-from flowbook.errors import DocumentError, DuplicateIdError, RunError
+from flowbook.core.subflows import TYPE_PREFIX, subflow_type
+from flowbook.core.wiring import Wiring, edge_between, resolve, wiring_of
+from flowbook.errors import DocumentError, DuplicateIdError, FlowbookError, RunError, WiringError
 from flowbook.observe.event_bus import EventBus, EventHistory, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.runtime.asking import Wish, make_request
@@ -28,7 +30,7 @@ from flowbook.runtime.context import refuse_inside_firing, refuse_inside_flow
 from flowbook.runtime.decisions import Request
 from flowbook.runtime.execution import Execution
 from flowbook.runtime.letters import Letters
-from flowbook.runtime.plan import Plan, renewed_plan
+from flowbook.runtime.plan import Plan, compile_plan, renewed_plan
 from flowbook.runtime.results import FlowResults
 from flowbook.runtime.run import Run
 from flowbook.runtime.self_runs import SelfRuns
@@ -37,7 +39,9 @@ from flowbook.runtime.staleness import stale_reasons
 from flowbook.session.flow_cache import FlowCache
 from flowbook.session.flow_letters import FlowLetters
 from flowbook.session.node_handle import Node
+from flowbook.session.parameter_sweep import ParameterSweep
 from flowbook.session.process import session, settle
+from flowbook.session.subflows import SubflowNode, entry_of, names_of_subflows, type_from_entry, type_of_flow
 from flowbook.stores.memory_letters import MemoryDeadLetters
 
 if TYPE_CHECKING:
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
 
     from flowbook.canvas.widget import FlowCanvas
     from flowbook.core.events import Event
+    from flowbook.core.interfaces import DeadLetters
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Slot
     from flowbook.runtime.sweep import Batch
@@ -138,6 +143,11 @@ class Flow:
         self._results = FlowResults()
         self._lock = threading.RLock()
         self._bus = EventBus()
+        self._expansion: Expansion | None = None
+        #: The same object in every type that is made of this flow.
+        self.origin = object()
+        #: Whether a type of its nodes may be a flow: looked for only then.
+        self._may_nest = False
         self._plan: Plan | None = None
         self._last_run: Run | None = None
         self._self_runs: SelfRuns | None = None
@@ -172,6 +182,10 @@ class Flow:
     def data(self) -> FlowData:
         """Nodes, edges and settings as data; for the rooms that draw and store them."""
         return self._data
+
+    def data_around(self, node_id: str) -> FlowData:
+        """The data in which a node stands: of the flow, or of the flow without its subflows for a node in one."""
+        return self._expanded if SEPARATOR in node_id else self._data
 
     @property
     def results(self) -> FlowResults:
@@ -238,13 +252,27 @@ class Flow:
             return wiring
 
     @property
+    def _expanded(self) -> FlowData:
+        """The flow without its subflows."""
+        with self._lock:
+            plan = self.plan
+            return self._expansion.data if self._expansion is not None and plan.nesting.types else self._data
+
+    @property
     def plan(self) -> Plan:
         """The flow compiled for running."""
         with self._lock:
             data = self._data
             if self._plan is None or self._plan.revision != data.revision:
                 wiring = wiring_of(data)
-                self._plan = renewed_plan(self._plan, data, wiring)
+                if self._may_nest and any(node_type.body is not None for node_type in data.types.values()):
+                    self._expansion = expand(data, wiring)
+                    self._plan = compile_plan(self._expansion.data, self._expansion.wiring)
+                    self._plan.nesting = self._expansion.nesting
+                else:
+                    known = self._plan if self._plan is not None and self._expansion is None else None
+                    self._expansion = None
+                    self._plan = renewed_plan(known, data, wiring)
                 wiring.stirred = set()
             return self._plan
 
@@ -261,13 +289,15 @@ class Flow:
         return node_id in self._data.nodes
 
     def __getitem__(self, node_id: str) -> Node:
-        """Return a node.
+        """Return a node; ``"sub/inner"`` is a node in a subflow.
 
         Raises:
             UnknownIdError: a KeyError.
         """
+        if SEPARATOR in node_id and (node_id in self.plan.index or node_id in self.plan.nesting.types):
+            return SubflowNode(self, node_id) if node_id in self.plan.nesting.types else Node(self, node_id)
         self._data.node(node_id)
-        return Node(self, node_id)
+        return SubflowNode(self, node_id) if self._data.type_of(node_id).body is not None else Node(self, node_id)
 
     def __repr__(self) -> str:
         """Show the name and the number of nodes and edges."""
@@ -365,11 +395,43 @@ class Flow:
         if session.presenter is not None:
             session.presenter.renamed(self, old, new)
 
-    def add(self, node_type: Callable[..., Any] | NodeType | str, node_id: str | None = None, /, **values: Any) -> Node:
+    def take_subflow(self, node_type: NodeType) -> None:
+        """Put a flow's present form in place of an earlier one, or of what waits for it; used by its edits."""
+        with self._edit(is_by_person=False):
+            self._may_nest = True
+            self._data.set_type(node_type)
+
+    def declare_ports(
+        self, *, inputs: Mapping[str, str] | None = None, outputs: Mapping[str, str] | None = None
+    ) -> None:
+        """Say what this flow shows as its own ports where it is used as a node.
+
+        Args:
+            inputs: port -> ``"node.port"`` that it feeds; of the other unconnected inputs only the required ones show.
+                None: every unconnected input, by its name.
+            outputs: port -> ``"node"`` or ``"node.port"`` that gives it. None: the outputs of the leaves.
+
+        Raises:
+            UnknownIdError: FB201, there is no such port; nothing has changed.
+        """
+        before = self._data.ports
+        with self._edit():
+            self._data.ports = {"inputs": dict(inputs or {}), "outputs": dict(outputs or {})}
+            try:
+                subflow_type(self._data, self.origin)
+            except FlowbookError:
+                self._data.ports = before
+                raise
+            self._data.revision += 1
+
+    def add(
+        self, node_type: Callable[..., Any] | NodeType | Flow | str, node_id: str | None = None, /, **values: Any
+    ) -> Node:
         """Add a node.
 
         Args:
-            node_type: a function declared with ``@fb.node`` (or any function), a node type, or the id of one.
+            node_type: a function declared with ``@fb.node`` (or any function), a node type, or the id of one; or a
+                flow, which becomes one node with ports of its own and stays in step with later edits of it.
             node_id: the node's id; the last part of the type's when left out.
             values: a setting's value, or an input port's constant (an edge overrules it).
 
@@ -388,11 +450,25 @@ class Flow:
             added = self._data.add_node(node_id or default_node_id(found.type_id), found, values)
             if self._data.types[found.type_id] is not found:
                 self._data.set_type(found)
-        return Node(self, added.id)
+        return self[added.id]
 
-    def _find_type(self, node_type: Callable[..., Any] | NodeType | str) -> NodeType:
+    def _find_type(self, node_type: Callable[..., Any] | NodeType | Flow | str) -> NodeType:
         if isinstance(node_type, NodeType):
+            self._may_nest = self._may_nest or node_type.body is not None
             return node_type
+        if isinstance(node_type, str) and node_type not in self._data.types and node_type.startswith(TYPE_PREFIX):
+            node_type = session.find_flow(node_type.removeprefix(TYPE_PREFIX)) or node_type
+        if isinstance(node_type, Flow):
+            known = self._data.types.get(TYPE_PREFIX + node_type.name)
+            if known is not None and known.body is not None and known.body.origin is not node_type.origin:
+                raise DuplicateIdError(
+                    f"another flow of the name {node_type.name!r} is used here already",
+                    where=self._data.where,
+                    hint="give one of the two flows another name",
+                )
+            found, self._may_nest = type_of_flow(node_type, self), True
+            session.subflows.use(node_type.name, self)
+            return found
         if isinstance(node_type, str):
             return self._data.types.get(node_type) or session.registry.get(node_type)
         declared = getattr(node_type, NODE_TYPE_ATTRIBUTE, None)
@@ -458,6 +534,11 @@ class Flow:
     def _values_follow(self, became: Iterable[tuple[str, str | None]]) -> None:
         """Let what is known of nodes follow them: ``(old id, new id)``, or None for a node that is gone."""
         for old, new in became:
+            for leaf in self._plan.nesting.members.get(old, ()) if self._plan is not None else ():
+                if new is None:
+                    self._results.forget(leaf)
+                else:
+                    self._results.rename(leaf, new + leaf.removeprefix(old))
             if new is None:
                 self._results.forget(old)
                 self._memory_letters.forget(old)
@@ -477,11 +558,14 @@ class Flow:
                 self.traits[new] = link
 
     def find_type(self, type_id: str) -> NodeType:
-        """Return a node type that every flow may use.
+        """Return a node type that every flow may use, or that of another flow.
 
         Raises:
             UnknownIdError: FB212.
         """
+        flow = session.find_flow(type_id.removeprefix(TYPE_PREFIX)) if type_id.startswith(TYPE_PREFIX) else None
+        if flow is not None:
+            return self._find_type(flow)
         return session.registry.get(type_id)
 
     def read_document(self, text: str, current: FlowData) -> FlowData:
@@ -495,6 +579,7 @@ class Flow:
             DocumentError: the text is no document.
         """
         incoming = self._read(text, current)
+        self._find_subflows(incoming)
         incoming.id = current.id  # under which views and cells know it
         for node_id in current.nodes:
             if node_id in self.coded and node_id not in incoming.nodes:
@@ -511,6 +596,16 @@ class Flow:
                 incoming.types.setdefault(node.type_id, found)
         _compile_lazily(incoming)
         return incoming
+
+    def _find_subflows(self, incoming: FlowData) -> None:
+        """Give the nodes of a document that stand for flows the flows of those names."""
+        for name in names_of_subflows(incoming):
+            self._may_nest = True
+            session.subflows.use(name, self)
+            known, flow = incoming.types.get(TYPE_PREFIX + name), session.find_flow(name)
+            if (known is None or known.body is None) and flow is not None and flow is not self:
+                with contextlib.suppress(WiringError):  # it would contain itself: the node waits
+                    incoming.types[TYPE_PREFIX + name] = type_of_flow(flow, self)
 
     @contextlib.contextmanager
     def _edit(self, *, is_by_person: bool = True) -> Iterator[None]:
@@ -529,6 +624,7 @@ class Flow:
     def _changed(self) -> None:
         for callback in list(self._listeners):
             callback()
+        session.subflows.changed(self)
         session.hub.flow_changed(self)
         if session.presenter is not None:
             session.presenter.changed(self)
@@ -540,10 +636,18 @@ class Flow:
             UnknownIdError, DefinitionError: nothing was set.
         """
         with self._edit():
+            node_id, values = self._outermost(node_id, values)
             for name, value in values.items():  # all are checked before any is set
                 self._data.checked_value(node_id, name, value)
             for name, value in values.items():
                 self._data.set_value(node_id, name, value)
+
+    def _outermost(self, node_id: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Say of a subflow what is said of a node in it: of ``sub/inner`` its ``n``, of ``sub`` then ``inner.n``."""
+        outer, _, inner = node_id.partition(SEPARATOR)
+        if not inner:
+            return node_id, values
+        return outer, {f"{inner.replace(SEPARATOR, '.')}.{name}": value for name, value in values.items()}
 
     def set_policy(self, node_id: str, **policy: Any) -> None:
         """Override policy fields of one node: ``muted=True``, ``pinned=True``, ``timeout_s=5``.
@@ -583,7 +687,13 @@ class Flow:
 
     def stale(self) -> dict[str, str]:
         """Say for every node whose value is no longer current why it is not; runs nothing."""
-        return stale_reasons(self.plan, self._results, self.engine)
+        plan = self.plan
+        stale = stale_reasons(plan, self._results, self.engine)
+        for group, members in plan.nesting.members.items():
+            inner = next((name for name in members if name in stale), None)
+            if inner is not None:
+                stale[group] = f"{inner.removeprefix(group + SEPARATOR)}: {stale[inner]}"
+        return stale
 
     def document(self) -> dict[str, Any]:
         """Return the flow's document as JSON values (contract of ``.flow.json`` and of ``%%flow`` cells)."""
@@ -612,22 +722,29 @@ class Flow:
         return target
 
     def _type_sources(self) -> list[dict[str, Any]]:
-        used = {node.type_id for node in self._data.nodes.values()}
+        return self._sources_of(self._data)
+
+    def _sources_of(self, data: FlowData) -> list[dict[str, Any]]:
+        used = {node.type_id for node in data.nodes.values()}
         described = {
-            str(entry["id"]): entry for entry in self._data.type_sources if isinstance(entry, dict) and "id" in entry
+            str(entry["id"]): entry for entry in data.type_sources if isinstance(entry, dict) and "id" in entry
         }
         for type_id in sorted(used):
-            node_type = self._data.types.get(type_id)
+            node_type = data.types.get(type_id)
+            if node_type is not None and node_type.body is not None:
+                described[type_id] = entry_of(node_type, self._sources_of)
+                continue
             if node_type is None or (node_type.origin == "document" and type_id in described):
                 continue
-            entry = describe_type(node_type, self._environment_of(type_id))
+            entry = describe_type(node_type, self._environment_of(data, type_id))
             if entry["source"]:  # of other code the file keeps what the node is called and set to
                 described[type_id] = entry
         return [described[type_id] for type_id in sorted(described) if type_id in used]
 
-    def _environment_of(self, type_id: str) -> Callable[[str], tuple[bool, Any]]:
+    def _environment_of(self, data: FlowData, type_id: str) -> Callable[[str], tuple[bool, Any]]:
         """Look names up in the notebook, save those that edges feed: a node wins over a function of its name."""
-        fed = {port for node_id, port in self.wiring.links if self._data.nodes[node_id].type_id == type_id}
+        wiring = self.wiring if data is self._data else resolve(data)
+        fed = {port for node_id, port in wiring.links if data.nodes[node_id].type_id == type_id}
         lookup = self.engine.namespace.lookup
         return lambda name: (False, None) if name in fed else lookup(name)
 
@@ -662,6 +779,7 @@ class Flow:
         """
         with self._edit(is_by_person=is_by_person):
             incoming = self._read(text, self._data)
+            self._find_subflows(incoming)
             self._values_follow((node_id, None) for node_id in self._data.nodes if node_id not in incoming.nodes)
             incoming.revision = self._data.revision + 1
             self._data = incoming
@@ -688,7 +806,7 @@ class Flow:
         with self._lock:
             known = self._results.letters
             is_lasting = self._data.policy.state_storage == "sqlite"
-            store = session.letter_store if is_lasting else self._memory_letters
+            store: DeadLetters = session.letter_store if is_lasting else self._memory_letters
             if known is not None and known.is_of(store, self.name):
                 return known
             letters = Letters(store, self.name)
@@ -790,10 +908,36 @@ class Flow:
                 overrides=overrides or {},
             )
             plan = self.plan
-            request = make_request(self._data, plan, wish)
+            request = make_request(self._expanded, plan, wish)
             if not request.is_private:
                 self._results.remember(request.inputs)
             return self._submit(plan, request, supersedes=supersedes)
+
+    def sweep(
+        self,
+        settings: Mapping[str | tuple[str, str], Iterable[Any]],
+        *,
+        outputs: str | Sequence[str] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> ParameterSweep:
+        """Run once for each combination of settings: ``sweep = await flow.sweep({"delays.min_minutes": [15, 60]})``.
+
+        What the settings do not change is computed once, and the flow keeps its own settings and values. Returns at
+        once, as ``start`` does: ``await`` it, ``wait()``, iterate over its rows, ``cancel()``; then ``table()``.
+
+        Args:
+            settings: ``{"node.setting": values}``, or ``(node, setting)`` as key; several make all combinations, the
+                last one moving fastest. An input's value is its constant.
+            outputs: the values wanted, ``"node"`` or ``"node.port"``; the leaves below the settings when left out.
+            inputs: as in ``run``.
+
+        Raises:
+            FlowbookError: an unknown name, a value that does not fit, no value at all; nothing has run.
+        """
+        refuse_inside_flow("flow.sweep()", self.name)
+        with self._lock:
+            sweep = ParameterSweep(self, settings, outputs=outputs, inputs=inputs)
+        return sweep.begin()
 
     def _submit(self, plan: Plan, request: Request, *, supersedes: str | None = None, is_shown: bool = True) -> Run:
         engine = self.engine
@@ -849,7 +993,13 @@ class Flow:
     def _run_moved(self, moved: Set[str]) -> Run | None:
         with self._lock:
             plan = self.plan
-            still = {node_id for node_id in moved if node_id in self._data.nodes}
+            still = {
+                leaf
+                for node_id in moved
+                if node_id in self._data.nodes
+                for leaf in plan.nesting.members.get(node_id, (node_id,))
+                if leaf == node_id or leaf in self.stale()
+            }
             below = plan.downstream(sorted(still))
             scope: builtins.set[int] = builtins.set()
             for slot in plan.slots:  # in topological order
@@ -912,8 +1062,19 @@ def _join_notebook() -> None:
         flowbook.load_ipython_extension(shell)
 
 
+def complete_types(data: FlowData) -> None:
+    """Look up the node types of a flow that a document carries."""
+    for node in data.nodes.values():
+        found = session.registry.type_for(node)
+        if found is not None:
+            data.types.setdefault(node.type_id, found)
+    _compile_lazily(data)
+
+
 def _compile_lazily(data: FlowData) -> None:
     """Give nodes whose code is in the document's ``types`` a type that compiles at its first firing."""
     for entry in data.type_sources:
-        if isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] not in data.types:
+        if isinstance(entry, dict) and isinstance(entry.get("flow"), dict) and isinstance(entry.get("id"), str):
+            data.types.setdefault(entry["id"], type_from_entry(entry, complete_types))
+        elif isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] not in data.types:
             data.types[entry["id"]] = type_from_source(entry)

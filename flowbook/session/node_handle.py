@@ -60,10 +60,10 @@ class Node:
     @property
     def status(self) -> Status:
         """idle, queued, running, ok, failed, skipped, muted, unresponsive or waiting."""
-        if self._flow.data.type_of(self.id).function is None:
+        slot = self._flow.plan.slots[self._flow.plan.index[self.id]]
+        if slot.node_type.function is None:
             return "waiting"
-        policy = self._flow.plan.slots[self._flow.plan.index[self.id]].policy
-        return "muted" if policy.muted else self._state.status
+        return "muted" if slot.policy.muted else self._state.status
 
     @property
     def stamp(self) -> Stamp | None:
@@ -81,7 +81,7 @@ class Node:
     @property
     def node_type(self) -> NodeType:
         """What it is made from."""
-        return self._flow.data.type_of(self.id)
+        return self._flow.data_around(self.id).type_of(self.id)
 
     @property
     def settings(self) -> MutableMapping[str, Any]:
@@ -111,7 +111,7 @@ class _Settings(MutableMapping[str, Any]):
         self._node_id = node_id
 
     def __getitem__(self, name: str) -> Any:
-        data = self._flow.data
+        data = self._flow.data_around(self._node_id)
         spec = data.type_of(self._node_id).setting(name)
         if spec is None:
             raise KeyError(name)
@@ -121,16 +121,16 @@ class _Settings(MutableMapping[str, Any]):
         self._flow.set(self._node_id, **{name: value})
 
     def __delitem__(self, name: str) -> None:
-        spec = self._flow.data.type_of(self._node_id).setting(name)
+        spec = self._flow.data_around(self._node_id).type_of(self._node_id).setting(name)
         if spec is None:
             raise KeyError(name)
         self._flow.set(self._node_id, **{name: spec.to_python(spec.default)})
 
     def __iter__(self) -> Iterator[str]:
-        return iter([spec.name for spec in self._flow.data.type_of(self._node_id).settings])
+        return iter([spec.name for spec in self._flow.data_around(self._node_id).type_of(self._node_id).settings])
 
     def __len__(self) -> int:
-        return len(self._flow.data.type_of(self._node_id).settings)
+        return len(self._flow.data_around(self._node_id).type_of(self._node_id).settings)
 
     def __repr__(self) -> str:
         return repr(dict(self))

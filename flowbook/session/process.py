@@ -20,7 +20,7 @@ from flowbook.runtime.capture import StreamCapture
 from flowbook.runtime.engine import Engine
 from flowbook.runtime.run import Run
 from flowbook.sandbox.process_pool import ProcessPool
-from flowbook.stores.dead_letters import FILE_NAME, SqliteDeadLetters
+from flowbook.session.subflows import SubflowTypes
 from flowbook.stores.disk_cache import DiskCache
 from flowbook.stores.folders import cache_folder, state_folder
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flowbook.core.interfaces import ValueWatch
     from flowbook.session.flow_handle import Flow
     from flowbook.session.presenter import Presenter
+    from flowbook.stores.dead_letters import SqliteDeadLetters
 
 #: Environment variable that names further folders of node types.
 NODE_FOLDERS_VARIABLE = "FLOWBOOK_NODES"
@@ -57,6 +58,8 @@ class Session:
         self.default_targets: tuple[str, ...] = ()
         #: Tells live views what happens to flows.
         self.hub = Hub(self)
+        #: Tells flows what happens to the flows they use as nodes.
+        self.subflows = SubflowTypes(self.find_flow)
         self._engine: Engine | None = None
         self._letter_stores: dict[Path, SqliteDeadLetters] = {}
 
@@ -67,6 +70,8 @@ class Session:
         Raises:
             StoreError: FB901, FB903, FB906: the file cannot be used.
         """
+        from flowbook.stores.dead_letters import FILE_NAME, SqliteDeadLetters  # noqa: PLC0415 -- loads sqlite
+
         path = state_folder() / FILE_NAME
         with self.lock:
             if path not in self._letter_stores:

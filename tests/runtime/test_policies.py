@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from typing import Any
 
@@ -211,6 +212,45 @@ def test_a_failed_firing_is_tried_again_after_growing_waits(
     assert run.errors == []
     assert run.trace.spans[0].attempt == good_at
     assert [event.attempt for event in run.events() if isinstance(event, NodeStarted)] == [*range(1, good_at + 1)]
+
+
+def test_jitter_picks_waits_below_the_capped_ceiling_and_a_seed_repeats_them(
+    alarms: FakeAlarms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = fb.Flow("jitter")
+
+    @flow.node(retry=fb.Retry(max_attempts=6, delay_s=1, multiplier=3, cap_s=10, jitter=True))
+    def never() -> int:
+        raise OSError
+
+    waits: list[list[float]] = []
+    for seed in (7, 7, 8):
+        monkeypatch.setattr(flow.engine, "random", random.Random(seed))  # noqa: S311 -- waits, not secrets
+        alarms.waits_s.clear()
+        flow.run_sync(raise_errors=False)
+        waits.append(alarms.waits_s.copy())
+    assert waits[0] == waits[1] != waits[2]
+    for made in waits:
+        assert all(0 <= wait_s <= ceiling_s for wait_s, ceiling_s in zip(made, [1, 3, 9, 10, 10], strict=True))
+
+
+def test_a_failure_is_tried_again_before_its_error_port_gets_it_once(alarms: FakeAlarms) -> None:
+    flow = fb.Flow("port")
+
+    @flow.node(retry=3)
+    def never() -> int:
+        count("never")
+        raise OSError
+
+    @flow.node
+    def handler(error: fb.ErrorPacket) -> int:
+        count("handler")
+        return error.attempt
+
+    flow.connect("never.error", "handler.error")
+    run = flow.run_sync(raise_errors=False)
+    assert (run["handler"], calls, len(run.errors)) == (3, {"never": 3, "handler": 1}, 1)
+    assert list(flow.dead_letters) == []
 
 
 def test_after_its_last_attempt_a_node_has_failed_once(alarms: FakeAlarms) -> None:

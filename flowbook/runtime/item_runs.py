@@ -1,0 +1,611 @@
+"""One firing of a mapped node: its function called once for each item of a list, what it returns gathered in order.
+
+The firing holds no worker of its run. Threads of the pool take items from a queue, or the engine's loop does for a
+coroutine function; whoever decides about the last item hands the lists to the run. The first thread stands for the
+firing, further ones are lent by the run within the limits, and only once an item has shown that it takes long enough
+to be worth a thread. Everything is decided under the run's lock, items are called outside of it. An item that is given
+up (overdue, cancelled) is struck from the books: its thread finds itself struck when it comes back, and drops what it
+brings.
+
+An item whose value is known by its content, or that nobody can change (a table, an array), is not computed again by a
+pure node as long as the flow's memory cache holds what came of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Sequence
+from contextvars import Context as VariableContext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from flowbook.core.interfaces import Effects, ItemSpan
+from flowbook.core.packets import ErrorPacket
+from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError, RunError
+from flowbook.runtime import firing as firings
+from flowbook.runtime.context import Context, firing_in_progress
+from flowbook.runtime.keys import KeyMaker, stat_files
+from flowbook.runtime.portable_code import isolated
+from flowbook.runtime.retry import delay_before
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from flowbook.core.node_types import Port
+    from flowbook.runtime.decisions import Decision
+    from flowbook.runtime.execution import Execution, _Firing
+
+#: Items that take longer than this, on average, are worth threads of their own, seconds.
+CHEAP_S: Final = 0.0001
+#: The first call of all takes longer than others: an average is one of so many at least.
+_LEAST_COUNT: Final = 4
+#: How often somebody looks whether one item holds all others up, seconds.
+LOOK_S: Final = 0.002
+#: What all items print together is kept up to here: entries, and displays.
+_MOST_ENTRIES, _MOST_DISPLAYS = 2_000, 64
+#: Kinds of values that nobody can change once they are on an edge: the same one again means the same content.
+_LASTING = frozenset({"table", "series", "array"})
+_HINT = 'on_item_error="skip" leaves such items out of the list, "keep" puts their ErrorPacket in their place'
+
+
+@dataclass(slots=True, kw_only=True)
+class _Hand:
+    """A thread, or a place on the loop, that takes items; struck when it was given up or taken back."""
+
+    is_lent: bool
+    is_struck: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    """An item whose code is being called.
+
+    Attributes:
+        began: when, by the engine's monotonic clock.
+        disarm: takes its deadline back.
+        cancel_task: cancels its coroutine.
+        has_returned: its thread came back.
+    """
+
+    index: int
+    hand: _Hand
+    context: Context
+    effects: Effects
+    began: float
+    disarm: Callable[[], None] | None = None
+    cancel_task: Callable[[], None] | None = None
+    has_returned: bool = False
+
+
+class ItemRun:
+    """See the module's docstring.
+
+    Args:
+        run: the run; its lock is taken.
+        active: the firing, with its arguments.
+        limit: most items at one time, where the node does not say it.
+        resume: gets the firing, the lists or None, and the error that ended it or None; called on a worker.
+
+    Raises:
+        DataError: FB630, an input is not a list; FB631, two lists have not the same length.
+    """
+
+    def __init__(
+        self,
+        run: Execution,
+        active: _Firing,
+        limit: int,
+        resume: Callable[[_Firing, Any, BaseException | None], None],
+    ) -> None:
+        slot = active.slot
+        self._resume = resume
+        self._run, self._engine = run, run.engine
+        self._active, self._slot, self._policy = active, slot, slot.policy
+        self._ports: dict[str, Port] = {port.name: port for port in slot.node_type.inputs if port.is_each}
+        self._lists = {name: self._checked(name, active.arguments.pop(name)) for name in self._ports}
+        self._shared = active.arguments
+        self._count = self._same_length()
+        self._spans = [ItemSpan(index) for index in range(self._count)]
+        active.effects.items = self._spans
+        #: Per item the values of the output ports, or its failure; None before it is decided.
+        self._outcomes: list[tuple[Any, ...] | ErrorPacket | None] = [None] * self._count
+        self._ready = deque(range(self._count))
+        self._undecided = self._count
+        self._alarms: dict[int, Callable[[], None]] = {}
+        self._busy: dict[int, _Attempt] = {}
+        self._hands: list[_Hand] = []
+        self._left: list[_Attempt] = []
+        self._error: BaseException | None = None
+        self._failure: ErrorPacket | None = None
+        self._is_cancelled = self._is_over = False
+        self._called_count, self._called_s = 0, 0.0
+        self._is_isolated = self._policy.isolation == "process"
+        self._is_async = slot.node_type.is_async and not self._is_isolated
+        self._is_main = not (self._is_async or self._is_isolated) and self._policy.executor == "main"
+        self._bound = 1 if self._is_main else min(self._policy.max_concurrency or limit, max(1, self._count))
+        self._is_long = self._is_async or self._is_isolated
+        self._keys: dict[int, str | None] = {}
+        self._base = ""
+        if self._policy.kind == "pure" and self._policy.cache != "off":
+            self._base = active.inputs.key(without=self._ports).digest
+
+    def _checked(self, name: str, value: Any) -> Sequence[Any]:
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+            return list(value)  # who gave it may change it while we are at it
+        kind = type(value).__name__
+        hints = {
+            "dict": "give list(d.values()) or list(d.items())",
+            "set": "give sorted(…): a set has no order",
+            "Series": "give series.to_list()",
+            "ndarray": "give list(array)",
+            "DataFrame": "give a list of tables, table.partition_by(…), or of rows, table.to_dicts()",
+            "LazyFrame": "collect it, and give a list of tables or rows",
+        }
+        raise DataError(
+            f"{self._slot.node_id}.{name} takes the items of a list, and got a {kind}",
+            code="FB630",
+            where=f"flow {self._run.plan.flow!r}, node {self._slot.node_id!r}",
+            hint=hints.get(kind, "give a list or a tuple"),
+            port=name,
+        )
+
+    def _same_length(self) -> int:
+        lengths = {name: len(values) for name, values in self._lists.items()}
+        if len(set(lengths.values())) > 1:
+            raise DataError(
+                "its lists go together item by item, and have not the same length: "
+                + ", ".join(f"{name} has {length}" for name, length in lengths.items()),
+                code="FB631",
+                where=f"flow {self._run.plan.flow!r}, node {self._slot.node_id!r}",
+                hint="give lists of one length; for all combinations let a node above give "
+                "list(itertools.product(…)) as one list",
+                **lengths,
+            )
+        return next(iter(lengths.values()))
+
+    # -- life
+
+    def begin(self) -> None:
+        """Take the first items; returns at once."""
+        with self._run.lock:
+            if not self._end_if_over():
+                self._add_hand(is_lent=False)
+                self._recruit()
+                self._look_later(LOOK_S)
+
+    def cancel(self) -> None:
+        """Take no more items, and ask those that are being computed to end. Under the run's lock."""
+        self._is_cancelled = True
+        self._stop()
+        for attempt in self._busy.values():
+            attempt.context.cancel()
+            if attempt.cancel_task is not None:
+                attempt.cancel_task()
+        self._take_hands_back()
+        self._end_if_over()
+
+    def _stop(self) -> None:
+        """Leave what has not begun. Under the lock."""
+        self._ready.clear()
+        for disarm in self._alarms.values():
+            disarm()
+        self._alarms.clear()
+
+    def _take_hands_back(self) -> None:
+        lent = [hand for hand in self._hands if hand.is_lent]
+        for hand in lent:
+            hand.is_struck = True
+            self._hands.remove(hand)
+        if lent:
+            self._run.take_worker_back(len(lent))
+
+    def _end_if_over(self) -> bool:
+        """Hand the lists to the run when every item is decided, or none will be any more. Under the lock."""
+        if self._is_over:
+            return True
+        if self._busy or self._ready or self._alarms:
+            return False
+        self._is_over = True
+        self._take_hands_back()
+        for span in self._spans:
+            if span.status in ("queued", "running"):
+                span.status = "skipped"
+        if self._left:
+            left, results = self._left, self._run.results
+            with results.lock:
+                results.unresponsive[self._slot.node_id] = lambda: not all(attempt.has_returned for attempt in left)
+        error = RunCancelledError("cancelled") if self._is_cancelled else self._error
+        returned = self._gathered() if error is None else None
+        self._outcomes, self._lists = [], {}
+        active, resume = self._active, self._resume
+        self._engine.pool.submit(lambda: resume(active, returned, error))
+        return True
+
+    def _gathered(self) -> tuple[list[Any], ...]:
+        outcomes: list[Any] = self._outcomes
+        if self._policy.on_item_error == "skip":
+            outcomes = [outcome for outcome in outcomes if not isinstance(outcome, ErrorPacket)]
+        return tuple(
+            [outcome if isinstance(outcome, ErrorPacket) else outcome[number] for outcome in outcomes]
+            for number in range(len(self._slot.node_type.outputs))
+        )
+
+    # -- who takes items
+
+    def _add_hand(self, *, is_lent: bool) -> None:
+        hand = _Hand(is_lent=is_lent)
+        self._hands.append(hand)
+        if self._is_async:
+            self._engine.pool.submit(lambda: self._take_on_loop(hand))
+        elif self._is_main:
+            self._engine.main_queue.submit(lambda: self._serve(hand))
+        else:
+            self._engine.pool.submit(lambda: self._serve(hand))
+
+    def _recruit(self) -> None:
+        """Ask for further hands, if items are worth it. Under the lock."""
+        while self._is_long and len(self._hands) < min(self._bound, len(self._ready) + len(self._busy)):
+            if not self._run.lend_worker(is_bounded=self._policy.max_concurrency is not None):
+                return
+            self._add_hand(is_lent=True)
+
+    def _look_later(self, delay_s: float) -> None:
+        def look() -> None:
+            with self._run.lock:
+                if self._is_over or not self._ready:
+                    return
+                now = self._engine.clock.monotonic()
+                if any(now - attempt.began > LOOK_S for attempt in self._busy.values()):
+                    self._is_long = True
+                self._recruit()  # also what was refused before: others may have ended meanwhile
+            self._look_later(min(2 * delay_s, 0.05))
+
+        self._engine.timers.call_later(delay_s, look)
+
+    def _leave(self, hand: _Hand) -> None:
+        """A hand finds nothing to do. Under the lock."""
+        if not hand.is_struck:
+            hand.is_struck = True
+            self._hands.remove(hand)
+            if hand.is_lent:
+                self._run.take_worker_back()
+        self._end_if_over()
+
+    def _next(self, hand: _Hand) -> int | None:
+        """Take the next item; None when the hand is not needed any more. Under the lock."""
+        if hand.is_struck:
+            return None
+        if not self._ready:
+            self._leave(hand)
+            return None
+        return self._ready.popleft()
+
+    def _serve(self, hand: _Hand) -> None:
+        """Compute items on this thread until none is left."""
+        while True:
+            with self._run.lock:
+                index = self._next(hand)
+                attempt = self._started(index, hand) if index is not None else None
+            if index is None:
+                return
+            if attempt is None:
+                continue
+            outcome = self._called(attempt)
+            attempt.has_returned = True
+            self._conclude(attempt, *outcome)
+            if isinstance(outcome[1], KeyboardInterrupt) and self._is_main:
+                self._run.cancel()
+                raise outcome[1]
+
+    def _take_on_loop(self, hand: _Hand) -> None:
+        """Begin the coroutine of the next item; who ends it begins the one after."""
+        attempt = None
+        while attempt is None:
+            with self._run.lock:
+                index = self._next(hand)
+                if index is None:
+                    return
+                attempt = self._started(index, hand)
+        self._begin_task(attempt)
+
+    def _begin_task(self, attempt: _Attempt) -> None:
+        function: Any = self._slot.node_type.function
+
+        async def body() -> tuple[Any, ...]:
+            with firing_in_progress(attempt.context), self._engine.capture.firing(attempt.effects):
+                returned = await function(**self._arguments(attempt))
+                self._run.claim(returned)
+                return self._guarded(returned)
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            error = RunCancelledError("cancelled") if task.cancelled() else task.exception()
+            values = None if error is not None else task.result()
+            attempt.has_returned = True
+
+            def go_on() -> None:
+                self._conclude(attempt, values, error)
+                self._take_on_loop(attempt.hand)
+
+            self._engine.pool.submit(go_on)
+
+        cancel_task = self._engine.loop_thread.create_task(body, VariableContext(), ended)
+        with self._run.lock:
+            attempt.cancel_task = cancel_task
+            if attempt.context.cancelled:
+                cancel_task()
+
+    # -- one item
+
+    def _started(self, index: int, hand: _Hand) -> _Attempt | None:
+        """Enter an item that is about to be computed; None when it is decided without. Under the lock."""
+        span = self._spans[index]
+        if span.attempt == 0 and self._is_decided_without(index):
+            self._end_if_over()
+            return None
+        span.attempt += 1
+        effects, clock = Effects(), self._engine.clock
+        context = Context(
+            flow=self._run.plan.flow,
+            node_id=self._slot.node_id,
+            trace_id=self._run.trace_id,
+            attempt=span.attempt,
+            effects=effects,
+        )
+        attempt = _Attempt(index=index, hand=hand, context=context, effects=effects, began=clock.monotonic())
+        span.status = "running"
+        if span.start_s is None:
+            span.start_s = attempt.began - self._active.began
+        self._busy[index] = attempt
+        timeout_s = self._policy.timeout_s
+        if timeout_s is not None and not self._is_isolated:  # a process is ended by who waits for it
+            attempt.disarm = self._engine.timers.call_later(timeout_s, lambda: self._overdue(attempt, timeout_s))
+        return attempt
+
+    def _is_decided_without(self, index: int) -> bool:
+        span = self._spans[index]
+        for name, values in self._lists.items():
+            if isinstance(values[index], ErrorPacket) and self._ports[name].item_type != "packet":
+                packet: ErrorPacket = values[index]
+                span.status = "skipped"
+                error = RunError(
+                    f"{name}[{index}] is an error of {packet.node_id!r}: {packet.message}", code="FB430", hint=_HINT
+                )
+                error.__cause__ = packet.cause
+                self._fail(index, packet, error)
+                return True
+        kept = self._kept(index)
+        if kept is not None:
+            span.status = "cached"
+            self._decide(index, kept)
+        return kept is not None
+
+    def _item_key(self, index: int) -> str | None:
+        """Make the key of an item once."""
+        if index not in self._keys:
+            self._keys[index] = self._key(index)
+        return self._keys[index]
+
+    def _key(self, index: int) -> str | None:
+        """Say what the outputs of an item depend on; None when that cannot be said."""
+        if not self._base:
+            return None
+        payloads = self._engine.payloads
+        maker = KeyMaker(payloads.content_key, self._engine.identities)
+        maker.parts["node"] = self._base
+        for name, values in self._lists.items():
+            value = values[index]
+            digest = payloads.content_key(value)
+            if digest is None and payloads.shape(value).kind not in _LASTING:
+                return None
+            maker.parts[f"item {name}"] = digest or self._engine.identities.token(value)
+            maker.add_files(value)
+        return maker.finish(self._engine.no_code, self._engine.versions).digest
+
+    def _kept(self, index: int) -> tuple[Any, ...] | None:
+        key = self._item_key(index) if not self._run.request.force else None
+        if key is None:
+            return None
+        with self._run.results.lock:
+            found = self._run.results.cache.get(self._slot.node_id, ("item", key))
+        if found is None:
+            return None
+        values, files = found
+        scanned = (path for value in values for path in self._engine.payloads.scanned_files(value))
+        return values if stat_files(scanned) == files else None
+
+    def _keep(self, index: int, values: tuple[Any, ...]) -> None:
+        key = self._item_key(index)
+        self._keys.pop(index)
+        if key is None:
+            return
+        payloads, results = self._engine.payloads, self._run.results
+        files = stat_files(path for value in values for path in payloads.scanned_files(value))
+        size_bytes = sum(map(payloads.size_bytes, values))
+        buffers: dict[int, int] = {}
+        for value in values:
+            buffers |= payloads.shared_buffers(value)
+        with results.lock:
+            results.cache.put_item((self._slot.node_id, ("item", key)), (values, files), size_bytes, buffers)
+
+    def _arguments(self, attempt: _Attempt) -> dict[str, Any]:
+        payloads, inputs = self._engine.payloads, self._active.inputs
+        arguments = dict(self._shared)
+        for name, values in self._lists.items():
+            port = self._ports[name]
+            handed = payloads.hand_out(values[attempt.index], port.item_form, is_own=True)
+            value, copies = handed.value, handed.copies
+            if port.is_mutable:
+                handed = payloads.private_copy(value)
+                value, copies = handed.value, copies + handed.copies
+            arguments[name] = value
+            if copies:
+                with self._run.lock:
+                    inputs.copies.extend(copies)
+                    inputs.copies_by_input[name] = inputs.copies_by_input.get(name, 0) + len(copies)
+        if self._slot.node_type.context_name:
+            arguments[self._slot.node_type.context_name] = attempt.context
+        return arguments
+
+    def _called(self, attempt: _Attempt) -> tuple[tuple[Any, ...] | None, BaseException | None]:
+        """Call the function on this thread, in a context of its own, with its effects captured."""
+        function: Any = self._slot.node_type.function
+        if self._is_isolated:
+            function = isolated(self._engine, self._slot, attempt.context)
+
+        def body() -> tuple[tuple[Any, ...] | None, BaseException | None]:
+            try:
+                with firing_in_progress(attempt.context), self._engine.capture.firing(attempt.effects):
+                    returned = function(**self._arguments(attempt))
+                    self._run.claim(returned)
+                    return self._guarded(returned), None
+            except BaseException as error:
+                return None, error
+
+        return VariableContext().run(body)
+
+    def _guarded(self, returned: Any) -> tuple[Any, ...]:
+        """Spread what the function returned over its outputs, in the form that its annotation says."""
+        payloads, slot = self._engine.payloads, self._slot
+        firings.refuse_error_value(returned, slot.node_id)
+        values = []
+        for port, value in zip(
+            slot.node_type.outputs, firings.split_outputs(slot.node_type, slot.node_id, returned), strict=True
+        ):
+            if port.item_form not in ("", "LazyFrame") and payloads.shape(value).is_lazy:
+                value = payloads.hand_out(value, port.item_form, is_own=True).value  # noqa: PLW2901 -- computed here
+            value = payloads.publish(value)  # noqa: PLW2901 -- guarded from here on
+            payloads.resolve(value)
+            values.append(value)
+        return tuple(values)
+
+    def _conclude(self, attempt: _Attempt, values: tuple[Any, ...] | None, error: BaseException | None) -> None:
+        """After an attempt: decide about the item, or arrange for the next attempt."""
+        with self._run.lock:
+            if self._busy.get(attempt.index) is not attempt:
+                return  # struck: somebody decided already
+            took_s = self._end_attempt(attempt)
+            if error is None and values is not None:
+                self._spans[attempt.index].status = "ok"
+                self._decide(attempt.index, values)
+            elif error is not None:
+                self._failed(attempt.index, error)
+            self._called_count += 1
+            self._called_s += took_s
+            if not self._is_long and self._called_s > CHEAP_S * max(self._called_count, _LEAST_COUNT):
+                self._is_long = True
+            self._recruit()
+            if self._is_cancelled or self._error is not None:
+                self._end_if_over()
+        if values is not None and not self._is_cancelled:
+            self._keep(attempt.index, values)
+
+    def _end_attempt(self, attempt: _Attempt) -> float:
+        del self._busy[attempt.index]
+        if attempt.disarm is not None:
+            attempt.disarm()
+        span, took_s = self._spans[attempt.index], self._engine.clock.monotonic() - attempt.began
+        span.took_s = (span.took_s or 0.0) + took_s
+        effects, whole = attempt.effects, self._active.effects
+        if effects.entries or effects.displays or effects.dropped_count:
+            room = max(0, _MOST_ENTRIES - len(whole.entries))
+            whole.entries += effects.entries[:room]
+            whole.dropped_count += effects.dropped_count + max(0, len(effects.entries) - room)
+            whole.displays += effects.displays[: max(0, _MOST_DISPLAYS - len(whole.displays))]
+        return took_s
+
+    def _decide(self, index: int, outcome: tuple[Any, ...] | ErrorPacket) -> None:
+        self._outcomes[index] = outcome
+        self._undecided -= 1
+        self._active.effects.progress = 1 - self._undecided / self._count
+
+    def _failed(self, index: int, error: BaseException) -> None:
+        """An attempt failed: try again, or decide. Under the lock."""
+        span, retry = self._spans[index], self._policy.retry
+        if self._is_cancelled or self._error is not None:
+            span.status = "skipped"
+            return
+        if retry is not None and span.attempt < retry.max_attempts:
+            span.status = "queued"
+            delay_s = delay_before(span.attempt + 1, retry, self._engine.random)
+            self._alarms[index] = self._engine.timers.call_later(delay_s, lambda: self._try_again(index))
+            return
+        packet = firings.error_packet(error, slot=self._slot, trace_id=self._run.trace_id, attempt=span.attempt)
+        packet = dataclasses.replace(packet, message=f"item {index}: {packet.message}", hint=packet.hint or _HINT)
+        span.status = "failed"
+        self._fail(index, packet, error)
+
+    def _fail(self, index: int, packet: ErrorPacket, error: BaseException) -> None:
+        self._spans[index].error = packet
+        if self._policy.on_item_error != "fail":
+            self._decide(index, packet)
+            return
+        self._error = error
+        self._failure = packet if packet.node_id == self._slot.node_id else None
+        self._stop()
+        for attempt in self._busy.values():
+            attempt.context.cancel()
+
+    def _try_again(self, index: int) -> None:
+        with self._run.lock:
+            if self._alarms.pop(index, None) is None:
+                return
+            self._ready.append(index)
+            if not self._hands or (self._hands[0].is_lent and not any(not hand.is_lent for hand in self._hands)):
+                self._add_hand(is_lent=False)
+            self._recruit()
+
+    def _overdue(self, attempt: _Attempt, timeout_s: float) -> None:
+        with self._run.lock:
+            if self._busy.get(attempt.index) is not attempt:
+                return
+            attempt.context.cancel()
+            self._end_attempt(attempt)
+            if attempt.cancel_task is not None:
+                attempt.cancel_task()
+                self._engine.loop_thread.leave_if_stuck()
+            else:
+                self._left.append(attempt)
+            error = NodeTimeoutError(
+                f"{self._slot.node_id!r} took longer than {timeout_s:g} s",
+                where=f"flow {self._run.plan.flow!r}, node {self._slot.node_id!r}, item {attempt.index}",
+                hint="raise timeout_s, or look at ctx.cancelled inside long loops",
+            )
+            self._failed(attempt.index, error)
+            self._replace(attempt.hand)
+            self._end_if_over()
+
+    def _replace(self, hand: _Hand) -> None:
+        """Let another hand go on where one is stuck in an item. Under the lock."""
+        if hand.is_struck:
+            return
+        hand.is_struck = True
+        self._hands.remove(hand)
+        if self._ready:
+            self._add_hand(is_lent=hand.is_lent)
+        elif hand.is_lent:
+            self._run.take_worker_back()
+
+    # -- what is told
+
+    def named(self, decision: Decision) -> Decision:
+        """Say which item it was that failed."""
+        if self._failure is None:
+            return decision
+        return dataclasses.replace(decision, error=self._failure, reason=self._failure.message)
+
+    def told(self, reason: str) -> str:
+        """Add to why the node fired what came of its items."""
+        counts: dict[str, int] = {}
+        for span in self._spans:
+            counts[span.status] = counts.get(span.status, 0) + 1
+        whole = f"{self._count:,} item{'s' if self._count != 1 else ''}"
+        parts = []
+        if counts.get("cached"):
+            parts.append(f"{counts['cached']:,} unchanged")
+        lost = counts.get("failed", 0) + counts.get("skipped", 0)
+        if lost:
+            fate = "left out" if self._policy.on_item_error == "skip" else "kept as errors"
+            parts.append(f"{lost:,} failed and {fate}")
+        return f"{reason} ({whole}{': ' if parts else ''}{', '.join(parts)})"

@@ -1,0 +1,47 @@
+"""A flow used as a node in a notebook: found by its name in a document, one card that a page sets and runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.notebook.comm_browser import CommBrowser
+from tests.notebook.kernel_driver import CANVAS_MIME, TRACE_MIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.notebook.kernel_driver import Notebook
+
+
+@pytest.fixture
+def page(notebook: Notebook) -> Iterator[CommBrowser]:
+    page = CommBrowser(notebook)
+    yield page
+    page.close()
+
+
+def test_a_document_above_its_cells_gets_the_flow_that_cells_define_below(
+    notebook: Notebook, page: CommBrowser
+) -> None:
+    inner, outer = f"{notebook.flow}_prep", notebook.flow
+    document = {"nodes": [{"id": "sub", "typeId": f"flow.{inner}", "settings": {"parts.sep": ";"}}]}
+    shown = notebook.cell(f"%%flow {outer}\n{json.dumps(document)}")
+    assert shown.bundles(CANVAS_MIME)[0]["nodes"][0]["status"] == "waiting"
+    notebook.cell(f"%%node {inner}.parts(text: str, sep: str = ',') --define\nparts = text.split(sep)")
+    notebook.cell(f"%%node {outer}.text\ntext = 'a;b'")
+    cell = notebook.cell(f"%%node {outer}.size\nsize = len(parts)")
+    assert "2" in cell.shown.text
+    page.subscribe(outer)
+    page.until_cards(sub=("ok", "live"), size=("ok", "live"))
+    page.ask("set", flow=outer, node="sub", name="parts.sep", value=",")
+    size = f"__import__('flowbook').flow({outer!r})['size']"
+    notebook.is_true(f"{size}.value == 1 and {size}.stamp == 'live'")
+    page.until_cards(sub=("ok", "live"), size=("ok", "live"))
+    forced = notebook.cell(f"import flowbook as fb\nrun = await fb.flow({outer!r}).run(force=True)")
+    notebook.drain()
+    trace = forced.bundles(TRACE_MIME)
+    assert {"sub", "sub/parts", "text", "size"} <= {span["node"] for span in trace[0]["spans"]}
+    assert notebook.failures() == []
