@@ -124,7 +124,7 @@ class FlowLetters(Sequence["DeadLetter"]):
     def _begin(self, letter: DeadLetter, more: Mapping[str, Any]) -> Run:
         flow, node_id = self._flow, letter.error.node_id
         with flow.lock:
-            if flow.data.type_of(node_id).function is None:
+            if flow.data_around(node_id).type_of(node_id).function is None:
                 raise RunError(
                     f"{node_id!r} has no code here, so dead letter {letter.letter_id} cannot be replayed",
                     code="FB413",
