@@ -309,6 +309,19 @@ class SlotInputs:
         )
         return self._counted(binding, handed.value, handed.copies)
 
+    def add_copies(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
+        """Note what was copied to hand out one of the items of an input, beside what was for the others."""
+        if not copies:
+            return
+        self.copies_by_input.setdefault(name, 0)
+        at = 0
+        for other, count in self.copies_by_input.items():
+            at += count
+            if other == name:
+                break
+        self.copies[at:at] = copies
+        self.copies_by_input[name] += len(copies)
+
     def note_copies(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
         """Note what was copied to hand an input to another process, or, with an empty name, to bring the result back.
 

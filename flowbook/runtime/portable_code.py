@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from flowbook.core.node_types import NodeType
     from flowbook.runtime.context import Context
     from flowbook.runtime.engine import Engine
-    from flowbook.runtime.inputs import SlotInputs
     from flowbook.runtime.plan import Slot
 
 _FROM_DOCUMENT = """\
@@ -29,8 +28,13 @@ from flowbook.runtime.source_types import type_from_source
 """
 
 
-def isolated(engine: Engine, slot: Slot, context: Context, inputs: SlotInputs) -> Callable[..., Any]:
-    """Make what is called in place of a slot's function when its policy wants a process of its own."""
+def isolated(
+    engine: Engine, slot: Slot, context: Context, note_copies: Callable[[str, tuple[PayloadCopy, ...]], None]
+) -> Callable[..., Any]:
+    """Make what is called in place of a slot's function when its policy wants a process of its own.
+
+    ``note_copies`` is told what was copied on the way there and back, as ``RemoteEffects.copied`` is.
+    """
     isolation = engine.isolation
 
     def call(**arguments: Any) -> Any:
@@ -48,7 +52,7 @@ def isolated(engine: Engine, slot: Slot, context: Context, inputs: SlotInputs) -
             engine.namespace,
             timeout_s=slot.policy.timeout_s,
             memory_bytes=slot.policy.memory_bytes,
-            note_copies=inputs.note_copies,
+            note_copies=note_copies,
         )
 
     return call

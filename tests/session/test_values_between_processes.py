@@ -158,3 +158,21 @@ def test_a_lazy_table_comes_back_lazy_and_keeps_its_rows() -> None:
     run = flow.run_sync()
     assert isinstance(run["late"], pl.LazyFrame)
     assert run["late"].collect().height == ROWS - 10
+
+
+def test_what_is_copied_for_the_items_of_a_list_adds_up() -> None:
+    flow = fb.Flow("items")
+
+    @flow.node
+    def arrays() -> list[np.ndarray[Any, Any]]:
+        return [np.arange(float(ROWS)) + number for number in range(3)]
+
+    @flow.node(isolation="process", max_concurrency=1)
+    def total(arrays: fb.each[np.ndarray[Any, Any]]) -> float:
+        return float(arrays.sum())
+
+    run = flow.run_sync()
+    assert run["total"] == [float((np.arange(float(ROWS)) + number).sum()) for number in range(3)]
+    assert [(copy.input, copy.source, copy.size_bytes) for copy in run.copies] == [
+        ("arrays", "arrays.result", 8 * ROWS)
+    ] * 3
