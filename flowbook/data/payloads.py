@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     import polars as pl
 
     from flowbook.core.interfaces import Handed, ValueShape
@@ -62,6 +63,12 @@ class TablePayloads:
     def private_copy(self, value: object) -> Handed:
         """Give ``value`` to a consumer that may change it; see `private_copies.private_copy`."""
         return private_copies.private_copy(value)
+
+    def empty(self, shape: Any, dtype: Any) -> np.ndarray[Any, Any]:
+        """Make an array of any content, as numpy does."""
+        import numpy as np
+
+        return np.empty(shape, dtype)
 
     def collect(self, values: Sequence[object]) -> list[object]:
         """Collect the lazy tables among ``values`` in one pass, in their turn; see `plans.collect`."""

@@ -30,7 +30,7 @@ from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.letters import is_taken
 from flowbook.runtime.portable_code import isolated
-from flowbook.runtime.resources import Resources, waiting_on
+from flowbook.runtime.resources import Resources
 from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
 from flowbook.runtime.run_state import RunState
@@ -574,7 +574,7 @@ class Execution:
     def _services(self, slot: Slot, key: KeyParts) -> Services:
         with self.results.lock:
             if self.results.resources is None:
-                self.results.resources = Resources(waiting_on(self.engine))
+                self.results.resources = Resources(self.engine)
             if self._state is None:
                 self._state = RunState()
         return Services(
@@ -652,7 +652,8 @@ class Execution:
     def _launch_items(self, active: _Firing) -> bool:
         """Have the node called once for each item; this worker goes on elsewhere meanwhile."""
         try:
-            items = ItemRun(self, active, self._limit, self._resume)
+            services = self._services(active.slot, active.key) if active.slot.node_type.context_name else None
+            items = ItemRun(self, active, self._limit, self._resume, services)
         except Exception as error:
             return self._advance(active, (None, error))
         with self.lock:
@@ -689,7 +690,7 @@ class Execution:
         arguments = active.arguments
         function = active.slot.node_type.function
         if active.slot.policy.isolation == "process":
-            function = isolated(self.engine, active.slot, active.context)
+            function = isolated(self.engine, active.slot, active.context, active.inputs.note_copies)
 
         def body() -> tuple[Any, BaseException | None]:
             try:

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from flowbook.core.interfaces import PayloadCopy
     from flowbook.core.node_types import Port
+    from flowbook.runtime.context import Services
     from flowbook.runtime.decisions import Decision
     from flowbook.runtime.execution import Execution, _Firing
 
@@ -87,6 +89,7 @@ class ItemRun:
         active: the firing, with its arguments.
         limit: most items at one time, where the node does not say it.
         resume: gets the firing, the lists or None, and the error that ended it or None; called on a worker.
+        services: what the engine lends the contexts of the items, if the node asks for one.
 
     Raises:
         DataError: FB630, an input is not a list; FB631, two lists have not the same length.
@@ -98,9 +101,10 @@ class ItemRun:
         active: _Firing,
         limit: int,
         resume: Callable[[_Firing, Any, BaseException | None], None],
+        services: Services | None = None,
     ) -> None:
         slot = active.slot
-        self._resume = resume
+        self._resume, self._services = resume, services
         self._run, self._engine = run, run.engine
         self._active, self._slot, self._policy = active, slot, slot.policy
         self._ports: dict[str, Port] = {port.name: port for port in slot.node_type.inputs if port.is_each}
@@ -315,7 +319,12 @@ class ItemRun:
 
         async def body() -> tuple[Any, ...]:
             with firing_in_progress(attempt.context), self._engine.capture.firing(attempt.effects):
-                returned = await function(**self._arguments(attempt))
+                is_good = False
+                try:
+                    returned = await function(**self._arguments(attempt))
+                    is_good = True
+                finally:
+                    await attempt.context.attempt_ended_async(is_good=is_good)
                 self._run.claim(returned)
                 return self._guarded(returned)
 
@@ -352,6 +361,7 @@ class ItemRun:
             trace_id=self._run.trace_id,
             attempt=span.attempt,
             effects=effects,
+            services=self._services,
         )
         attempt = _Attempt(index=index, hand=hand, context=context, effects=effects, began=clock.monotonic())
         span.status = "running"
@@ -430,7 +440,7 @@ class ItemRun:
             results.cache.put_item((self._slot.node_id, ("item", key)), (values, files), size_bytes, buffers)
 
     def _arguments(self, attempt: _Attempt) -> dict[str, Any]:
-        payloads, inputs = self._engine.payloads, self._active.inputs
+        payloads = self._engine.payloads
         arguments = dict(self._shared)
         for name, values in self._lists.items():
             port = self._ports[name]
@@ -440,24 +450,30 @@ class ItemRun:
                 handed = payloads.private_copy(value)
                 value, copies = handed.value, copies + handed.copies
             arguments[name] = value
-            if copies:
-                with self._run.lock:
-                    inputs.copies.extend(copies)
-                    inputs.copies_by_input[name] = inputs.copies_by_input.get(name, 0) + len(copies)
+            self._note_copies(name, copies)
         if self._slot.node_type.context_name:
             arguments[self._slot.node_type.context_name] = attempt.context
         return arguments
+
+    def _note_copies(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
+        with self._run.lock:
+            self._active.inputs.add_copies(name, copies)
 
     def _called(self, attempt: _Attempt) -> tuple[tuple[Any, ...] | None, BaseException | None]:
         """Call the function on this thread, in a context of its own, with its effects captured."""
         function: Any = self._slot.node_type.function
         if self._is_isolated:
-            function = isolated(self._engine, self._slot, attempt.context)
+            function = isolated(self._engine, self._slot, attempt.context, self._note_copies)
 
         def body() -> tuple[tuple[Any, ...] | None, BaseException | None]:
             try:
                 with firing_in_progress(attempt.context), self._engine.capture.firing(attempt.effects):
-                    returned = function(**self._arguments(attempt))
+                    is_good = False
+                    try:
+                        returned = function(**self._arguments(attempt))
+                        is_good = True
+                    finally:
+                        attempt.context.attempt_ended(is_good=is_good)
                     self._run.claim(returned)
                     return self._guarded(returned), None
             except BaseException as error:

@@ -286,8 +286,8 @@ class Flow:
         return len(self._data.nodes)
 
     def __contains__(self, node_id: object) -> bool:
-        """Whether there is a node of that id."""
-        return node_id in self._data.nodes
+        """Whether there is a node of that id; ``"sub/inner"`` is one in a subflow."""
+        return node_id in self._data.nodes or (SEPARATOR in str(node_id) and node_id in self.plan.index)
 
     def __getitem__(self, node_id: str) -> Node:
         """Return a node; ``"sub/inner"`` is a node in a subflow.
@@ -538,6 +538,7 @@ class Flow:
             for leaf in self._plan.nesting.members.get(old, ()) if self._plan is not None else ():
                 if new is None:
                     self._results.forget(leaf)
+                    self._memory_letters.forget(leaf)
                 else:
                     self._results.rename(leaf, new + leaf.removeprefix(old))
             if new is None:
