@@ -11,6 +11,9 @@ the other on one worker, by versions in columns (``columns``, ``sweep``); their 
 when somebody asks. Everything else, and whatever comes out of a sweep because it takes long, prints or fails, goes the
 way above.
 
+Nodes that give lazy tables only build plans when they fire; they are parked until all of their region were built, and
+what somebody needs of it is collected in one pass (``fusion``, ``fused_pass``).
+
 Decisions are transitions of a small state under one lock, made by whichever thread has news; no thread that decides
 runs a node, so a node that never returns stops nobody else. Tables, arrays, notebooks and traces are handed in through
 ``core.interfaces``: nothing here imports polars, numpy or Jupyter, and nothing here draws or stores.
