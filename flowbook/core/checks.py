@@ -64,6 +64,17 @@ def check(
     return findings
 
 
+def _policy(flow: FlowData) -> Iterator[Finding]:
+    storage = flow.policy.state_storage
+    if storage not in STATE_STORAGES:
+        yield Finding(
+            code="FB112",
+            severity="note",
+            message=f"state_storage={storage!r} is not known here: dead letters are kept in memory",
+            hint="use one of " + ", ".join(repr(name) for name in STATE_STORAGES),
+        )
+
+
 def _inside(node_id: str, body: Body) -> Iterator[Finding]:
     """Check the flow that a node stands for; what its ports feed is the business of the flow around it."""
     fed = {end for ends in body.inputs.values() for end in ends}
@@ -75,17 +86,6 @@ def _inside(node_id: str, body: Body) -> Iterator[Finding]:
 
     for finding in check(body.data, is_given=is_given):
         yield replace(finding, node_id=f"{node_id}/{finding.node_id}" if finding.node_id else node_id)
-
-
-def _policy(flow: FlowData) -> Iterator[Finding]:
-    storage = flow.policy.state_storage
-    if storage not in STATE_STORAGES:
-        yield Finding(
-            code="FB112",
-            severity="note",
-            message=f"state_storage={storage!r} is not known here: dead letters are kept in memory",
-            hint="use one of " + ", ".join(repr(name) for name in STATE_STORAGES),
-        )
 
 
 def _cycles(flow: FlowData, wiring: Wiring) -> Iterator[Finding]:

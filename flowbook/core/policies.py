@@ -17,9 +17,9 @@ OnChange = Literal["auto", "manual", "once"]
 ExecutorName = Literal["thread", "main"]
 IsolationName = Literal["none", "process"]
 OnError = Literal["continue", "stop", "retry_flow"]
-OnItemError = Literal["fail", "skip", "keep"]
 #: Where a flow may keep what must not be lost.
 STATE_STORAGES = ("memory", "sqlite")
+OnItemError = Literal["fail", "skip", "keep"]
 ON_ERROR: tuple[str, ...] = get_args(OnError)
 
 

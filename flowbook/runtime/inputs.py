@@ -232,17 +232,6 @@ class SlotInputs:
                 arguments[binding.name] = self._open_value(binding)
         return arguments
 
-    def _whole_list(self, binding: Binding) -> Any:
-        """Return the list whose items are handed out one by one, as it is."""
-        if binding.kind != "edge":
-            return self._constant(binding) if binding.name in self._constants else self._open[binding.name]
-        source = self.view.plan.slots[binding.source]
-        if binding.output == ERROR_INDEX:
-            return self.view.error_of(source)
-        result = self.view.result_of(source)
-        assert result is not None  # noqa: S101 -- the key was made from it
-        return result.outputs[self._output(binding)]
-
     def given(self) -> dict[str, Any]:
         """Name what it was given by others, before any of it is brought into the form that the function asks for.
 
@@ -263,6 +252,17 @@ class SlotInputs:
             elif binding.name in self._open:
                 found[binding.name] = self._open[binding.name]
         return found
+
+    def _whole_list(self, binding: Binding) -> Any:
+        """Return the list whose items are handed out one by one, as it is."""
+        if binding.kind != "edge":
+            return self._constant(binding) if binding.name in self._constants else self._open[binding.name]
+        source = self.view.plan.slots[binding.source]
+        if binding.output == ERROR_INDEX:
+            return self.view.error_of(source)
+        result = self.view.result_of(source)
+        assert result is not None  # noqa: S101 -- the key was made from it
+        return result.outputs[self._output(binding)]
 
     def _constant(self, binding: Binding) -> Any:
         plain = self._constants[binding.name]
