@@ -49,6 +49,7 @@ bench: $(EXTENSION)
 	@HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(PIP) install -qq --no-build-isolation --editable ".[bench]"
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.data_plane
+	$(BIN)/python -m tests.bench.transport
 	$(BIN)/python -m tests.bench.browser
 
 ## Run the long tests, and the property tests with many more examples.

@@ -95,8 +95,25 @@ class Payloads(Protocol):
         """
         ...
 
+    def empty(self, shape: Any, dtype: Any) -> Any:
+        """Make an array of any content."""
+        ...
+
     def collect(self, values: Sequence[object]) -> list[object]:
         """Turn lazy tables into tables, together, in one pass; values that are not lazy come back as they are."""
+        ...
+
+    def tap(self, value: object, count: Callable[[int], None]) -> object:
+        """Let a lazy table say how many rows flow out of it, batch by batch, whenever it is computed.
+
+        Args:
+            value: anything; what is no lazy table comes back as it is.
+            count: is told the rows of each batch, on any thread; what it raises ends the computation.
+        """
+        ...
+
+    def drain(self, value: object) -> None:
+        """Compute a lazy table and keep nothing of it, to see whether it can be computed."""
         ...
 
     def preview(self, value: object) -> dict[str, Any] | None:
@@ -117,6 +134,18 @@ class Payloads(Protocol):
 
     def resolve(self, value: object) -> None:
         """Raise what is known to be wrong with a lazy table (a column that is not there) without computing it."""
+        ...
+
+    def schema(self, value: object) -> Mapping[str, Any] | None:
+        """Give the columns of a table with their types, without computing it; None for what is no table.
+
+        Raises:
+            Exception: what the table library says of a plan that does not resolve.
+        """
+        ...
+
+    def preview_of_head(self, value: object) -> dict[str, Any] | None:
+        """Preview the first rows of a lazy table when they cost little to compute; else, and for others, None."""
         ...
 
     def scanned_files(self, value: object) -> tuple[Path, ...]:
@@ -451,14 +480,15 @@ class IsolatedCall:
 
     Attributes:
         code: the function.
-        arguments: by name; they are copied.
+        arguments: by name; what the function does to them stays in its process.
         context_name: parameter that receives a Context, or None.
         flow: name of the flow.
         node_id: the node.
         trace_id: id of the run, 32 hex digits.
         attempt: 1 for the first try.
         timeout_s: after this time the process is ended, seconds; None: never.
-        memory_bytes: with more resident memory than this the process is ended; None: three quarters of the machine's.
+        memory_bytes: with more resident memory than this the process is ended; what it shares with the kernel, which
+            is most of what it is given, does not count; None: three quarters of the machine's.
     """
 
     code: PortableCode
@@ -470,6 +500,75 @@ class IsolatedCall:
     attempt: int = 1
     timeout_s: float | None = None
     memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A piece of memory of a value that goes to another process.
+
+    Attributes:
+        size_bytes: how long it is.
+        address: where it lies, for as long as ``owner`` is there; 0 where it has yet to be made.
+        owner: keeps what the piece is made of alive, and unchanged.
+        fill: makes it at an address; None: it is copied from its own.
+    """
+
+    size_bytes: int
+    address: int
+    owner: Any
+    fill: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A value taken apart: a text of this program's own, and the memory of its tables and arrays apart from it.
+
+    Attributes:
+        text: everything but the pieces.
+        pieces: memory; what one table or array needs stands together.
+        group_ends: where the pieces of each table or array end, ascending.
+        text_copies: arrays that stand in the text, with the reason; an empty one when they are merely small.
+    """
+
+    text: bytes
+    pieces: tuple[Piece, ...] = ()
+    group_ends: tuple[int, ...] = ()
+    text_copies: tuple[PayloadCopy, ...] = ()
+
+
+class Packing(Protocol):
+    """Takes values apart for another process of this kernel, and puts them together there; pickles by its name."""
+
+    def pack(self, value: object, *, keeps_writable: bool) -> Packed:
+        """Take a value apart; no memory of a table or an array is copied.
+
+        Args:
+            value: anything.
+            keeps_writable: an array that can be written to here can be there, too; else none can.
+
+        Raises:
+            Exception: it cannot go.
+        """
+        ...
+
+    def unpack(self, text: Any, buffers: Sequence[Any]) -> Any:
+        """Make the value anew over received memory.
+
+        Args:
+            text: bytes-like.
+            buffers: one per piece, bytes-like or with ``__array_interface__``; held as long as the value needs it.
+        """
+        ...
+
+    def empty(self, shape: Any, dtype: Any, memory: Callable[[int], Any]) -> Any:
+        """Make an array of any content.
+
+        Args:
+            shape: as numpy takes it.
+            dtype: as numpy takes it.
+            memory: given a size in bytes, returns writable memory with ``__array_interface__``, or None: take your own.
+        """
+        ...
 
 
 class RemoteEffects(Protocol):
@@ -485,6 +584,10 @@ class RemoteEffects(Protocol):
 
     def progress(self, share: float) -> None:
         """Take how much is done, 0 to 1."""
+        ...
+
+    def copied(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
+        """Take what was copied to hand an input over, or, with an empty name, to bring the result back."""
         ...
 
 

@@ -9,6 +9,7 @@ A value made by a node goes through this room several times::
                                ├─ content_key, size ► cache      content_keys.py, sizes.py
                                ├─ fingerprint ─────► debug mode  mutations.py, arrow_buffers.py
                                ├─ scanned_files, collect         plans.py
+                               ├─ pack, unpack ─────► workers    packing.py, frame_pieces.py, arrow_abi.py
                                └─ encode, decode ───► stores     lasting_codecs.py
 
 ``families.py`` sorts every class into one of a dozen families, once; everything else is a table from family to

@@ -7,15 +7,29 @@ need them: memory that several values share is counted once (``sizes``), a mutat
 A buffer is exported with the address at which its memory begins, also by a slice: slices of one column have the same
 buffer. Nothing is exported that would have to be made first: codes of categories are looked at as plain numbers, and
 columns that hold categories inside lists or records are passed over.
-
-Layout: https://arrow.apache.org/docs/format/CDataInterface.html, CStreamInterface.html, CDataInterface/PyCapsule.html
 """
 
 from __future__ import annotations
 
 import ctypes
-import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from flowbook.data.arrow_abi import (
+    ARRAY,
+    ERROR,
+    GET,
+    RELEASE,
+    SCHEMA,
+    STREAM,
+    ArrowArray,
+    ArrowSchema,
+    ArrowStream,
+    arrays_of,
+    bits_of,
+    get_pointer,
+    new_capsule,
+    stream_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,74 +44,6 @@ class Buffer(NamedTuple):
     size_bytes: int
 
 
-class _Schema(ctypes.Structure):
-    """ArrowSchema."""
-
-
-_Schema._fields_ = [
-    ("format", ctypes.c_char_p),
-    ("name", ctypes.c_char_p),
-    ("metadata", ctypes.c_void_p),
-    ("flags", ctypes.c_int64),
-    ("n_children", ctypes.c_int64),
-    ("children", ctypes.POINTER(ctypes.POINTER(_Schema))),
-    ("dictionary", ctypes.POINTER(_Schema)),
-    ("release", ctypes.CFUNCTYPE(None, ctypes.POINTER(_Schema))),
-    ("private_data", ctypes.c_void_p),
-]
-
-
-class _Array(ctypes.Structure):
-    """ArrowArray."""
-
-
-_Array._fields_ = [
-    ("length", ctypes.c_int64),
-    ("null_count", ctypes.c_int64),
-    ("offset", ctypes.c_int64),
-    ("n_buffers", ctypes.c_int64),
-    ("n_children", ctypes.c_int64),
-    ("buffers", ctypes.POINTER(ctypes.c_void_p)),
-    ("children", ctypes.POINTER(ctypes.POINTER(_Array))),
-    ("dictionary", ctypes.POINTER(_Array)),
-    ("release", ctypes.CFUNCTYPE(None, ctypes.POINTER(_Array))),
-    ("private_data", ctypes.c_void_p),
-]
-
-_GET: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-_ERROR: Final = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
-_RELEASE: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-
-
-class _Stream(ctypes.Structure):
-    """ArrowArrayStream."""
-
-
-_Stream._fields_ = [
-    ("get_schema", _GET),
-    ("get_next", _GET),
-    ("get_last_error", _ERROR),
-    ("release", _RELEASE),
-    ("private_data", ctypes.c_void_p),
-]
-
-
-_get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-_new_capsule = ctypes.pythonapi.PyCapsule_New
-_new_capsule.restype = ctypes.py_object
-_new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-
-_STREAM: Final = b"arrow_array_stream"
-_BITS: Final[dict[bytes, int]] = {
-    b"b": 1,
-    **dict.fromkeys((b"c", b"C"), 8),
-    **dict.fromkeys((b"s", b"S", b"e"), 16),
-    **dict.fromkeys((b"i", b"I", b"f", b"tdD", b"tts", b"ttm", b"tiM"), 32),
-    **dict.fromkeys((b"l", b"L", b"g", b"tdm", b"ttu", b"ttn", b"tDs", b"tDm", b"tDu", b"tDn", b"tiD"), 64),
-    **dict.fromkeys((b"tin", b"_pli128", b"_plu128"), 128),
-}
-_WIDTH_AT_END: Final = re.compile(rb"^d:\d+,-?\d+(?:,(\d+))?$")
 _NO_VALIDITY: Final = (b"n", b"+ud", b"+us", b"+r")
 
 
@@ -118,13 +64,12 @@ def column_buffers(column: pl.Series, visit: Callable[[list[Buffer]], None]) -> 
     if _must_be_made(column.dtype):
         return False
     capsule: Any = column.__arrow_c_stream__()  # type: ignore[no-untyped-call, unused-ignore]
-    address = _get_pointer(capsule, _STREAM)
-    stream = ctypes.cast(address, ctypes.POINTER(_Stream)).contents
-    schema = _Schema()
+    stream, address = stream_of(capsule)
+    schema = ArrowSchema()
     if stream.get_schema(address, ctypes.addressof(schema)):
         return False
     try:
-        for array in _arrays(stream, address):
+        for array in arrays_of(stream, address):
             visit(list(_walk(array, schema)))
     finally:
         schema.release(ctypes.byref(schema))
@@ -143,18 +88,7 @@ def _must_be_made(dtype: Any) -> bool:
     return base == pl.Struct and any(_must_be_made(field.dtype) for field in dtype.fields)
 
 
-def _arrays(stream: _Stream, address: int) -> Iterator[_Array]:
-    while True:
-        array = _Array()
-        if stream.get_next(address, ctypes.addressof(array)) or not array.release:
-            return
-        try:
-            yield array
-        finally:
-            array.release(ctypes.byref(array))
-
-
-def _walk(array: _Array, schema: _Schema) -> Iterator[Buffer]:
+def _walk(array: ArrowArray, schema: ArrowSchema) -> Iterator[Buffer]:
     """Yield the buffers of an array and of everything below it, those of no bytes left out."""
     kind: bytes = schema.format
     used = array.offset + array.length
@@ -169,7 +103,7 @@ def _walk(array: _Array, schema: _Schema) -> Iterator[Buffer]:
         yield from _walk(array.dictionary.contents, schema.dictionary.contents)
 
 
-def _buffer_bytes(array: _Array, kind: bytes, index: int, used: int) -> int:
+def _buffer_bytes(array: ArrowArray, kind: bytes, index: int, used: int) -> int:
     """Say how many bytes of a buffer are used; 0 for what an export writes anew and for unknown types."""
     if index == 0 and not kind.startswith(_NO_VALIDITY):
         return (used + 7) // 8
@@ -186,18 +120,7 @@ def _buffer_bytes(array: _Array, kind: bytes, index: int, used: int) -> int:
             return (8 if wide else 4) * (used + 1)
         ends = ctypes.cast(array.buffers[1], ctypes.POINTER(ctypes.c_int64 if wide else ctypes.c_int32))
         return int(ends[used])
-    return (used * _bits(kind) + 7) // 8 if kind not in {b"+L", b"+l"} else (8 if kind == b"+L" else 4) * (used + 1)
-
-
-def _bits(kind: bytes) -> int:
-    if kind.startswith(b"ts"):  # instants, with their zone
-        return 64
-    if kind.startswith(b"w:"):
-        return 8 * int(kind[2:])
-    decimal = _WIDTH_AT_END.match(kind)
-    if decimal:
-        return int(decimal[1] or 128)
-    return _BITS.get(kind, 0)
+    return (used * bits_of(kind) + 7) // 8 if kind not in {b"+L", b"+l"} else (8 if kind == b"+L" else 4) * (used + 1)
 
 
 def read_noting(source: Any, read: Callable[[Any], Any]) -> tuple[Any, set[int]]:
@@ -228,8 +151,8 @@ class _LentArray:
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[Any, Any]:
         schema, array = self._source.__arrow_c_array__(requested_schema)
-        described = ctypes.cast(_get_pointer(schema, b"arrow_schema"), ctypes.POINTER(_Schema)).contents
-        held = ctypes.cast(_get_pointer(array, b"arrow_array"), ctypes.POINTER(_Array)).contents
+        described = ctypes.cast(get_pointer(schema, SCHEMA), ctypes.POINTER(ArrowSchema)).contents
+        held = ctypes.cast(get_pointer(array, ARRAY), ctypes.POINTER(ArrowArray)).contents
         self.seen.update(buffer.address for buffer in _walk(held, described))
         return schema, array
 
@@ -242,13 +165,12 @@ class _LentStream:
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
         capsule = self._source.__arrow_c_stream__(requested_schema)
-        address = _get_pointer(capsule, _STREAM)
-        inner = ctypes.cast(address, ctypes.POINTER(_Stream)).contents
-        schema = _Schema()
+        inner, address = stream_of(capsule)
+        schema = ArrowSchema()
 
         def get_next(_: int, target: int) -> int:
             failed: int = inner.get_next(address, target)
-            array = _Array.from_address(target)
+            array = ArrowArray.from_address(target)
             if not failed and array.release:
                 if schema.format is None and inner.get_schema(address, ctypes.addressof(schema)):
                     return 0
@@ -259,15 +181,15 @@ class _LentStream:
             if schema.format is not None:
                 schema.release(ctypes.byref(schema))
             inner.release(address)
-            _Stream.from_address(itself).release = _RELEASE()
+            ArrowStream.from_address(itself).release = RELEASE()
 
-        lent = _Stream(
-            _GET(lambda _, target: inner.get_schema(address, target)),
-            _GET(get_next),
-            _ERROR(lambda _: inner.get_last_error(address)),
-            _RELEASE(release),
+        lent = ArrowStream(
+            GET(lambda _, target: inner.get_schema(address, target)),
+            GET(get_next),
+            ERROR(lambda _: inner.get_last_error(address)),
+            RELEASE(release),
             None,
         )
         # polars reads the stream to its end before it returns; until then everything must stay where it is.
         self.kept += [capsule, inner, lent]
-        return _new_capsule(ctypes.addressof(lent), _STREAM, None)
+        return new_capsule(ctypes.addressof(lent), STREAM, None)

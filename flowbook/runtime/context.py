@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowbook.errors import EngineDeadlockError, RunError
 from flowbook.runtime.capture import current_effects
@@ -94,7 +94,7 @@ class Services:
     """What the engine lends a firing that asks for a context.
 
     Attributes:
-        engine: digests code.
+        engine: digests code, makes arrays.
         resources: what the nodes of the flow hold.
         state: shared by the nodes of the run.
         kind: of the node: pure, stateful or io.
@@ -150,6 +150,25 @@ class Context:
     def progress(self, share: float) -> None:
         """Report how much is done, 0 to 1."""
         self.effects.progress = min(1.0, max(0.0, float(share)))
+
+    def empty(self, shape: Any, dtype: Any = "float64") -> Any:
+        """Make an array of any content, to be filled and returned.
+
+        In a node with ``isolation="process"`` it stands in memory that the kernel sees as well, so that returning it
+        copies nothing, however large it is; elsewhere it is an array like any other.
+
+        Args:
+            shape: as ``numpy.empty`` takes it.
+            dtype: as ``numpy.empty`` takes it.
+
+        Returns:
+            A numpy array that can be written to until the node returns it.
+
+        Raises:
+            MemoryError: more than there is, or than the node's ``memory_bytes``.
+            RunError: FB425, the values between processes take as much memory as they may already.
+        """
+        return self._asked_for("ctx.empty()").engine.payloads.empty(shape, dtype)
 
     @property
     def state(self) -> RunState:

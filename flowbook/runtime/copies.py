@@ -23,7 +23,7 @@ class CopyRecord:
 
     Attributes:
         node: the node that was given its input.
-        input: the input.
+        input: the input; empty for what brought the outputs of a node back from a process of its own.
         source: ``node.output`` that it came from; empty when it came from the notebook.
         size_bytes: bytes that were copied, > 0.
         reason: why it could not be a reference.
@@ -79,11 +79,15 @@ class CopyTable(Sequence[CopyRecord]):
         made = f"{len(self)} cop{'y' if len(self) == 1 else 'ies'}"
         size = f", {self.size_bytes:,} bytes" if self else ""
         head = f"{made}{size} in {self.hop_count} hop{'' if self.hop_count == 1 else 's'}"
-        hops = [f"{record.source or 'the notebook'} → {record.node}.{record.input}" for record in self]
+        hops = [f"{record.source or 'the notebook'} → {_target(record)}" for record in self]
         sizes = [f"{record.size_bytes:,}" for record in self]
         wide, long = max(map(len, hops), default=0), max(map(len, sizes), default=0)
         lines = zip(hops, sizes, self, strict=True)
         return "\n".join([head, *(f"  {hop:<{wide}}  {size:>{long}}  {record.reason}" for hop, size, record in lines)])
+
+
+def _target(record: CopyRecord) -> str:
+    return f"{record.node}.{record.input}" if record.input else "the kernel"
 
 
 def copies_of(execution: Execution) -> CopyTable:
@@ -103,7 +107,7 @@ def copies_of(execution: Execution) -> CopyTable:
             CopyRecord(
                 node=node_id,
                 input=name,
-                source=_source(plan, edges.get(name)),
+                source=_source(plan, edges.get(name)) if name else node_id,
                 size_bytes=copy.size_bytes,
                 reason=copy.reason,
             )

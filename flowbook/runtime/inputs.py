@@ -85,6 +85,8 @@ class SlotInputs:
         self.slot = slot
         self.copies: list[PayloadCopy] = []
         self.copies_by_input: dict[str, int] = {}
+        #: How many of the copies, by input, were made on the way to and from another process.
+        self._handed_over: dict[str, int] = {}
         self._open: dict[str, Any] = {}
         self._settings = dict(slot.settings)
         #: Constants of the document, or of this run alone.
@@ -291,6 +293,7 @@ class SlotInputs:
                 binding.port.form if binding.port is not None else "",
                 wants_packet=binding.name in self.slot.node_type.packet_names,
                 origin=f"{source.node_id}.{source.node_type.outputs[output].name}",
+                reader=self.slot.node_id,
             )
         return self._checked(binding, self._counted(binding, value, copies))
 
@@ -305,6 +308,22 @@ class SlotInputs:
             value, binding.port.form if binding.port is not None else "", is_own=False
         )
         return self._counted(binding, handed.value, handed.copies)
+
+    def note_copies(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
+        """Note what was copied to hand an input to another process, or, with an empty name, to bring the result back.
+
+        Of several attempts the last one counts, in which everything was handed over anew.
+        """
+        kept = self._handed_over.pop(name, 0)
+        at = 0
+        for other, count in self.copies_by_input.items():
+            at += count
+            if other == name:
+                break
+        del self.copies[at - kept : at]
+        self.copies[at - kept : at - kept] = copies
+        self.copies_by_input[name] = self.copies_by_input.get(name, 0) - kept + len(copies)
+        self._handed_over[name] = len(copies)
 
     def _counted(self, binding: Binding, value: Any, copies: tuple[PayloadCopy, ...]) -> Any:
         """Note the copies that an input took; one that the node may change is copied once more."""

@@ -16,10 +16,11 @@ from flowbook.runtime.source_types import code_in_parts, parameter_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from flowbook.core.interfaces import Isolation, Namespace
+    from flowbook.core.interfaces import Isolation, Namespace, PayloadCopy
     from flowbook.core.node_types import NodeType
     from flowbook.runtime.context import Context
     from flowbook.runtime.engine import Engine
+    from flowbook.runtime.inputs import SlotInputs
     from flowbook.runtime.plan import Slot
 
 _FROM_DOCUMENT = """\
@@ -28,7 +29,7 @@ from flowbook.runtime.source_types import type_from_source
 """
 
 
-def isolated(engine: Engine, slot: Slot, context: Context) -> Callable[..., Any]:
+def isolated(engine: Engine, slot: Slot, context: Context, inputs: SlotInputs) -> Callable[..., Any]:
     """Make what is called in place of a slot's function when its policy wants a process of its own."""
     isolation = engine.isolation
 
@@ -47,6 +48,7 @@ def isolated(engine: Engine, slot: Slot, context: Context) -> Callable[..., Any]
             engine.namespace,
             timeout_s=slot.policy.timeout_s,
             memory_bytes=slot.policy.memory_bytes,
+            note_copies=inputs.note_copies,
         )
 
     return call
@@ -61,6 +63,7 @@ def call_isolated(
     *,
     timeout_s: float | None = None,
     memory_bytes: int | None = None,
+    note_copies: Callable[[str, tuple[PayloadCopy, ...]], None] | None = None,
 ) -> Any:
     """Call a node's function in a process of its own, inside a firing: what it prints and logs is that firing's.
 
@@ -72,6 +75,7 @@ def call_isolated(
         namespace: the notebook's variables.
         timeout_s: see ``IsolatedCall``.
         memory_bytes: see ``IsolatedCall``.
+        note_copies: told what was copied, as ``RemoteEffects.copied`` is.
 
     Raises:
         BaseException: see ``core.interfaces.Isolation.call``.
@@ -101,7 +105,9 @@ def call_isolated(
         timeout_s=timeout_s,
         memory_bytes=memory_bytes,
     )
-    returned = isolation.call(call, is_cancelled=lambda: context.cancelled, effects=_FiringEffects(context))
+    returned = isolation.call(
+        call, is_cancelled=lambda: context.cancelled, effects=_FiringEffects(context, note_copies)
+    )
     if node_type.origin != "cell":
         return returned
     # Over there it is a plain function; here a cell gives its outputs by name.
@@ -125,8 +131,11 @@ def _defaults(function: Any, names: Collection[str]) -> dict[str, Any]:
 class _FiringEffects:
     """Hands what another process tells on to the firing that goes on here."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(
+        self, context: Context, note_copies: Callable[[str, tuple[PayloadCopy, ...]], None] | None = None
+    ) -> None:
         self._context = context
+        self._note_copies = note_copies
 
     def write(self, stream: str, text: str) -> None:
         (sys.stderr if stream == "stderr" else sys.stdout).write(text)
@@ -138,6 +147,10 @@ class _FiringEffects:
 
     def progress(self, share: float) -> None:
         self._context.progress(share)
+
+    def copied(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
+        if self._note_copies is not None:
+            self._note_copies(name, copies)
 
 
 def portable_code(node_type: NodeType, lookup: Callable[[str], tuple[bool, Any]]) -> PortableCode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -15,26 +16,30 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from flowbook.errors import FlowbookError, NodeTimeoutError, RunCancelledError, RunError, WorkerDiedError
-from flowbook.sandbox.channel import Channel, ChannelClosedError, packed, unpacked
+from flowbook.core.interfaces import PayloadCopy
+from flowbook.errors import FlowbookError, RunError, WorkerDiedError
+from flowbook.sandbox.call_guard import SLICE_S, CallGuard, resident_bytes
+from flowbook.sandbox.channel import Channel, ChannelClosedError, PlainPacking
+from flowbook.sandbox.kernel_segments import KernelSegments
 from flowbook.sandbox.launchers import best_launcher
+from flowbook.sandbox.memory_limits import memory_bytes
 from flowbook.sandbox.remote_errors import ToldError, fatal_places, made_again, traceback_of
-from flowbook.sandbox.worker import Order
+from flowbook.sandbox.segments import has_segments
+from flowbook.sandbox.transports import SegmentTransport, StreamTransport
+from flowbook.sandbox.worker import Answer, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from flowbook.core.interfaces import IsolatedCall, RemoteEffects
+    from flowbook.core.interfaces import IsolatedCall, Packed, Packing, RemoteEffects
     from flowbook.sandbox.launchers import Launcher
+    from flowbook.sandbox.transports import Load, News, Transport
 
-#: How often a call looks at its deadline, its memory and whether it is cancelled, seconds.
-SLICE_S: Final = 0.02
 #: A worker that holds more than this after a call is not used again, bytes.
 _RETIRE_BYTES: Final = 1024**3
-#: Address space is refused beyond the limit of resident memory plus this: libraries reserve much and use little.
-_ADDRESS_SLACK_BYTES: Final = 4 * 1024**3
 _MOST_WORKERS: Final = 4
-_CGROUP_FILES: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+#: An idle worker that does not answer within this time is ended, seconds.
+_NEWS_S: Final = 2.0
 
 
 class ProcessPool:
@@ -44,10 +49,19 @@ class ProcessPool:
         preload: modules that workers are to have loaded already.
         most_workers: calls at one time, >= 1; None: one per core, at most four. Further calls wait.
         launcher: how workers are started; None: the best way on this system, chosen at first use.
+        packing: takes values apart and puts them together; None: pickle.
+        most_shared_bytes: all values between kernel and workers together; None: half of the memory there is; 0: none
+            are shared, which is how it is where the system has no such memory.
     """
 
     def __init__(
-        self, preload: Sequence[str] = (), *, most_workers: int | None = None, launcher: Launcher | None = None
+        self,
+        preload: Sequence[str] = (),
+        *,
+        most_workers: int | None = None,
+        launcher: Launcher | None = None,
+        packing: Packing | None = None,
+        most_shared_bytes: int | None = None,
     ) -> None:
         cores = os.cpu_count() or 1
         self._preload = tuple(preload)
@@ -59,18 +73,19 @@ class ProcessPool:
         self._condition = threading.Condition()
         self._owner = os.getpid()
         self._is_closed = False
+        self._packing = packing or PlainPacking()
+        self._numbers = itertools.count(1)
+        most = memory_bytes() // 2 if most_shared_bytes is None else most_shared_bytes
+        self._segments = KernelSegments(most, self._spread_news) if packing and most and has_segments() else None
 
     def call(self, call: IsolatedCall, *, is_cancelled: Callable[[], bool], effects: RemoteEffects) -> Any:
         """Call the function in a worker and return what it returns; see ``core.interfaces.Isolation``."""
-        try:
-            buffers = packed(dict(call.arguments))
-        except Exception as error:
-            raise _cannot_send(call, error) from error
-        guard = _Guard(call, is_cancelled)
+        arguments = self._packed(call)
+        guard = CallGuard(call, is_cancelled)
         for _ in range(self._most_workers + 1):  # at worst every idle one has old code
             worker = self._take(guard)
             try:
-                return worker.answer(call, buffers, guard, effects)
+                return worker.answer(call, arguments, guard, effects)
             except _DeclinedError:
                 pass
             finally:
@@ -81,6 +96,17 @@ class ProcessPool:
             where=guard.where,
             hint="its modules keep changing, or something keeps ending the workers",
         )
+
+    def _packed(self, call: IsolatedCall) -> dict[str, Packed]:
+        """Take the arguments apart."""
+        packed: dict[str, Packed] = {}
+        for name, value in call.arguments.items():
+            try:
+                packed[name] = self._packing.pack(value, keeps_writable=True)
+            except Exception as error:
+                culprit = f"input {name!r}, a {type(value).__qualname__},"
+                raise _cannot_send(call, culprit, error) from error
+        return packed
 
     def warm_up(self) -> None:
         """Start one worker ahead of its first call, so that this call need not wait; raises nothing."""
@@ -100,6 +126,8 @@ class ProcessPool:
             worker.end()
         if launcher is not None:
             launcher.close()
+        if self._segments is not None:
+            self._segments.close()
         atexit.unregister(self.close)
 
     @property
@@ -108,7 +136,28 @@ class ProcessPool:
         with self._condition:
             return [worker.process_id for worker in self._idle]
 
-    def _take(self, guard: _Guard) -> _Worker:
+    @property
+    def shared_bytes(self) -> int:
+        """Shared memory that this kernel and its workers have taken from the system, bytes."""
+        return self._segments.taken_bytes if self._segments is not None else 0
+
+    def _spread_news(self, most_free_bytes: int | None) -> None:
+        """Exchange news with idle workers, so that they give back what is free."""
+        with self._condition:
+            workers, self._idle = list(self._idle), deque()
+            self._busy_count += len(workers)
+        for worker in workers:
+            worker.exchange_news(most_free_bytes)
+            self._leave(worker)
+
+    def _end_idle(self) -> None:
+        """End the workers that have nothing to do, for the sake of the memory they keep."""
+        with self._condition:
+            workers, self._idle = list(self._idle), deque()
+        for worker in workers:
+            worker.end()
+
+    def _take(self, guard: CallGuard) -> _Worker:
         """Take an idle worker, or start one; waits while as many as allowed are busy."""
         with self._condition:
             while self._busy_count >= self._most_workers:
@@ -155,60 +204,8 @@ class ProcessPool:
                 self._launcher = best_launcher(self._preload, self._threads)
             atexit.unregister(self.close)
             atexit.register(self.close)
-        return _Worker(self._launcher)
-
-
-class _Guard:
-    """Keeps one call within its limits."""
-
-    def __init__(self, call: IsolatedCall, is_cancelled: Callable[[], bool]) -> None:
-        self._call = call
-        self._is_cancelled = is_cancelled
-        self._deadline: float | None = None
-        self._next_look = 0.0
-        self._process_id = 0
-        self.most_bytes = call.memory_bytes or _default_memory_bytes()
-        self.where = f"flow {call.flow!r}, node {call.node_id!r}"
-
-    def begin(self, process_id: int) -> None:
-        """Start the clock."""
-        self._process_id = process_id
-        if self._call.timeout_s is not None:
-            self._deadline = time.monotonic() + self._call.timeout_s
-
-    def check(self) -> None:
-        """Raise when a limit is exceeded; cheap enough to be asked for every piece of a message."""
-        now = time.monotonic()
-        if now < self._next_look:
-            return
-        self._next_look = now + SLICE_S / 2
-        self.look_for_cancel()
-        if self._deadline is not None and now > self._deadline:
-            raise NodeTimeoutError(
-                f"{self._call.node_id!r} took longer than {self._call.timeout_s:g} s, and its process was ended",
-                where=self.where,
-                hint="give it more time: timeout_s=…",
-                node=self._call.node_id,
-            )
-        if resident_bytes(self._process_id) > self.most_bytes:
-            raise self.too_much_memory()
-
-    def look_for_cancel(self) -> None:
-        """Raise when the call is cancelled."""
-        if self._is_cancelled():
-            raise RunCancelledError(f"{self._call.node_id!r} was cancelled, and its process ended", where=self.where)
-
-    def too_much_memory(self) -> WorkerDiedError:
-        """Make the error of a call that took more memory than it may."""
-        return WorkerDiedError(
-            f"{self._call.node_id!r} took more than {self.most_bytes / 1024**2:,.0f} MiB of memory,"
-            " and its process was ended",
-            code="FB421",
-            where=self.where,
-            hint="give it more, or let it work on less data at a time",
-            node=self._call.node_id,
-            memory_bytes=self.most_bytes,
-        )
+        number = next(self._numbers)
+        return _Worker(self._launcher, number, self._packing, self._segments, self._end_idle)
 
 
 class _DeclinedError(Exception):
@@ -218,8 +215,19 @@ class _DeclinedError(Exception):
 class _Worker:
     """The kernel's end of one worker."""
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        number: int,
+        packing: Packing,
+        segments: KernelSegments | None,
+        make_room: Callable[[], None],
+    ) -> None:
         self._launcher = launcher
+        self._number = number
+        self._packing = packing
+        self._segments = segments
+        self._make_room = make_room
         ours, theirs = socket.socketpair()
         #: Where the worker's Python stack stands should it crash; the file has no name and goes with the last holder.
         self._crash_report: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by ``end``
@@ -230,6 +238,7 @@ class _Worker:
             ours.close()
             self._crash_report.close()
             raise
+        self._transport: Transport = segments.transport(number) if segments is not None else StreamTransport()
         self._channel = Channel(ours, slice_s=SLICE_S)
         self._link = ours
         self._has_ended = False
@@ -249,17 +258,54 @@ class _Worker:
             return False
         return False
 
-    def answer(self, call: IsolatedCall, buffers: Sequence[Any], guard: _Guard, effects: RemoteEffects) -> Any:
+    def exchange_news(self, most_free_bytes: int | None) -> None:
+        """Tell a worker that has nothing to do what is looked at no more, and learn what it has given back.
+
+        Args:
+            most_free_bytes: of shared memory that it may keep; None: only when there is something else to tell.
+        """
+        transport, segments = self._transport, self._segments
+        if not isinstance(transport, SegmentTransport) or segments is None:
+            return
+        if most_free_bytes is None and not transport.has_news:
+            return
+        deadline = time.monotonic() + _NEWS_S
+
+        def check() -> None:
+            if time.monotonic() > deadline:
+                raise ChannelClosedError
+
+        self._channel.check = check
+        try:
+            self._channel.send(transport.news(segments.most_free_bytes if most_free_bytes is None else most_free_bytes))
+            (_, news), _, _ = self._channel.receive()
+            self._learn(news)
+        except ChannelClosedError:
+            self.is_usable = False
+        self._channel.check = None
+
+    def _learn(self, news: News) -> None:
+        self._transport.hear(news)
+        if self._segments is not None:
+            self._segments.count(self._number, news.own_bytes)
+
+    def answer(
+        self, call: IsolatedCall, arguments: Mapping[str, Packed], guard: CallGuard, effects: RemoteEffects
+    ) -> Any:
         """Make one call; returns the value.
 
         Raises:
             _DeclinedError: the call has not begun; another worker may take it.
         """
         self.is_usable = False  # until it has given an answer that leaves it whole
-        guard.begin(self.process_id)
+        guard.begin(self.process_id, self._shared_bytes)
         self._channel.check = guard.check
+        load = self._loaded(call, arguments)
         order = Order(
             code=call.code,
+            names=tuple(arguments),
+            parcel=load.parcel,
+            news=self._transport.news(self._segments.most_free_bytes if self._segments is not None else None),
             context_name=call.context_name,
             flow=call.flow,
             node_id=call.node_id,
@@ -267,42 +313,88 @@ class _Worker:
             attempt=call.attempt,
             folder=_folder(),
             import_path=tuple(sys.path),
-            address_bytes=guard.most_bytes + _ADDRESS_SLACK_BYTES,
+            memory_bytes=guard.most_bytes,
+            packing=self._packing,
+            number=self._number if self._segments is not None else 0,
         )
         try:
-            self._channel.send(order, buffers)
-            (kind, facts), answer = self._channel.receive()
+            self._channel.send(order, load.buffers, load.descriptors)
+            kind = self._channel.receive()[0][0]
         except ChannelClosedError as error:
             raise _DeclinedError from error
         if kind == "stale":
             raise _DeclinedError
+        for name, size_bytes in zip(arguments, load.copied, strict=True):
+            _tell_copies(effects, name, size_bytes, arguments[name].text_copies, "to its process")
+        del load
         try:
-            kind, facts, answer = self._conversation(effects)
+            answer, value = self._conversation(effects)
         except ChannelClosedError as error:
             raise self._death(call, guard) from error
         self._channel.check = None
-        self.is_usable = resident_bytes(self.process_id) < _RETIRE_BYTES
-        if kind == "returned":
-            try:
-                return unpacked(answer)
-            except Exception as error:
-                raise _cannot_come_back(call, f"{type(error).__name__}: {error}") from error
-        raise _failure(call, kind, facts)
+        self.is_usable = resident_bytes(self.process_id, self._shared_bytes()) < _RETIRE_BYTES
+        if answer.story is not None:
+            raise _failure(call, answer.kind, answer.story)
+        _tell_copies(effects, "", answer.copied_bytes, answer.text_copies, "from its process")
+        text, *buffers = value
+        try:
+            return self._packing.unpack(text, buffers)
+        except Exception as error:
+            raise _cannot_come_back(call, f"{type(error).__name__}: {error}") from error
 
-    def _conversation(self, effects: RemoteEffects) -> tuple[str, Any, list[bytearray]]:
+    def _loaded(self, call: IsolatedCall, arguments: Mapping[str, Packed]) -> Load:
+        """Have the arguments ready to be sent."""
+        try:
+            try:
+                return self._transport.load(list(arguments.values()))
+            except RunError:
+                self._make_room()
+                return self._transport.load(list(arguments.values()))
+        except RunError as error:
+            if self._segments is not None and self._segments.granted_bytes(self._number):
+                raise _DeclinedError from error  # it keeps memory itself; a fresh one does not
+            self.is_usable = True
+            raise _too_much_shared(call, "the inputs", error) from error
+
+    def _shared_bytes(self) -> int:
+        return self._segments.mapped_bytes(self._number) if self._segments is not None else 0
+
+    def _conversation(self, effects: RemoteEffects) -> tuple[Answer, list[Any]]:
         """Pass on what the worker tells until it says what came of the call."""
         while True:
-            (kind, facts), buffers = self._channel.receive()
+            (kind, facts), buffers, descriptors = self._channel.receive()
             if kind == "text":
                 effects.write(*facts)
             elif kind == "note":
                 effects.note(*facts)
             elif kind == "progress":
                 effects.progress(facts)
+            elif kind == "grow":
+                self._channel.send(("grown", self._granted(*facts)))
             else:
-                return kind, facts, buffers
+                return facts, self._received(facts, buffers, descriptors)
 
-    def _death(self, call: IsolatedCall, guard: _Guard) -> FlowbookError:
+    def _granted(self, size_bytes: int, own_bytes: int) -> bool:
+        """Let the worker, which has so much, have more shared memory, if there is any to be had."""
+        if self._segments is None:
+            return False
+        self._segments.count(self._number, own_bytes)
+        if not self._segments.grant(self._number, size_bytes):
+            self._make_room()
+            return self._segments.grant(self._number, size_bytes)
+        return True
+
+    def _received(self, answer: Answer, buffers: list[Any], descriptors: list[int]) -> list[Any]:
+        """Take in what came with an answer: first the value, then what the worker looks at no more."""
+        value: list[Any] = []
+        if answer.parcel is not None:
+            (value,) = self._transport.unload(answer.parcel, buffers, descriptors)
+        self._learn(answer.news)
+        if self._segments is not None:
+            self._segments.wake()
+        return value
+
+    def _death(self, call: IsolatedCall, guard: CallGuard) -> FlowbookError:
         """Say how the worker died."""
         code = self._end_now(kills=False)
         self._crash_report.seek(0)
@@ -328,6 +420,8 @@ class _Worker:
         self._has_ended = True
         self.is_usable = False
         self._channel.close()
+        if self._segments is not None:
+            self._segments.close_transport(self._number)
         if kills:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self.process_id, signal.SIGKILL)  # the id is its own until the launcher has waited for it
@@ -354,14 +448,38 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+def _tell_copies(
+    effects: RemoteEffects, name: str, size_bytes: int, others: tuple[PayloadCopy, ...], reason: str
+) -> None:
+    """Report what was copied with one value; what is small or stood in its text counts like the rest."""
+    small = sum(copy.size_bytes for copy in others if not copy.reason)
+    made = [PayloadCopy(size_bytes + small, reason)] if size_bytes + small else []
+    made += [PayloadCopy(copy.size_bytes, f"{reason}: {copy.reason}") for copy in others if copy.reason]
+    if made:
+        effects.copied(name, tuple(made))
+
+
+def _too_much_shared(call: IsolatedCall, what: str, error: RunError) -> RunError:
+    return RunError(
+        f"{what} of {call.node_id!r} need more shared memory than there is to be: {error.what}",
+        code="FB425",
+        where=f"flow {call.flow!r}, node {call.node_id!r}",
+        hint=error.hint,
+        node=call.node_id,
+        **error.fields,
+    )
+
+
 def _failure(call: IsolatedCall, kind: str, story: ToldError) -> BaseException:
     """Make the error of a call that came to no value; what was raised over there is it, or its cause."""
     error = made_again(story)
     if kind == "failed":
         return error
     why = f"{story.class_name}: {story.text}"
-    if kind == "result":
-        failure = _cannot_come_back(call, why)
+    if kind == "result" and isinstance(error, RunError) and error.code == "FB425":
+        failure = _too_much_shared(call, "the outputs", error)
+    elif kind == "result":
+        failure = _cannot_come_back(call, _why(error) if isinstance(error, FlowbookError) else why, _hint_of(error))
     elif kind == "arguments":
         failure = RunError(
             f"an input of {call.node_id!r} cannot be made in another process: {why}",
@@ -382,29 +500,30 @@ def _failure(call: IsolatedCall, kind: str, story: ToldError) -> BaseException:
     return failure
 
 
-def _cannot_send(call: IsolatedCall, error: Exception) -> RunError:
-    culprit = "an input"
-    for name, value in call.arguments.items():
-        try:
-            packed(value)
-        except Exception:  # found it
-            culprit = f"input {name!r}, a {type(value).__qualname__},"
-            break
+def _cannot_send(call: IsolatedCall, culprit: str, error: Exception) -> RunError:
     return RunError(
-        f"{culprit} of {call.node_id!r} cannot go to another process: {type(error).__name__}: {error}",
+        f"{culprit} of {call.node_id!r} cannot go to another process: {_why(error)}",
         code="FB422",
         where=f"flow {call.flow!r}, node {call.node_id!r}",
-        hint="hand on plain values, tables and arrays",
+        hint=_hint_of(error) or "hand on plain values, tables and arrays",
         node=call.node_id,
     )
 
 
-def _cannot_come_back(call: IsolatedCall, why: str) -> RunError:
+def _why(error: BaseException) -> str:
+    return error.what if isinstance(error, FlowbookError) else f"{type(error).__name__}: {error}"
+
+
+def _hint_of(error: BaseException) -> str:
+    return error.hint if isinstance(error, FlowbookError) else ""
+
+
+def _cannot_come_back(call: IsolatedCall, why: str, hint: str = "") -> RunError:
     return RunError(
         f"what {call.node_id!r} returned cannot come back from its process: {why}",
         code="FB422",
         where=f"flow {call.flow!r}, node {call.node_id!r}",
-        hint="return plain values, tables and arrays",
+        hint=hint or "return plain values, tables and arrays",
         node=call.node_id,
     )
 
@@ -414,22 +533,3 @@ def _folder() -> str:
         return str(Path.cwd())
     except OSError:  # it was removed
         return ""
-
-
-def resident_bytes(process_id: int) -> int:
-    """Return the memory a process holds now, bytes; 0 where that cannot be known."""
-    try:
-        text = Path(f"/proc/{process_id}/statm").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    fields = text.split()
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else 0
-
-
-def _default_memory_bytes() -> int:
-    """Three quarters of what this machine, or its container, has."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if hasattr(os, "sysconf") else []
-    for file in _CGROUP_FILES:
-        with contextlib.suppress(OSError, ValueError):
-            limits.append(int(file.read_text(encoding="ascii")))
-    return min(limits, default=4 * 1024**3) * 3 // 4

@@ -17,14 +17,15 @@ import sys
 import threading
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.errors import RunError
-from flowbook.sandbox.channel import Channel, ChannelClosedError, packed, unpacked
+from flowbook.sandbox.channel import Channel, ChannelClosedError
 from flowbook.sandbox.node_code import function_of
 from flowbook.sandbox.remote_errors import told
+from flowbook.sandbox.segments import SegmentStore
+from flowbook.sandbox.transports import News, Parcel, SegmentTransport, StreamTransport
 
 if sys.platform != "win32":
     import resource
@@ -32,19 +33,25 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     import socket
 
-    from flowbook.core.interfaces import PortableCode
+    from flowbook.core.interfaces import Packing, PayloadCopy, PortableCode
+    from flowbook.sandbox.remote_errors import ToldError
+    from flowbook.sandbox.transports import Load, Transport
 
 _LONGEST_LOG_CHARS: Final = 100_000
+#: Address space is refused beyond the limit of memory plus this: libraries reserve much and use little.
+_ADDRESS_SLACK_BYTES: Final = 4 * 1024**3
 #: File systems may be this much behind the clock, nanoseconds.
 _CLOCK_TICK_NS: Final = 10_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a kernel asks of a worker; the arguments come beside it, as buffers.
+class Order(NamedTuple):
+    """What a kernel asks of a worker; the arguments come beside it.
 
     Attributes:
         code: the function to call.
+        names: of the arguments.
+        parcel: where they are.
+        news: what has happened to segments since the last call.
         context_name: parameter that receives a Context, or None.
         flow: name of the flow.
         node_id: the node.
@@ -52,10 +59,15 @@ class Order:
         attempt: 1 for the first try.
         folder: working directory of the kernel, or empty when it has none.
         import_path: the kernel's ``sys.path``.
-        address_bytes: most address space the call may take beyond what is taken already; None: no limit.
+        memory_bytes: most memory the call may take.
+        packing: takes values apart and puts them together.
+        number: of this worker among those of its kernel, or 0: there is no shared memory.
     """
 
     code: PortableCode
+    names: tuple[str, ...]
+    parcel: Parcel
+    news: News
     context_name: str | None
     flow: str
     node_id: str
@@ -63,7 +75,29 @@ class Order:
     attempt: int
     folder: str
     import_path: tuple[str, ...]
-    address_bytes: int | None
+    memory_bytes: int
+    packing: Packing
+    number: int
+
+
+class Answer(NamedTuple):
+    """What came of a call.
+
+    Attributes:
+        kind: "returned", or what failed: "code", "arguments", "failed" (the function itself), "result".
+        story: of the error, or None.
+        parcel: where the value is, which comes beside it.
+        copied_bytes: how much of it was copied.
+        text_copies: see ``Packed``.
+        news: what is still looked at here, and what is no more.
+    """
+
+    kind: str
+    story: ToldError | None = None
+    parcel: Parcel | None = None
+    copied_bytes: int = 0
+    text_copies: tuple[PayloadCopy, ...] = ()
+    news: News = News()
 
 
 class WorkerContext:
@@ -76,12 +110,14 @@ class WorkerContext:
         attempt: 1 for the first try.
     """
 
-    def __init__(self, order: Order, channel: Channel) -> None:
+    def __init__(self, order: Order, channel: Channel, memory: CallMemory) -> None:
         self.flow = order.flow
         self.node_id = order.node_id
         self.trace_id = order.trace_id
         self.attempt = order.attempt
         self._channel = channel
+        self._memory = memory
+        self._packing = order.packing
 
     @property
     def cancelled(self) -> bool:
@@ -112,6 +148,144 @@ class WorkerContext:
         """Report how much is done, 0 to 1."""
         self._channel.send(("progress", min(1.0, max(0.0, float(share)))))
 
+    def empty(self, shape: Any, dtype: Any = "float64") -> Any:
+        """Make an array of any content, to be filled and returned: it stands where the kernel sees it, uncopied.
+
+        Args:
+            shape: as ``numpy.empty`` takes it.
+            dtype: as ``numpy.empty`` takes it.
+
+        Raises:
+            MemoryError: more than the node may take.
+            RunError: FB425, there is to be no more shared memory.
+        """
+        return self._packing.empty(shape, dtype, self._memory.take)
+
+
+class CallMemory:
+    """Gives one call the memory its outputs are to stand in.
+
+    Args:
+        transport: where it comes from.
+        most_bytes: of all pieces together.
+        lock: held while the kernel is asked for more.
+    """
+
+    def __init__(self, transport: Transport, most_bytes: int, lock: threading.Lock) -> None:
+        self._transport = transport
+        self._left_bytes = most_bytes
+        self._lock = lock
+        self._is_over = False
+
+    def take(self, size_bytes: int) -> Any:
+        """Give a piece, or None when there is none of that kind, or when the call is over."""
+        with self._lock:
+            if self._is_over:
+                return None
+            if size_bytes > self._left_bytes:
+                message = f"{size_bytes / 1024**2:,.0f} MiB are more than the node may take"
+                raise MemoryError(message)
+            given = self._transport.memory(size_bytes)
+            self._left_bytes -= size_bytes
+            return given
+
+    def end(self) -> None:
+        """The call is over: a thread that it left behind gets nothing more."""
+        with self._lock:
+            self._is_over = True
+
+
+class _Worker:
+    """Serves one call after the other."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self.channel = Channel(link)
+        self._transport: Transport = StreamTransport()
+        self._store: SegmentStore | None = None
+        self._asking = threading.Lock()
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def serve(self) -> None:
+        """Serve calls until the kernel is gone, or has better use for another process."""
+        while True:
+            try:
+                order, buffers, descriptors = self.channel.receive()
+                if isinstance(order, News):
+                    self._transport.hear(order)
+                    self.channel.send(("news", self._transport.news()))
+                    continue
+                if _has_old_code(self._seen):
+                    self.channel.send(("stale", None))
+                    return
+                self._settle(order)
+                received = self._transport.unload(order.parcel, buffers, descriptors)
+                self.channel.send(("begun", None))
+                began_ns = time.time_ns()
+                answer, load = self._answer(order, received)
+                _note_code(self._seen, began_ns)
+                answer = answer._replace(news=self._transport.news())  # now that nothing of the call is left here
+                if load is None:
+                    self.channel.send(("answer", answer))
+                else:
+                    self.channel.send(("answer", answer), load.buffers, load.descriptors)
+                    self._transport.sent(load)
+            except ChannelClosedError:
+                return
+            del order, buffers, load  # nothing is held while it waits
+
+    def _settle(self, order: Order) -> None:
+        if order.number and self._store is None:
+            store = self._store = SegmentStore(order.number, self._may_grow)
+            transport = SegmentTransport(store, 0)
+            store.on_dropped = transport.note_dropped
+            self._transport = transport
+        self._transport.hear(order.news)
+
+    def _may_grow(self, size_bytes: int) -> bool:
+        """Ask the kernel, which listens as long as the call goes on, for more shared memory."""
+        assert self._store is not None  # noqa: S101 -- it is the store that asks
+        self.channel.send(("grow", (size_bytes, self._store.own_bytes)))
+        (_, is_granted), _, _ = self.channel.receive()
+        return bool(is_granted)
+
+    def _answer(self, order: Order, received: list[list[Any]]) -> tuple[Answer, Load | None]:
+        """Make the call and say what came of it."""
+        try:
+            _settle(order)
+            function = function_of(order.code)
+        except BaseException as error:
+            return Answer(kind="code", story=told(error)), None
+        try:
+            arguments = {
+                name: order.packing.unpack(text, buffers)
+                for name, (text, *buffers) in zip(order.names, received, strict=True)
+            }
+        except BaseException as error:
+            return Answer(kind="arguments", story=told(error)), None
+        finally:
+            received.clear()
+        memory = CallMemory(self._transport, order.memory_bytes, self._asking)
+        if order.context_name:
+            arguments[order.context_name] = WorkerContext(order, self.channel, memory)
+        try:
+            _limit(order.memory_bytes)
+            returned = function(**arguments)
+            if inspect.iscoroutine(returned):
+                returned = asyncio.run(returned)
+        except BaseException as error:
+            return Answer(kind="failed", story=told(error)), None
+        finally:
+            del arguments
+            _lift_limit()
+            memory.end()
+        try:
+            packed = order.packing.pack(returned, keeps_writable=False)
+            load = self._transport.load([packed])
+        except BaseException as error:
+            return Answer(kind="result", story=told(error)), None
+        made = Answer(kind="returned", parcel=load.parcel, copied_bytes=load.copied[0], text_copies=packed.text_copies)
+        return made, load
+
 
 def serve(link: socket.socket, crash_report: int) -> None:
     """Serve calls until the kernel closes the socket.
@@ -121,64 +295,25 @@ def serve(link: socket.socket, crash_report: int) -> None:
         crash_report: file descriptor that takes the Python stack should the process crash.
     """
     faulthandler.enable(crash_report)
-    channel = Channel(link)
-    _send_effects_to(channel)
-    seen: dict[str, tuple[int, int]] = {}
-    while True:
-        try:
-            order, buffers = channel.receive()
-            if _has_old_code(seen):
-                channel.send(("stale", None))
-                return
-            channel.send(("begun", None))
-            began_ns = time.time_ns()
-            facts, answer = _answer(order, buffers, channel)
-            _note_code(seen, began_ns)
-            channel.send(facts, answer)
-        except ChannelClosedError:
-            return
-        del order, buffers, answer  # nothing is held while it waits
-
-
-def _answer(order: Order, buffers: list[bytearray], channel: Channel) -> tuple[Any, list[Any]]:
-    """Make the call and say what came of it."""
-    try:
-        _settle(order)
-        function = function_of(order.code)
-    except BaseException as error:
-        return ("code", told(error)), []
-    try:
-        arguments = unpacked(buffers)
-    except BaseException as error:
-        return ("arguments", told(error)), []
-    if order.context_name:
-        arguments[order.context_name] = WorkerContext(order, channel)
-    try:
-        returned = function(**arguments)
-        if inspect.iscoroutine(returned):
-            returned = asyncio.run(returned)
-    except BaseException as error:
-        return ("failed", told(error)), []
-    finally:
-        del arguments
-        _lift_limit()
-    try:
-        return ("returned", None), packed(returned)
-    except BaseException as error:
-        return ("result", told(error)), []
+    served = _Worker(link)
+    _send_effects_to(served.channel)
+    served.serve()
 
 
 def _settle(order: Order) -> None:
-    """Be where the kernel is: its folder, its import path, its limit."""
+    """Be where the kernel is: its folder, its import path."""
     sys.path[:] = order.import_path
     if order.folder:
         os.chdir(order.folder)
-    if order.address_bytes is not None and sys.platform != "win32":
-        taken = _address_space_bytes()
-        if taken:
-            _, hard = resource.getrlimit(resource.RLIMIT_AS)
-            wanted = taken + order.address_bytes
-            resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def _limit(most_bytes: int) -> None:
+    """Refuse address space beyond what is taken already and the memory that a call may take, and some more."""
+    taken = _address_space_bytes() if sys.platform != "win32" else 0
+    if taken:
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        wanted = taken + most_bytes + _ADDRESS_SLACK_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
 def _lift_limit() -> None:

@@ -13,6 +13,7 @@ import flowbook
 from flowbook import nodes
 from flowbook.canvas.control import Hub
 from flowbook.data.lasting_codecs import LastingCodecs
+from flowbook.data.packing import TablePacking
 from flowbook.data.payloads import TablePayloads
 from flowbook.registry.registry import Registry
 from flowbook.runtime.capture import StreamCapture
@@ -118,7 +119,7 @@ class Session:
                     capture=capture,
                     versions=versions,
                     disk=DiskCache(cache_folder(), LastingCodecs()),
-                    isolation=ProcessPool(["polars", "numpy"]),
+                    isolation=ProcessPool(["polars", "numpy", "flowbook.data.packing"], packing=TablePacking()),
                 )
                 if os.environ.get(WATCH_VARIABLE, "0") not in {"", "0"}:
                     self._engine.watch = _new_watch()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flowbook.data.packing import TablePacking
 from flowbook.sandbox.process_pool import ProcessPool
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def shared_pool() -> Iterator[ProcessPool]:
-    pool = ProcessPool(["polars", "numpy"], most_workers=2)
+    pool = ProcessPool(["polars", "numpy", "flowbook.data.packing"], most_workers=2, packing=TablePacking())
     yield pool
     pool.close()
 

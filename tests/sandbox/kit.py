@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowbook.core.interfaces import IsolatedCall, PortableCode
+from flowbook.core.interfaces import IsolatedCall, PayloadCopy, PortableCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ class Told:
     texts: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     notes: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     shares: list[float] = dataclasses.field(default_factory=list)
+    copies: dict[str, tuple[PayloadCopy, ...]] = dataclasses.field(default_factory=dict)
 
     def write(self, stream: str, text: str) -> None:
         self.texts.append((stream, text))
@@ -34,6 +35,9 @@ class Told:
 
     def progress(self, share: float) -> None:
         self.shares.append(share)
+
+    def copied(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
+        self.copies[name] = copies
 
     @property
     def printed(self) -> str:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flowbook.errors import NodeTimeoutError, RunCancelledError, RunError, WorkerDiedError
+from flowbook.sandbox.call_guard import resident_bytes
 from flowbook.sandbox.launchers import ForkServerLauncher
-from flowbook.sandbox.process_pool import ProcessPool, resident_bytes
+from flowbook.sandbox.process_pool import ProcessPool
 from tests.sandbox.kit import Told, call, code, is_running, wait_until
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class Loud(Told):
         print(text, end="", flush=True)
 
 pool = ProcessPool(most_workers=2)
-text = "def f():\\n    import os\\n    print(os.getpid(), os.getppid(), flush=True)\\n    while True: pass"
+text = "def f():\\n    import os\\n    print('%d %d\\\\n' % (os.getpid(), os.getppid()), end='')\\n    while True: pass"
 threading.Thread(target=call, args=(pool, text, Loud()), kwargs={"timeout_s": None}, daemon=True).start()
 call(pool, text.replace("while True: pass", "import re; re.match('(a+)+$', 'a' * 60 + 'b')"), Loud(), timeout_s=None)
 """
