@@ -666,7 +666,7 @@ class Execution:
         arguments = active.arguments
         function = active.slot.node_type.function
         if active.slot.policy.isolation == "process":
-            function = isolated(self.engine, active.slot, active.context, active.inputs)
+            function = isolated(self.engine, active.slot, active.context, active.inputs.note_copies)
 
         def body() -> tuple[Any, BaseException | None]:
             try:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from flowbook.core.interfaces import PayloadCopy
     from flowbook.core.node_types import Port
     from flowbook.runtime.decisions import Decision
     from flowbook.runtime.execution import Execution, _Firing
@@ -430,7 +431,7 @@ class ItemRun:
             results.cache.put_item((self._slot.node_id, ("item", key)), (values, files), size_bytes, buffers)
 
     def _arguments(self, attempt: _Attempt) -> dict[str, Any]:
-        payloads, inputs = self._engine.payloads, self._active.inputs
+        payloads = self._engine.payloads
         arguments = dict(self._shared)
         for name, values in self._lists.items():
             port = self._ports[name]
@@ -441,18 +442,21 @@ class ItemRun:
                 value, copies = handed.value, copies + handed.copies
             arguments[name] = value
             if copies:
-                with self._run.lock:
-                    inputs.copies.extend(copies)
-                    inputs.copies_by_input[name] = inputs.copies_by_input.get(name, 0) + len(copies)
+                self._add_copies(name, copies)
         if self._slot.node_type.context_name:
             arguments[self._slot.node_type.context_name] = attempt.context
         return arguments
+
+    def _add_copies(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
+        """Note what was copied for one item, among what was for the others."""
+        with self._run.lock:
+            self._active.inputs.add_copies(name, copies)
 
     def _called(self, attempt: _Attempt) -> tuple[tuple[Any, ...] | None, BaseException | None]:
         """Call the function on this thread, in a context of its own, with its effects captured."""
         function: Any = self._slot.node_type.function
         if self._is_isolated:
-            function = isolated(self._engine, self._slot, attempt.context)
+            function = isolated(self._engine, self._slot, attempt.context, self._add_copies)
 
         def body() -> tuple[tuple[Any, ...] | None, BaseException | None]:
             try:

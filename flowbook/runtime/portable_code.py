@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from flowbook.core.node_types import NodeType
     from flowbook.runtime.context import Context
     from flowbook.runtime.engine import Engine
-    from flowbook.runtime.inputs import SlotInputs
     from flowbook.runtime.plan import Slot
+
+    NoteCopies = Callable[[str, tuple[PayloadCopy, ...]], None]
 
 _FROM_DOCUMENT = """\
 from flowbook.runtime.source_types import type_from_source
@@ -29,7 +30,7 @@ from flowbook.runtime.source_types import type_from_source
 """
 
 
-def isolated(engine: Engine, slot: Slot, context: Context, inputs: SlotInputs) -> Callable[..., Any]:
+def isolated(engine: Engine, slot: Slot, context: Context, note_copies: NoteCopies) -> Callable[..., Any]:
     """Make what is called in place of a slot's function when its policy wants a process of its own."""
     isolation = engine.isolation
 
@@ -48,7 +49,7 @@ def isolated(engine: Engine, slot: Slot, context: Context, inputs: SlotInputs) -
             engine.namespace,
             timeout_s=slot.policy.timeout_s,
             memory_bytes=slot.policy.memory_bytes,
-            note_copies=inputs.note_copies,
+            note_copies=note_copies,
         )
 
     return call
@@ -63,7 +64,7 @@ def call_isolated(
     *,
     timeout_s: float | None = None,
     memory_bytes: int | None = None,
-    note_copies: Callable[[str, tuple[PayloadCopy, ...]], None] | None = None,
+    note_copies: NoteCopies | None = None,
 ) -> Any:
     """Call a node's function in a process of its own, inside a firing: what it prints and logs is that firing's.
 
@@ -131,9 +132,7 @@ def _defaults(function: Any, names: Collection[str]) -> dict[str, Any]:
 class _FiringEffects:
     """Hands what another process tells on to the firing that goes on here."""
 
-    def __init__(
-        self, context: Context, note_copies: Callable[[str, tuple[PayloadCopy, ...]], None] | None = None
-    ) -> None:
+    def __init__(self, context: Context, note_copies: NoteCopies | None = None) -> None:
         self._context = context
         self._note_copies = note_copies
 
