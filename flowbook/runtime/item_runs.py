@@ -353,6 +353,7 @@ class ItemRun:
             trace_id=self._run.trace_id,
             attempt=span.attempt,
             effects=effects,
+            payloads=self._engine.payloads,
         )
         attempt = _Attempt(index=index, hand=hand, context=context, effects=effects, began=clock.monotonic())
         span.status = "running"
