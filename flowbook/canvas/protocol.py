@@ -275,6 +275,26 @@ class Span(TypedDict):
     error: Failure | None
 
 
+class Flowed(TypedDict):
+    """Rows that flowed from one member of a pass to another, as they were computed."""
+
+    source: str
+    target: str
+    rows: int
+
+
+class Fused(TypedDict):
+    """Lazy tables of several nodes, computed in one pass; ``notFused`` says of neighbours why they were left out."""
+
+    members: list[str]
+    collected: list[str]
+    startS: float
+    tookS: float
+    flowed: list[Flowed]
+    notFused: dict[str, str]
+    error: str
+
+
 class Trace(TypedDict):
     """One run. ``summarised`` says that spans were left out to fit; ``final`` that nothing will follow."""
 
@@ -290,6 +310,7 @@ class Trace(TypedDict):
     summarised: bool
     counts: Counts
     spans: list[Span]
+    fused: NotRequired[list[Fused]]
 
 
 class NodeNote(TypedDict):
@@ -369,9 +390,9 @@ def _as_stored(card: Card) -> Mapping[str, Json]:
 def fit_trace(trace: Trace, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Trace:
     """Make a trace fit to be stored: nothing says *live*, and it takes at most ``max_bytes``.
 
-    What is left out, only as far as needed and in this order: the beginnings of long logs, all logs, keys at their
-    default, and at last spans, which ``summarised`` tells: failed ones stay longest, then those that took longest.
-    ``counts`` and every ``logCount`` stay true. The given trace is not changed.
+    What is left out, only as far as needed and in this order: the beginnings of long logs, all logs, passes over lazy
+    tables and keys at their default, and at last spans, which ``summarised`` tells: failed ones stay longest, then
+    those that took longest. ``counts`` and every ``logCount`` stay true. The given trace is not changed.
     """
     fitted = _with_spans(trace, lambda span: {**span, "stamp": stored_stamp(span.get("stamp"))})
     for shrink in (_with_short_logs, _without_logs, _lean_trace):
@@ -494,7 +515,7 @@ def _without_logs(trace: Trace) -> Trace:
 
 
 def _lean_trace(trace: Trace) -> Trace:
-    return _with_spans(trace, lambda span: _shortened(_lean(span, _SPAN_DEFAULTS)))
+    return _with_spans(cast("Trace", {**trace, "fused": []}), lambda span: _shortened(_lean(span, _SPAN_DEFAULTS)))
 
 
 def _with_fewer_spans(trace: Trace, count: int) -> Trace:

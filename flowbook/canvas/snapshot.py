@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowbook.core.node_types import NodeType
     from flowbook.core.packets import ErrorPacket
     from flowbook.core.settings import SettingSpec
-    from flowbook.core.wiring import Wiring
+    from flowbook.core.wiring import Link, Wiring
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Binding, Plan
     from flowbook.runtime.results import FlowResults, NodeResult, NodeState
@@ -295,7 +295,7 @@ def _preview(flow: FlowView, result: NodeResult | None, primary: int | None) -> 
         return None
     value = result.collected.get(primary, result.outputs[primary])
     if flow.engine.payloads.shape(value).is_lazy:
-        return None  # a preview never computes what nobody asked for
+        return result.previews.get(primary)  # a preview never computes what nobody asked for
     if primary not in result.previews:
         result.previews[primary] = flow.engine.payloads.preview(value)
     return result.previews[primary]
@@ -315,7 +315,7 @@ def edges_of(flow: FlowView) -> list[Edge]:
         output = source_type.output(link.source_port) if link.source_port else None
         result = _state(flow, link.source).result
         made = _state(flow, link.target).result
-        label = _shape_text(flow, link.source, link.source_port, result)
+        label = _shape_text(flow, link, result)
         found.append(
             {
                 "source": link.source,
@@ -351,11 +351,15 @@ def _output_index(flow: FlowView, node_id: str, port: str | None) -> int | None:
     return names.index(port) if port in names else None
 
 
-def _shape_text(flow: FlowView, node_id: str, port: str | None, result: NodeResult | None) -> str | None:
-    index = _output_index(flow, node_id, port)
+def _shape_text(flow: FlowView, link: Link, result: NodeResult | None) -> str | None:
+    index = _output_index(flow, link.source, link.source_port)
     if result is None or index is None or index >= len(result.outputs):
         return None
-    return flow.engine.payloads.shape(result.collected.get(index, result.outputs[index])).text or None
+    shape = flow.engine.payloads.shape(result.collected.get(index, result.outputs[index]))
+    tapped = result.tapped.get((index, link.target))
+    if shape.is_lazy and tapped is not None and tapped[0].rows is not None:
+        return f"{tapped[0].rows:,} flowed × {shape.columns:,}" if shape.columns is not None else shape.text
+    return shape.text or None
 
 
 def _carried_type(flow: FlowView, node_id: str, port: str | None, result: NodeResult | None) -> str:

@@ -21,7 +21,7 @@ from flowbook.canvas.pieces.wording import (
 )
 
 if TYPE_CHECKING:
-    from flowbook.canvas.protocol import Span, Trace
+    from flowbook.canvas.protocol import Fused, Span, Trace
 
 WIDTH_PX = 1000
 ROW_PX = 24
@@ -38,15 +38,39 @@ def shown_spans(trace: Trace) -> list[Span]:
         place, span = item
         return span.get("status") != "failed", -(span.get("tookS") or 0.0), place
 
-    spans = trace["spans"]
+    spans = [*trace["spans"], *map(fused_row, trace.get("fused", []))]
     if len(spans) <= MAX_ROWS:
         return spans
     return [spans[place] for place in sorted(place for place, _ in sorted(enumerate(spans), key=rank)[:MAX_ROWS])]
 
 
+def fused_row(fused: Fused) -> Span:
+    """Show a pass over the lazy tables of several nodes as a row like theirs."""
+    flowed = [f"{flow['rows']:,} rows {flow['source']} → {flow['target']}" for flow in fused["flowed"]]
+    words = [fused["error"], "collected " + ", ".join(fused["collected"]), *flowed]
+    words += [f"not {name}: {why}" for name, why in fused["notFused"].items()]
+    return {
+        "node": "fused: " + " + ".join(fused["members"]),
+        "status": "failed" if fused["error"] else "ok",
+        "stamp": "recorded",
+        "reason": " · ".join(word for word in words if word),
+        "startS": fused["startS"],
+        "tookS": fused["tookS"],
+        "attempt": 1,
+        "rows": None,
+        "columns": None,
+        "copies": 0,
+        "copiedBytes": 0,
+        "copyReason": "",
+        "logs": [],
+        "logCount": 0,
+        "error": None,
+    }
+
+
 def left_out_words(trace: Trace) -> str:
     """Say that spans are not shown, and how many of those that are there; empty when all are."""
-    hidden = len(trace["spans"]) - len(shown_spans(trace))
+    hidden = len(trace["spans"]) + len(trace.get("fused", [])) - len(shown_spans(trace))
     parts = [f"{counted(hidden, 'more span')} not shown" if hidden else ""]
     parts.append("summarised: spans were left out, the counts are of all" if trace.get("summarised") else "")
     return " · ".join(part for part in parts if part)

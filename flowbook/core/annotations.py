@@ -376,7 +376,7 @@ def _each(item: Meaning) -> Meaning:
     if item.is_each:
         raise DefinitionError(
             "each[each[…]] goes into lists of lists",
-            code="FB112",
+            code="FB114",
             hint="take the inner list as one item, fb.each[list[…]], and let another node take its items",
         )
     return replace(item, is_each=True)

@@ -74,6 +74,34 @@ class NodeFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlansComputed:
+    """Lazy tables of several nodes were computed in one pass.
+
+    Attributes:
+        members: the nodes whose steps were computed, in topological order.
+        collected: those whose tables were made.
+        started_at: when it began.
+        took_s: wall time; what it is made of belongs to no single member.
+        flowed: ``(from, to, rows)``: rows that flowed from member to member, as they were computed: a filter that was
+            moved to the front lets fewer rows flow.
+        not_fused: neighbours that were not computed with them -> why, in words.
+        error: the first line of what went wrong; empty when nothing did.
+    """
+
+    kind: Literal["plans_computed"] = "plans_computed"
+    flow: str
+    trace_id: str
+    at: float
+    members: tuple[str, ...]
+    collected: tuple[str, ...]
+    started_at: float
+    took_s: float
+    flowed: tuple[tuple[str, str, int], ...] = ()
+    not_fused: tuple[tuple[str, str], ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
     """A run is over: nothing of it fires any more, save nodes that did not answer and were given up."""
 
@@ -84,4 +112,4 @@ class RunFinished:
     status: RunStatus
 
 
-Event = RunStarted | NodeStarted | NodeFinished | RunFinished
+Event = RunStarted | NodeStarted | NodeFinished | PlansComputed | RunFinished

@@ -103,7 +103,7 @@ class FlowData:
         touched: nodes that edits touched since the wiring was brought up to date, with the types they had before, None
             where there was no such node; kept for ``core.wiring``, which see.
         touched_ports: the same of inputs that an edge, a cut or a constant came to or left, ``(node, port)``.
-        is_reordered: whether a node went, or got another id, since then.
+        is_reordered: whether a node went, or got another id, or the flow another policy, since then.
         wiring: as it was brought up to date last, or None.
     """
 
@@ -412,7 +412,7 @@ class FlowData:
     def set_flow_policy(self, policy: FlowPolicy) -> None:
         """Let the flow run another way."""
         if policy != self.policy:
-            self.policy = policy
+            self.policy, self.is_reordered = policy, True  # in which order nodes go may depend on it
             self.revision += 1
 
     def set_position(self, node_id: str, position: tuple[int, int] | None) -> None:

@@ -103,6 +103,19 @@ class Payloads(Protocol):
         """Turn lazy tables into tables, together, in one pass; values that are not lazy come back as they are."""
         ...
 
+    def tap(self, value: object, count: Callable[[int], None]) -> object:
+        """Let a lazy table say how many rows flow out of it, batch by batch, whenever it is computed.
+
+        Args:
+            value: anything; what is no lazy table comes back as it is.
+            count: is told the rows of each batch, on any thread; what it raises ends the computation.
+        """
+        ...
+
+    def drain(self, value: object) -> None:
+        """Compute a lazy table and keep nothing of it, to see whether it can be computed."""
+        ...
+
     def preview(self, value: object) -> dict[str, Any] | None:
         """Make the small JSON preview of the canvas bundle: O(viewport), never the whole value."""
         ...
@@ -121,6 +134,18 @@ class Payloads(Protocol):
 
     def resolve(self, value: object) -> None:
         """Raise what is known to be wrong with a lazy table (a column that is not there) without computing it."""
+        ...
+
+    def schema(self, value: object) -> Mapping[str, Any] | None:
+        """Give the columns of a table with their types, without computing it; None for what is no table.
+
+        Raises:
+            Exception: what the table library says of a plan that does not resolve.
+        """
+        ...
+
+    def preview_of_head(self, value: object) -> dict[str, Any] | None:
+        """Preview the first rows of a lazy table when they cost little to compute; else, and for others, None."""
         ...
 
     def scanned_files(self, value: object) -> tuple[Path, ...]:

@@ -380,7 +380,7 @@ class _SignatureReader:
         if has_default:
             raise DefinitionError(
                 f"{parameter.name} takes the items of a list, and has a default",
-                code="FB112",
+                code="FB114",
                 where=self.where,
                 hint=f'leave it out, and connect a list or give one: flow.set("{self.node_id}", {parameter.name}=[…])',
                 parameter=parameter.name,

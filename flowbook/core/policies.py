@@ -16,6 +16,7 @@ CacheMode = Literal["memory", "disk", "off"]
 OnChange = Literal["auto", "manual", "once"]
 ExecutorName = Literal["thread", "main"]
 IsolationName = Literal["none", "process"]
+FusionMode = Literal["auto", "off"]
 OnError = Literal["continue", "stop", "retry_flow"]
 #: Where a flow may keep what must not be lost.
 STATE_STORAGES = ("memory", "sqlite")
@@ -84,6 +85,9 @@ class Policy:
             item.
         on_item_error: what a mapped node does about an item that failed: ``"fail"`` ends the node, ``"skip"`` leaves
             the item out of the list, ``"keep"`` puts its ``ErrorPacket`` in its place.
+        fusion: ``"auto"`` computes lazy tables together with those of the nodes before and after; ``"off"`` collects
+            what the node reads, and what it gives, by itself. The values are the same, and so is the order of rows
+            where polars promises one (row-wise steps keep it; ``group_by``, ``join``, ``unique`` when told to).
         priority: among nodes that are ready, the larger goes first.
         muted: does not fire; what depends on it is skipped and says so.
         bypassed: does not fire; hands its first input on as its first output.
@@ -100,6 +104,7 @@ class Policy:
     memory_bytes: int | None = None
     max_concurrency: int | None = None
     on_item_error: OnItemError = "fail"
+    fusion: FusionMode = "auto"
     priority: int = 0
     muted: bool = False
     bypassed: bool = False
@@ -121,6 +126,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "executor": ("thread", "main"),
     "isolation": ("none", "process"),
     "on_item_error": ("fail", "skip", "keep"),
+    "fusion": ("auto", "off"),
 }
 _FLAGS = ("muted", "bypassed", "pinned")
 POLICY_FIELDS = tuple(entry.name for entry in fields(Policy))

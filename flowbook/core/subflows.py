@@ -204,7 +204,7 @@ def stand_ins(
         flat: the expanded flow.
 
     Raises:
-        RunError: FB415, a leaf gives more than the subflow hands on.
+        RunError: FB416, a leaf gives more than the subflow hands on.
     """
     found: dict[str, Any] = {name: value for name, value in overrides.items() if name not in values}
     for group, outputs in values.items():
@@ -217,7 +217,7 @@ def stand_ins(
             if sorted(names) != sorted(given):
                 raise RunError(
                     f"no value can stand in for {group!r}: {leaf!r} gives more than that",
-                    code="FB415",
+                    code="FB416",
                     hint=f'give one for the inner node: overrides={{"{leaf}": …}}',
                 )
             found[leaf] = given[names[0]] if len(names) == 1 else given

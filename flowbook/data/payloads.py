@@ -24,7 +24,7 @@ from flowbook.data.collect_turns import turn
 from flowbook.data.families import family_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -75,6 +75,15 @@ class TablePayloads:
         with turn([value for value in values if family_of(value) == "lazy_frame"]):
             return plans.collect(values)
 
+    def tap(self, value: object, count: Callable[[int], None]) -> object:
+        """Let a lazy table say how many rows flow out of it; see `plans.tap`."""
+        return plans.tap(value, count) if family_of(value) == "lazy_frame" else value
+
+    def drain(self, value: object) -> None:
+        """Compute a lazy table and keep nothing of it; see `plans.drain`."""
+        if family_of(value) == "lazy_frame":
+            plans.drain(value)
+
     def preview(self, value: object, *, collect_head: bool = False) -> dict[str, Any] | None:
         """Make the small JSON preview of the canvas bundle; see `previews.preview`."""
         return previews.preview(value, collect_head=collect_head)
@@ -108,6 +117,19 @@ class TablePayloads:
         """Raise what is known to be wrong with a lazy table; see `plans.resolve`."""
         if family_of(value) == "lazy_frame":
             plans.resolve(value)
+
+    def schema(self, value: object) -> pl.Schema | None:
+        """Give the columns of a table or Series with their types, without computing it; None for what is none."""
+        family = family_of(value)
+        if family == "lazy_frame":
+            plans.resolve(value)
+        table: Any = value.to_frame() if family == "series" else value  # type: ignore[attr-defined]
+        return table.collect_schema() if family in ("lazy_frame", "frame", "series") else None
+
+    def preview_of_head(self, value: object) -> dict[str, Any] | None:
+        """Preview the first rows of a lazy table when no step of it needs all rows to give one; else None."""
+        is_cheap = family_of(value) == "lazy_frame" and plans.begins_early(value)
+        return previews.preview(value, collect_head=True) if is_cheap else None
 
     def scanned_files(self, value: object) -> tuple[Path, ...]:
         """List the local files a lazy table reads; empty for everything else; see `plans.scanned_files`."""

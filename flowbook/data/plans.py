@@ -19,12 +19,17 @@ from flowbook.data.families import family_of
 from flowbook.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import polars as pl
 
 # polars 2.1 shows every scan to the traverser but those of Arrow IPC files; the text of the plan names some of those.
 _IPC_LINE: Final = re.compile(r"^\s*Ipc SCAN \[(?P<shown>.*?)(?P<more>, \.\.\. \d+ other sources?)?\]$", re.MULTILINE)
+#: Expressions that need one row to give one, and what they are made of.
+_PARTS: Final[dict[str, tuple[str, ...]]] = {
+    "Column": (), "Literal": (), "Cast": ("expr",), "BinaryExpr": ("left", "right"),
+    "Ternary": ("predicate", "truthy", "falsy"),
+}  # fmt: skip
 _HAS_SCHEME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -59,6 +64,122 @@ def collect(values: Sequence[object]) -> list[object]:
     for index, frame in zip(lazy_at, frames, strict=True):
         collected[index] = frame
     return collected
+
+
+class _Tap:
+    """An identity step that tells how many rows pass; elsewhere than in its own process it tells nobody."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self, count: Callable[[int], None] | None = None) -> None:
+        self._count = count
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if self._count is not None:
+            self._count(frame.height)
+        return frame
+
+    def __reduce__(self) -> tuple[type[_Tap], tuple[()]]:
+        return _Tap, ()
+
+
+def tap(plan: Any, count: Callable[[int], None]) -> Any:
+    """Add a step to a lazy table that changes nothing and tells how many rows pass, batch by batch.
+
+    polars moves filters, limits and the choice of columns past the step as if it were not there, so what is told is
+    what flowed. Readers of the same output share one tapped plan; polars then still finds what they have in common.
+
+    A plan that only shows a table in memory, or columns or a slice of it, stays as it is: computing it copies nothing,
+    and a step of any kind would cut the table into batches.
+
+    Args:
+        plan: a LazyFrame.
+        count: is told the rows of each batch, on polars' threads; what it raises ends the computation.
+    """
+    if _only_shows(plan):
+        return plan
+    return plan.map_batches(
+        _Tap(count),
+        streamable=True,
+        projection_pushdown=True,
+        predicate_pushdown=True,
+        slice_pushdown=True,
+        validate_output_schema=False,
+    )
+
+
+def _only_shows(plan: Any) -> bool:
+    """Tell whether a plan is a table in memory, or columns and slices of one, under whatever names."""
+    try:
+        traverser = _traverser(plan)
+        while True:
+            step = traverser.view_current_node()
+            kind, below = type(step).__name__, traverser.get_inputs()
+            if not below:
+                return hasattr(step, "df")
+            is_view = kind in {"SimpleProjection", "Slice"} or (
+                kind == "Select"
+                and all(type(traverser.view_expression(entry.node)).__name__ == "Column" for entry in step.expr)
+            )
+            if not is_view or len(below) > 1:
+                return False
+            traverser.set_node(below[0])
+    except _failures():
+        return False
+
+
+def begins_early(plan: Any) -> bool:
+    """Tell whether a plan gives its first rows without looking at others: no step sorts, groups, joins or filters.
+
+    A step or an expression that polars does not describe counts as one that looks at all rows.
+    """
+    try:
+        traverser = _traverser(plan)
+        waiting = [traverser.get_node()]
+        while waiting:
+            traverser.set_node(waiting.pop())
+            below = traverser.get_inputs()
+            if below and not _is_row_by_row(traverser):
+                return False
+            waiting += below
+    except _failures():
+        return False
+    return True
+
+
+def _is_row_by_row(traverser: Any) -> bool:
+    step = traverser.view_current_node()
+    kind = type(step).__name__
+    if kind in {"Select", "HStack"}:
+        written = step.expr if kind == "Select" else step.exprs
+        waiting = [entry.node for entry in written]
+        while waiting:
+            part = traverser.view_expression(waiting.pop())
+            names = _PARTS.get(type(part).__name__)
+            if names is None:
+                return False
+            waiting += [getattr(part, name) for name in names]
+        return True
+    return kind in {"SimpleProjection", "Slice", "Union"}
+
+
+def drain(plan: Any) -> None:
+    """Compute a lazy table batch by batch and keep nothing of it.
+
+    Raises:
+        DataError: FB604, polars panicked.
+        polars.exceptions.PolarsError: what polars says of a plan that cannot be computed.
+    """
+    import polars as pl
+
+    try:
+        plan.sink_batches(_forget)
+    except pl.exceptions.PanicException as panic:
+        raise panic_refused(panic) from panic
+
+
+def _forget(_batch: pl.DataFrame) -> None:
+    """Keep nothing."""
 
 
 def resolve(plan: Any) -> None:
@@ -130,12 +251,16 @@ def _failures() -> tuple[type[BaseException], ...]:
     return Exception, pl.exceptions.PanicException
 
 
-def _leaves(plan: Any) -> Iterator[Any]:
-    """Yield the sources of a plan as polars describes them; None for a kind of source it will not describe."""
+def _traverser(plan: Any) -> Any:
     import polars as pl
 
     as_written = pl.QueryOptFlags.none()._pyoptflags  # noqa: SLF001 - optimising could drop a source that is read
-    traverser = plan._ldf.with_optimizations(as_written).visit()  # noqa: SLF001 - see the module's docstring
+    return plan._ldf.with_optimizations(as_written).visit()  # noqa: SLF001 - see the module's docstring
+
+
+def _leaves(plan: Any) -> Iterator[Any]:
+    """Yield the sources of a plan as polars describes them; None for a kind of source it will not describe."""
+    traverser = _traverser(plan)
     waiting = [traverser.get_node()]
     seen = set()
     while waiting:

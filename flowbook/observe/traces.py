@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowbook.core.document import json_names
-from flowbook.core.events import NodeFinished, NodeStarted, RunFinished, RunStarted, RunStatus, Stamp, Status
+from flowbook.core.events import (
+    NodeFinished,
+    NodeStarted,
+    PlansComputed,
+    RunFinished,
+    RunStarted,
+    RunStatus,
+    Stamp,
+    Status,
+)
 from flowbook.core.interfaces import copy_reasons
 from flowbook.errors import UnknownIdError, did_you_mean
 
@@ -76,6 +85,30 @@ class Span:
         return list((self.effects.items if self.effects is not None else None) or ())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusedSpan:
+    """Lazy tables of several nodes, computed in one pass.
+
+    Attributes:
+        members: nodes whose steps were computed, in topological order.
+        collected: those whose tables were made.
+        start_s: when it began, seconds after the run began.
+        took_s: wall time of the pass; no part of it belongs to a single member.
+        flowed: ``(from, to, rows)``: rows that flowed from member to member, as they were computed: a filter that was
+            moved to the front lets fewer rows flow.
+        not_fused: neighbours that were left out -> why, in words.
+        error: the first line of what went wrong; empty when nothing did.
+    """
+
+    members: tuple[str, ...]
+    collected: tuple[str, ...]
+    start_s: float
+    took_s: float
+    flowed: tuple[tuple[str, str, int], ...]
+    not_fused: dict[str, str]
+    error: str
+
+
 class Trace:
     """Collects the events of one run; readable at any time, complete when ``is_final``.
 
@@ -107,6 +140,7 @@ class Trace:
         self._asked_at = asked_at
         self._lock = threading.Lock()
         self._spans: dict[str, Span] = {}
+        self._fused: list[FusedSpan] = []
         self._started_at: float | None = None
         self._took_s = 0.0
 
@@ -134,6 +168,18 @@ class Trace:
             self._start(event)
         elif isinstance(event, NodeFinished):
             self._finish(event)
+        elif isinstance(event, PlansComputed):
+            self._fused.append(
+                FusedSpan(
+                    members=event.members,
+                    collected=event.collected,
+                    start_s=event.started_at - (self._started_at or event.started_at),
+                    took_s=event.took_s,
+                    flowed=event.flowed,
+                    not_fused=dict(event.not_fused),
+                    error=event.error,
+                )
+            )
         elif isinstance(event, RunFinished):
             self._status = event.status
             self._is_final = True
@@ -191,6 +237,14 @@ class Trace:
             return list(self._spans.values())
 
     @property
+    def fused(self) -> list[FusedSpan]:
+        """The passes in which lazy tables were computed, in the order in which they ended."""
+        self._look()
+        with self._lock:
+            self._read()
+            return list(self._fused)
+
+    @property
     def took_s(self) -> float:
         """Wall time from the first event to the last one so far, seconds."""
         self._look()
@@ -227,6 +281,7 @@ class Trace:
             "summarised": any(len(span.items) > _MOST_ITEMS for span in spans),
             "counts": json_names(self.counts()),
             "spans": [entry for span in _with_subflows(spans) for entry in (_span_json(span), *_item_spans(span))],
+            "fused": [_fused_json(span) for span in self.fused],
         }
 
     def items(self, node_id: str) -> Any:
@@ -363,6 +418,18 @@ def _item_json(span: Span, item: ItemSpan) -> dict[str, Any]:
             error=item.error,
         )
     )
+
+
+def _fused_json(span: FusedSpan) -> dict[str, Any]:
+    times = json_names({"start_s": round(span.start_s, 6), "took_s": round(span.took_s, 6)})
+    return {
+        "members": list(span.members),
+        "collected": list(span.collected),
+        **times,
+        "flowed": [{"source": one, "target": other, "rows": rows} for one, other, rows in span.flowed],
+        "notFused": span.not_fused,
+        "error": span.error,
+    }
 
 
 def stored_stamp(stamp: Stamp | None) -> Stamp | None:

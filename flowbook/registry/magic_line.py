@@ -36,6 +36,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "executor": ("main", "thread"),
     "isolation": ("process", "none"),
     "on-item-error": ("skip", "keep", "fail"),
+    "fusion": ("auto", "off"),
 }
 #: Options with a number as value: option -> (key in the policy, an example, what is asked for).
 _NUMBERS: dict[str, tuple[str, str, str]] = {
@@ -86,8 +87,8 @@ class NodeLine:
         define: ``--define``: only define, do not run.
         policy: what the options say; only given ones. Keys: ``retry`` (attempts in all, >= 1), ``timeout_s`` (> 0),
             ``cache`` (memory, disk, off), ``on_change`` (auto, manual, once), ``kind`` (pure, stateful, io),
-            ``executor`` (main, thread), ``isolation`` (process, none), ``priority`` (int), ``max_concurrency``
-            (>= 1), ``on_item_error`` (skip, keep, fail), ``muted`` and ``pinned`` (True).
+            ``executor`` (main, thread), ``isolation`` (process, none), ``fusion`` (auto, off), ``priority`` (int),
+            ``max_concurrency`` (>= 1), ``on_item_error`` (skip, keep, fail), ``muted`` and ``pinned`` (True).
         text: the line as written, without blanks around it.
     """
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
-    from flowbook.core.interfaces import Effects, Payloads
+    from flowbook.core.interfaces import Effects
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.resources import Holding, Resources
     from flowbook.runtime.run_state import RunState
@@ -128,10 +128,8 @@ class Context:
         attempt: int,
         effects: Effects,
         services: Services | None = None,
-        payloads: Payloads | None = None,
     ) -> None:
         self._services = services
-        self._payloads = services.engine.payloads if services is not None else payloads
         self._holding: Holding | None = None
         self.flow = flow
         self.node_id = node_id
@@ -170,8 +168,7 @@ class Context:
             MemoryError: more than there is, or than the node's ``memory_bytes``.
             RunError: FB425, the values between processes take as much memory as they may already.
         """
-        payloads = self._payloads or self._asked_for("ctx.empty()").engine.payloads
-        return payloads.empty(shape, dtype)
+        return self._asked_for("ctx.empty()").engine.payloads.empty(shape, dtype)
 
     @property
     def state(self) -> RunState:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 from contextvars import Context as VariableContext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.events import Event, NodeFinished, NodeStarted, RunFinished, RunStarted, RunStatus
@@ -21,13 +22,15 @@ from flowbook.runtime import disk_results, sparing
 from flowbook.runtime import firing as firings
 from flowbook.runtime.context import Context, Services, firing_in_progress
 from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Books, Decision
+from flowbook.runtime.fused_pass import Outcome, compute
+from flowbook.runtime.fusion import PATIENCE_S, Collecting, Fusion, Parked, Region, ends_plan, is_shown
 from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.item_runs import ItemRun
 from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.letters import is_taken
 from flowbook.runtime.portable_code import isolated
-from flowbook.runtime.resources import Resources, waiting_on
+from flowbook.runtime.resources import Resources
 from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
 from flowbook.runtime.run_state import RunState
@@ -64,7 +67,9 @@ class _Firing:
 
     Attributes:
         holds_worker: a worker of the run is inside; it is lost to the run when the firing is given up.
-        is_waiting: nothing of it runs: it queues for the main thread, or waits for its next attempt.
+        is_waiting: nothing of it runs: it queues for the main thread, waits for its next attempt, or is parked.
+        is_parked: it was built, and waits for its region or is computed with it.
+        took_s: how long it took, seconds; None: from when it began until now.
         disarm_timer: takes back the deadline of the attempt, or the alarm of the next one.
         items: calls the function once for each item of a list, where that is asked for.
     """
@@ -85,6 +90,8 @@ class _Firing:
     holds_worker: bool = True
     is_waiting: bool = False
     items: ItemRun | None = None
+    is_parked: bool = False
+    took_s: float | None = None
 
 
 class Execution:
@@ -120,6 +127,8 @@ class Execution:
         self._push: Callable[[Event], None] | None = getattr(sink, "push", None)
         self._hears: Callable[[], bool] | None = getattr(sink, "is_heard", None)
         self.lock = threading.RLock()
+        #: Held while plans from before the run are collected for one of its nodes.
+        self._collecting = threading.Lock()
         self._is_cancelled = False
         self._has_started = False
         self._firings: dict[int, _Firing] = {}
@@ -136,6 +145,8 @@ class Execution:
         #: What is left for single firings; None as long as the plain nodes have not been swept.
         self._scheduler: Scheduler | None = None
         self._sweep: Sweep | None = None
+        #: Lazy tables that are computed together; made with the scheduler.
+        self._fusion: Fusion | None = None
         self._columns: Columns | None = None
         self._has_concluded = False
         #: 1 for each slot that was plain when the run began: the end of one may let others be swept.
@@ -300,7 +311,7 @@ class Execution:
         """Whether a limit that the flow sets itself allows for one more firing: those without a worker count too."""
         if self.plan.policy.max_concurrency is None:
             return True
-        elsewhere = sum(not active.holds_worker for active in self._firings.values())
+        elsewhere = sum(not (active.holds_worker or active.is_parked) for active in self._firings.values())
         return self._worker_count + elsewhere + more <= self._limit
 
     def _work(self) -> None:
@@ -355,6 +366,8 @@ class Execution:
             if columns is None or self._worker_count != 1 or self._firings or self._is_cancelled:
                 return False
             if self._scheduler is None or self._scheduler.ready_count == 0 or not self._has_concluded:
+                return False
+            if self._fusion is not None and self._fusion.is_waiting:
                 return False
             if self.results.columns is not columns or self._superseded or self.stopped_by:
                 return False
@@ -483,6 +496,7 @@ class Execution:
             self._costs_s = {index: self.results.state(slots[index].node_id).cost_s for index in rest}
         self._is_cheap = all(cost is not None and cost < CHEAP_S for cost in self._costs_s.values())
         self._scheduler = Scheduler(self.plan.slots, rest, self._costs_s)
+        self._fusion = Fusion(self.plan, self.request, self.results, rest)
         for index in taken:
             self._scheduler.take_this(index)
 
@@ -513,8 +527,13 @@ class Execution:
                 if self.done.is_set():  # cancelled while this worker was still considering
                     self._worker_count -= 1
                     return False
-                self._decide(slot, outcome, None)
+                entries = None
+                if self._parks(slot, outcome, None) and not self._is_cancelled:
+                    entries = self._park(slot, outcome, None, 0.0)
+                else:
+                    self._decide(slot, outcome, None)
                 self._after_decision()
+            self._compute(entries)
             return True
         return self._fire(outcome)
 
@@ -528,8 +547,10 @@ class Execution:
             known = self.results.state(slot.node_id).result
         reuse = sparing.reusable(self, slot, key, known)
         if reuse is not None:
-            self._collect_if_shown(slot, reuse[0])
-            return Decision(status="ok", stamp="cached", reason=reuse[1], result=reuse[0])
+            decision = Decision(status="ok", stamp="cached", reason=reuse[1], result=reuse[0])
+            if not self._parks(slot, decision, None):
+                self._collect_if_shown(slot, reuse[0])
+            return decision
         sparing.refuse_second_copy(self, slot)
         effects = Effects()
         return _Firing(
@@ -553,7 +574,7 @@ class Execution:
     def _services(self, slot: Slot, key: KeyParts) -> Services:
         with self.results.lock:
             if self.results.resources is None:
-                self.results.resources = Resources(waiting_on(self.engine))
+                self.results.resources = Resources(self.engine)
             if self._state is None:
                 self._state = RunState()
         return Services(
@@ -588,6 +609,8 @@ class Execution:
             self._arm_timer(active)
         try:
             # Converting a lazy table computes; that is this node's time, so the firing is on the books already.
+            if self._fusion is not None:
+                self._collect_inputs(active, self._fusion)
             active.arguments = active.inputs.arguments()
             if slot.node_type.context_name:
                 active.arguments[slot.node_type.context_name] = active.context
@@ -629,7 +652,8 @@ class Execution:
     def _launch_items(self, active: _Firing) -> bool:
         """Have the node called once for each item; this worker goes on elsewhere meanwhile."""
         try:
-            items = ItemRun(self, active, self._limit, self._resume)
+            services = self._services(active.slot, active.key) if active.slot.node_type.context_name else None
+            items = ItemRun(self, active, self._limit, self._resume, services)
         except Exception as error:
             return self._advance(active, (None, error))
         with self.lock:
@@ -745,6 +769,19 @@ class Execution:
     def _advance(self, active: _Firing, outcome: tuple[Any, BaseException | None]) -> bool:
         """After an attempt: decide, or arrange for the next one; False when the firing was given up meanwhile."""
         decision = self._judge(active, *outcome)
+        if self._parks(active.slot, decision, active):
+            with self.lock:
+                if self._firings.get(active.slot.index) is active and not self._is_cancelled:
+                    entries = self._park(active.slot, decision, active, self.engine.clock.monotonic() - active.began)
+                    self._after_decision()
+                else:
+                    return self._conclude(active, decision)
+            self._compute(entries)
+            return True
+        return self._settle(active, decision)
+
+    def _settle(self, active: _Firing, decision: Decision) -> bool:
+        """Enter what an attempt came to, or arrange for the next one."""
         retry = active.slot.policy.retry
         if (
             decision.status != "failed"
@@ -779,6 +816,158 @@ class Execution:
             self._publish_started(active)
         if self._launch(active):
             self._work()
+
+    # -- computing lazy tables together
+
+    def _parks(self, slot: Slot, decision: Decision, active: _Firing | None) -> bool:
+        """Whether a node that came to a value waits until its region is computed."""
+        fusion = self._fusion
+        if fusion is None or decision.status != "ok":
+            return False
+        return fusion.parks(slot, decision.result, is_reused=active is None)
+
+    def _park(self, slot: Slot, decision: Decision, active: _Firing | None, built_s: float) -> list[Parked] | None:
+        """Let a node wait for its region; gives what is to be computed when it is the last one. Under the lock."""
+        assert self._fusion is not None  # noqa: S101 -- it parks
+        assert self._scheduler is not None  # noqa: S101 -- it was taken from there
+        assert decision.result is not None  # noqa: S101 -- only values are parked
+        shape = self.engine.payloads.shape
+        wanted = self._fusion.needs_rows(slot)
+        lazy = tuple(output for output in wanted if shape(decision.result.outputs[output]).is_lazy)
+        if active is not None:
+            active.holds_worker, active.is_waiting, active.is_parked = False, True, True
+        entry = Parked(slot=slot, decision=decision, firing=active, built_s=built_s, wanted=lazy)
+        region, readers, is_complete = self._fusion.park(entry)
+        self._scheduler.release(slot.index, readers)
+        if is_complete:
+            return self._take(region)
+        if region.disarm is None:
+            region.disarm = self.engine.timers.call_later(PATIENCE_S, lambda: self._wait_no_longer(region))
+            self._on_done.append(region.disarm)
+        return None
+
+    def _take(self, region: Region) -> list[Parked]:
+        entries = region.take()
+        for entry in entries:
+            if entry.firing is not None:
+                entry.firing.is_waiting = False
+        return entries
+
+    def _wait_no_longer(self, region: Region) -> None:
+        """Compute what is built of a region: the rest of it waits for something slow."""
+        with self.lock:
+            region.disarm = None
+            if region.parked and not self.done.is_set() and not self._is_cancelled:
+                self._compute_elsewhere(region)
+
+    def _compute_elsewhere(self, region: Region) -> None:
+        """Have a region computed by a worker of its own. Under the lock."""
+        entries = self._take(region)
+        self._worker_count += 1
+
+        def work() -> None:
+            self._compute(entries)
+            self._work()
+
+        self.engine.pool.submit(work)
+
+    def _compute(self, entries: list[Parked] | None) -> None:
+        """Compute the tables of nodes that were built, and enter what each of them comes to."""
+        if not entries or self._fusion is None:
+            return
+        one_pass = self._begin_pass(entries)
+        try:
+            outcome = compute(self, self._fusion, entries, one_pass)
+        except Exception as error:  # a fault of the engine's own must not leave them parked
+            outcome = Outcome(failures={entry.slot.index: error for entry in entries})
+        if outcome.event is not None:
+            self._publish(outcome.event)
+        failed: dict[int, Decision] = {}
+        for entry in entries:
+            decision = self._after_pass(entry, outcome, failed)
+            if entry.firing is not None:
+                self._end_parked(entry.firing, entry, decision, outcome)
+                continue
+            with self.lock:
+                if not self.done.is_set() and entry.slot.node_id not in self.decisions:
+                    self._decide(entry.slot, decision, None)
+                    self._after_decision()
+
+    def _collect_inputs(self, active: _Firing, fusion: Fusion) -> None:
+        """Collect, in one pass, the plans that a node needs rows of and that were built before this run."""
+        shape = self.engine.payloads.shape
+        needed = fusion.rows_needed_by(active.slot, self.result_of, lambda value: shape(value).is_lazy)
+        if not needed:
+            return
+        with self._collecting:  # who waited here finds them collected
+            done = Decision(status="ok", reason="")
+            entries = [
+                Parked(slot=slot, decision=replace(done, result=result), firing=None, built_s=0.0, wanted=outputs)
+                for slot, result, outputs in needed
+            ]
+            one_pass = Collecting()
+            one_pass.expect([active.slot.index])
+            active.cancel_task = lambda: one_pass.leave(active.slot.index)
+            outcome = compute(self, fusion, entries, one_pass)
+        active.cancel_task = None
+        if outcome.event is not None:
+            self._publish(outcome.event)
+        for index, error in outcome.failures.items():
+            error.add_note(f"it is a step of {self.plan.slots[index].node_id!r} that fails: look at its code")
+            raise error
+
+    def _begin_pass(self, entries: list[Parked]) -> Collecting:
+        """Let whoever gives up a node that is computed end the pass, when it is the last one that needs it."""
+        one_pass = Collecting()
+        one_pass.expect(entry.slot.index for entry in entries if entry.wanted)
+
+        def leave(index: int) -> None:
+            one_pass.leave(index)
+            for entry in entries if one_pass.is_cancelled else ():  # who was built is not kept waiting for its end
+                if not entry.wanted and entry.firing is not None:
+                    self._conclude(entry.firing, entry.decision)
+
+        with self.lock:
+            for entry in entries:
+                if entry.firing is not None:
+                    entry.firing.cancel_task = partial(leave, entry.slot.index)
+                    if self._firings.get(entry.slot.index) is not entry.firing:
+                        leave(entry.slot.index)
+        return one_pass
+
+    def _after_pass(self, entry: Parked, outcome: Outcome, failed: dict[int, Decision]) -> Decision:
+        """Say what a node comes to whose region was computed; ``failed`` holds those above that did not come well."""
+        slot, attempt = entry.slot, entry.firing.attempt if entry.firing is not None else 0
+        error = outcome.failures.get(slot.index)
+        above = next((failed[source] for source in slot.predecessors if source in failed), None)
+        if error is None and above is None:
+            if slot.index not in outcome.lost:
+                return entry.decision
+            error = next(iter(outcome.failures.values()))  # the step that failed is one of a node that was reused
+        if error is not None:
+            failed[slot.index] = self._failed(slot, error, attempt)
+        elif above is not None:
+            failed[slot.index] = Decision(status="skipped", reason=f"skipped: {above.root} failed", root=above.root)
+        return failed[slot.index]
+
+    def _end_parked(self, active: _Firing, entry: Parked, decision: Decision, outcome: Outcome) -> None:
+        """Enter what a firing comes to whose region was computed."""
+        with self.lock:
+            if self._firings.get(entry.slot.index) is not active:
+                active.has_returned.set()
+                return
+            if decision.status == "skipped":  # that it was built does not count: its turn did not come
+                self.fired.remove(entry.slot.node_id)
+                del self.reasons[entry.slot.node_id]
+        active.is_parked = False
+        active.took_s = entry.built_s + (outcome.took_s if entry.wanted else 0.0)
+        if decision.result is not None:
+            decision.result.took_s = active.took_s
+            disk_results.keep(self, entry.slot, decision.result)
+        if decision.status == "failed" and entry.wanted:
+            self._settle(active, decision)
+        else:
+            self._conclude(active, decision)
 
     def _conclude(self, active: _Firing, decision: Decision) -> bool:
         active.has_returned.set()
@@ -836,12 +1025,15 @@ class Execution:
         result.files, result.effects = files, active.effects
         result.copies, result.copies_by_input = tuple(active.inputs.copies), active.inputs.copies_by_input
         result.attempt = active.attempt
+        if active.items is not None:
+            self.reasons[slot.node_id] = active.reason = active.items.told(active.reason)
+        decision = Decision(status="ok", stamp="live", reason=active.reason, result=result)
+        if self._parks(slot, decision, active):
+            return decision
         self._collect_if_shown(slot, result)
         result.took_s = self.engine.clock.monotonic() - active.began
         disk_results.keep(self, slot, result)
-        if active.items is not None:
-            self.reasons[slot.node_id] = active.reason = active.items.told(active.reason)
-        return Decision(status="ok", stamp="live", reason=active.reason, result=result)
+        return decision
 
     def _failed(self, slot: Slot, error: BaseException, attempt: int) -> Decision:
         packet = firings.error_packet(error, slot=slot, trace_id=self.trace_id, attempt=max(1, attempt))
@@ -872,8 +1064,7 @@ class Execution:
 
     def _collect_if_shown(self, slot: Slot, result: NodeResult) -> None:
         """Collect lazy outputs of what a person will look at: leaves, targets, pinned nodes; at most once each."""
-        is_shown = slot.is_leaf or slot.policy.pinned or slot.node_id in self.request.targets
-        if not (is_shown or disk_results.is_meant(slot)):
+        if not (is_shown(slot, self.request) or ends_plan(slot)):
             return
         payloads = self.engine.payloads
         with result.lock:
@@ -962,6 +1153,9 @@ class Execution:
         decision = self.decisions.get(slot.node_id)
         if decision is not None:
             return decision.result
+        built = self._fusion.built(slot) if self._fusion is not None else None
+        if built is not None:
+            return built
         if slot.index in self.request.scope:
             return None
         with self.results.lock:
@@ -978,7 +1172,9 @@ class Execution:
     def _decide(self, slot: Slot, decision: Decision, active: _Firing | None = None) -> None:
         """Enter a decision: books, flow state, event, scheduler. Under the lock."""
         self.decisions.entered[slot.node_id] = decision
-        took_s = self.engine.clock.monotonic() - active.began if active is not None else None
+        took_s = None
+        if active is not None:
+            took_s = self.engine.clock.monotonic() - active.began if active.took_s is None else active.took_s
         # A node that a cancelled run never reached keeps what was known of it.
         is_kept = decision.is_kept and (decision.reason != CANCELLED or active is not None)
         if is_kept and not self.request.is_private:
@@ -1007,6 +1203,9 @@ class Execution:
         self._see_to_letters(slot, decision, active)
         if self._scheduler is not None:
             self._scheduler.finish(slot.index)
+        region = self._fusion.decided(slot.index) if self._fusion is not None else None
+        if region is not None and not self._is_cancelled:
+            self._compute_elsewhere(region)
 
     def _see_to_letters(self, slot: Slot, decision: Decision, active: _Firing | None) -> None:
         """Have a failure that nobody takes kept as a dead letter, or a letter settled. Under the lock."""
@@ -1109,6 +1308,7 @@ class Execution:
         for index in again:
             self.decisions.entered.pop(self.plan.slots[index].node_id, None)
         self._scheduler = Scheduler(self.plan.slots, again, self._costs_s)
+        self._fusion = Fusion(self.plan, self.request, self.results, again)
         self._kick()
         return True
 

@@ -16,6 +16,8 @@ from flowbook.errors import (
     NodeTimeoutError,
     WorkerDiedError,
 )
+from flowbook.runtime.fusion import Tally
+from flowbook.runtime.named_lines import named_line
 
 if TYPE_CHECKING:
     from flowbook.core.interfaces import PayloadCopy, Payloads
@@ -42,7 +44,7 @@ class Gathered:
 
 
 def hand_edge(
-    payloads: Payloads, result: NodeResult, output: int, form: str, *, wants_packet: bool, origin: str
+    payloads: Payloads, result: NodeResult, output: int, form: str, *, wants_packet: bool, origin: str, reader: str = ""
 ) -> tuple[Any, tuple[PayloadCopy, ...]]:
     """Give one output of one result to one consumer, converted at most once per form however many consumers ask.
 
@@ -59,7 +61,7 @@ def hand_edge(
         handed = payloads.hand_out(result.collected[output], type(value).__name__, is_own=result.is_own)
         return handed.value, handed.copies
     if not form or type(value).__name__ == form:
-        handed = payloads.hand_out(value, form, is_own=result.is_own)
+        handed = payloads.hand_out(_tapped(payloads, result, output, reader), form, is_own=result.is_own)
         return handed.value, handed.copies
     with result.lock:
         known = result.converted.get((output, form))
@@ -73,6 +75,21 @@ def hand_edge(
             result.measure(payloads)
     # Every consumer is told of the copy that gave it its form, so that a trace does not depend on who came first.
     return payloads.hand_out(known.value, form, is_own=True).value, known.copies
+
+
+def _tapped(payloads: Payloads, result: NodeResult, output: int, reader: str) -> Any:
+    """Give an output to one reader to build on: a lazy table counts what flows to that reader.
+
+    Readers do not share a tap: polars would move the filter of each past it, and compute what is before it for each.
+    """
+    value = result.outputs[output]
+    known = result.tapped.get((output, reader))
+    if known is None and reader:
+        tally = Tally()
+        tapped = payloads.tap(value, tally)
+        if tapped is not value:
+            known = result.tapped.setdefault((output, reader), (tally, tapped))
+    return known[1] if known is not None else value
 
 
 def missing_input(flow: str, slot: Slot, name: str) -> MissingInputError:
@@ -177,7 +194,7 @@ def error_packet(error: BaseException, *, slot: Slot, trace_id: str, attempt: in
         or (not is_ours and slot.policy.retry is not None),
         attempt=attempt,
         hint=error.hint if isinstance(error, FlowbookError) else _hint(error, slot.node_type),
-        line=failing_line(error, slot.node_type),
+        line=failing_line(error, slot.node_type) or named_line(error, slot.node_type),
         cause=error,
     )
 

@@ -293,6 +293,7 @@ class SlotInputs:
                 binding.port.form if binding.port is not None else "",
                 wants_packet=binding.name in self.slot.node_type.packet_names,
                 origin=f"{source.node_id}.{source.node_type.outputs[output].name}",
+                reader=self.slot.node_id,
             )
         return self._checked(binding, self._counted(binding, value, copies))
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from flowbook.core.interfaces import PayloadCopy
     from flowbook.core.node_types import Port
+    from flowbook.runtime.context import Services
     from flowbook.runtime.decisions import Decision
     from flowbook.runtime.execution import Execution, _Firing
 
@@ -88,6 +89,7 @@ class ItemRun:
         active: the firing, with its arguments.
         limit: most items at one time, where the node does not say it.
         resume: gets the firing, the lists or None, and the error that ended it or None; called on a worker.
+        services: what the engine lends the contexts of the items, if the node asks for one.
 
     Raises:
         DataError: FB630, an input is not a list; FB631, two lists have not the same length.
@@ -99,9 +101,10 @@ class ItemRun:
         active: _Firing,
         limit: int,
         resume: Callable[[_Firing, Any, BaseException | None], None],
+        services: Services | None = None,
     ) -> None:
         slot = active.slot
-        self._resume = resume
+        self._resume, self._services = resume, services
         self._run, self._engine = run, run.engine
         self._active, self._slot, self._policy = active, slot, slot.policy
         self._ports: dict[str, Port] = {port.name: port for port in slot.node_type.inputs if port.is_each}
@@ -316,7 +319,12 @@ class ItemRun:
 
         async def body() -> tuple[Any, ...]:
             with firing_in_progress(attempt.context), self._engine.capture.firing(attempt.effects):
-                returned = await function(**self._arguments(attempt))
+                is_good = False
+                try:
+                    returned = await function(**self._arguments(attempt))
+                    is_good = True
+                finally:
+                    await attempt.context.attempt_ended_async(is_good=is_good)
                 self._run.claim(returned)
                 return self._guarded(returned)
 
@@ -353,7 +361,7 @@ class ItemRun:
             trace_id=self._run.trace_id,
             attempt=span.attempt,
             effects=effects,
-            payloads=self._engine.payloads,
+            services=self._services,
         )
         attempt = _Attempt(index=index, hand=hand, context=context, effects=effects, began=clock.monotonic())
         span.status = "running"
@@ -462,7 +470,12 @@ class ItemRun:
         def body() -> tuple[tuple[Any, ...] | None, BaseException | None]:
             try:
                 with firing_in_progress(attempt.context), self._engine.capture.firing(attempt.effects):
-                    returned = function(**self._arguments(attempt))
+                    is_good = False
+                    try:
+                        returned = function(**self._arguments(attempt))
+                        is_good = True
+                    finally:
+                        attempt.context.attempt_ended(is_good=is_good)
                     self._run.claim(returned)
                     return self._guarded(returned), None
             except BaseException as error:

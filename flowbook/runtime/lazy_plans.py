@@ -55,6 +55,11 @@ def computing(view: ResultView, slot: Slot, value: object) -> Iterator[None]:
 
 def steps_above(view: ResultView, slot: Slot) -> list[str]:
     """List the nodes that built the plans which ``slot`` builds on, in topological order."""
+    return [above.node_id for above in slots_above(view, slot)]
+
+
+def slots_above(view: ResultView, slot: Slot) -> list[Slot]:
+    """List the slots that built the plans which ``slot`` builds on, in topological order."""
     found: set[int] = set()
     waiting = [slot]
     while waiting:
@@ -67,4 +72,4 @@ def steps_above(view: ResultView, slot: Slot) -> list[str]:
             if is_plan and view.engine.payloads.shape(result.outputs[binding.output]).is_lazy:
                 found.add(source.index)
                 waiting.append(source)
-    return [view.plan.slots[index].node_id for index in sorted(found)]
+    return [view.plan.slots[index] for index in sorted(found)]

@@ -14,6 +14,7 @@ of one attempt Python's own ``with`` is the way.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
 import logging
 import threading
@@ -85,15 +86,16 @@ class Resources:
     """What the nodes of one flow hold.
 
     Args:
-        wait_for: runs a coroutine on the engine's loop and waits for it.
+        engine: its loop leaves what is asynchronous, its threads what a flow held that is gone.
     """
 
-    def __init__(self, wait_for: Callable[[Coroutine[Any, Any, Any]], object]) -> None:
-        self._wait_for = wait_for
+    def __init__(self, engine: Engine) -> None:
+        self._wait_for = waiting_on(engine)
         self._lock = threading.Lock()
         self._held: dict[str, Holding] = {}
-        # Also when the interpreter ends; nothing in it may refer to the flow.
-        weakref.finalize(self, _leave_all, self._held, wait_for)
+        # Garbage is collected on any thread, at any point of its work: nothing of a node's is called there.
+        weakref.finalize(self, _leave_soon, self._held, self._wait_for, engine.pool.submit).atexit = False
+        _alive.add(self)
 
     def begin(self, node_id: str, code: str) -> Holding:
         """Give an attempt of a node what it has open; ``end`` says that the attempt is over."""
@@ -136,6 +138,10 @@ class Resources:
         if is_free:
             found.leave(self._wait_for)
 
+    def leave_all(self) -> None:
+        """Leave what all nodes hold: the process ends."""
+        _leave_all(self._held, self._wait_for)
+
     def rename(self, old: str, new: str) -> None:
         """Let what a node holds follow it."""
         with self._lock:
@@ -145,17 +151,43 @@ class Resources:
                 self._held[new] = found
 
 
+#: What is open in this process, for its end.
+_alive: weakref.WeakSet[Resources] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave_everything() -> None:
+    for resources in list(_alive):
+        resources.leave_all()
+
+
+def _leave_soon(
+    held: dict[str, Holding],
+    wait_for: Callable[[Coroutine[Any, Any, Any]], object],
+    submit: Callable[[Callable[[], None]], None],
+) -> None:
+    if held:
+        submit(lambda: _leave_all(held, wait_for))
+
+
 def _leave_all(held: dict[str, Holding], wait_for: Callable[[Coroutine[Any, Any, Any]], object]) -> None:
     while held:
         held.popitem()[1].leave(wait_for)
 
 
 def waiting_on(engine: Engine) -> Callable[[Coroutine[Any, Any, Any]], object]:
-    """Make what runs a coroutine on the engine's loop and waits for it, not for ever."""
+    """Make what runs a coroutine on the engine's loop and waits for it: not for ever, and not on that loop itself."""
     loop_thread = engine.loop_thread
+    under_way: set[asyncio.Task[Any]] = set()
 
     def wait_for(work: Coroutine[Any, Any, Any]) -> object:
-        return asyncio.run_coroutine_threadsafe(work, loop_thread.loop).result(_LEAVING_S)
+        loop = loop_thread.loop
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001 -- the one that does not raise without a loop
+            task = loop.create_task(work)
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            return None
+        return asyncio.run_coroutine_threadsafe(work, loop).result(_LEAVING_S)
 
     return wait_for
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flowbook.core.packets import ErrorPacket
     from flowbook.runtime.columns import Columns
     from flowbook.runtime.engine import Engine
+    from flowbook.runtime.fusion import Tally
     from flowbook.runtime.letters import Letters
     from flowbook.runtime.plan import Plan, Slot
     from flowbook.runtime.resources import Resources
@@ -103,6 +104,7 @@ class NodeResult:
         attempt: attempts it took.
         shape: of the primary output.
         copies: copies of payload bytes that its inputs needed.
+        tapped: lazy outputs by reader, with what counts the rows that flow to it.
         copies_by_input: how many of them, by input; inputs that needed none are left out.
         effects: what it printed and displayed.
         size_bytes: estimated memory of its outputs, and of what was made of them for consumers.
@@ -120,6 +122,7 @@ class NodeResult:
     kept: set[int] = field(default_factory=set)
     previews: dict[int, Any] = field(default_factory=dict)
     converted: dict[tuple[int, str], Handed] = field(default_factory=dict)
+    tapped: dict[tuple[int, str], tuple[Tally, Any]] = field(default_factory=dict)
     run_id: str
     at: float
     took_s: float

@@ -37,6 +37,7 @@ class Scheduler:
         self._rank = self._longest_paths(costs_s)
         self._ready: list[tuple[float, int, int]] = []
         self._unfinished = len(self._scope)
+        self._released: dict[int, frozenset[int]] = {}
         for index, count in self._waiting_for.items():
             if not count:
                 self._push(index)
@@ -59,11 +60,22 @@ class Scheduler:
     def finish(self, index: int) -> None:
         """Say that a slot is decided; readers of it may become ready."""
         self._unfinished -= 1
+        released = self._released.pop(index, ()) if self._released else ()
         for reader in self._slots[index].successors:
-            if reader in self._waiting_for:
-                self._waiting_for[reader] -= 1
-                if not self._waiting_for[reader]:
-                    self._push(reader)
+            if reader not in released:
+                self._need_no_more(reader)
+
+    def release(self, index: int, readers: Collection[int]) -> None:
+        """Let some readers of a slot go on before it is decided."""
+        self._released[index] = frozenset(readers)
+        for reader in self._released[index]:
+            self._need_no_more(reader)
+
+    def _need_no_more(self, reader: int) -> None:
+        if reader in self._waiting_for:
+            self._waiting_for[reader] -= 1
+            if not self._waiting_for[reader]:
+                self._push(reader)
 
     def take_this(self, index: int) -> None:
         """Take a slot that goes on already."""

@@ -33,6 +33,7 @@ from flowbook.runtime.letters import Letters
 from flowbook.runtime.plan import Plan, compile_plan, renewed_plan
 from flowbook.runtime.results import FlowResults
 from flowbook.runtime.run import Run
+from flowbook.runtime.schemas import Schemas, schemas
 from flowbook.runtime.self_runs import SelfRuns
 from flowbook.runtime.source_types import describe_type, type_from_source
 from flowbook.runtime.staleness import stale_reasons
@@ -285,8 +286,8 @@ class Flow:
         return len(self._data.nodes)
 
     def __contains__(self, node_id: object) -> bool:
-        """Whether there is a node of that id."""
-        return node_id in self._data.nodes
+        """Whether there is a node of that id; ``"sub/inner"`` is one in a subflow."""
+        return node_id in self._data.nodes or (SEPARATOR in str(node_id) and node_id in self.plan.index)
 
     def __getitem__(self, node_id: str) -> Node:
         """Return a node; ``"sub/inner"`` is a node in a subflow.
@@ -537,6 +538,7 @@ class Flow:
             for leaf in self._plan.nesting.members.get(old, ()) if self._plan is not None else ():
                 if new is None:
                     self._results.forget(leaf)
+                    self._memory_letters.forget(leaf)
                 else:
                     self._results.rename(leaf, new + leaf.removeprefix(old))
             if new is None:
@@ -684,6 +686,19 @@ class Flow:
             return True
         entry = self._data.type_of(node_id).input(port)
         return entry is not None and entry.is_ambient and self.engine.namespace.lookup(port)[0]
+
+    def schemas(self) -> Schemas:
+        """Say which columns every table has, before anything is computed.
+
+        The functions of nodes that give lazy tables are called, which builds their plans; nothing is collected and
+        nothing of it is kept. ``.errors`` lists the nodes whose steps cannot work, ``.unknown`` those of which nothing
+        can be said before a run.
+
+        Returns:
+            Schemas by ``"node"``, or ``"node.port"`` where there are several outputs.
+        """
+        refuse_inside_firing("flow.schemas()")
+        return schemas(self.plan, self._results, self.engine)
 
     def stale(self) -> dict[str, str]:
         """Say for every node whose value is no longer current why it is not; runs nothing."""

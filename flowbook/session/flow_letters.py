@@ -10,6 +10,7 @@ from flowbook.canvas.pieces.markup import element, joined
 from flowbook.errors import FlowbookError, RunError, StoreError
 from flowbook.runtime.context import refuse_inside_firing
 from flowbook.runtime.letters import fingerprint_of, replaying, work_of
+from flowbook.runtime.run import Run
 from flowbook.runtime.staleness import present_key
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from flowbook.runtime.decisions import Request
     from flowbook.runtime.letters import Letters
     from flowbook.runtime.plan import Plan
-    from flowbook.runtime.run import Run
     from flowbook.session.flow_handle import Flow
 
 _HEAD: Final = ("letter", "node", "failed", "inputs", "at (UTC)", "run", "note")
@@ -94,6 +94,10 @@ class FlowLetters(Sequence["DeadLetter"]):
         return runs
 
     def _replay(self, number: int, more: Mapping[str, Any]) -> Run:
+        # A run that goes on may come to the same node, and settle the letter.
+        for execution in self._flow.engine.active():
+            if execution.results is self._flow.results:
+                Run(execution, None).wait()
         store = self._letters.store
         letter = self._own(store.take(number))
         try:
@@ -120,7 +124,7 @@ class FlowLetters(Sequence["DeadLetter"]):
     def _begin(self, letter: DeadLetter, more: Mapping[str, Any]) -> Run:
         flow, node_id = self._flow, letter.error.node_id
         with flow.lock:
-            if flow.data.type_of(node_id).function is None:
+            if flow.data_around(node_id).type_of(node_id).function is None:
                 raise RunError(
                     f"{node_id!r} has no code here, so dead letter {letter.letter_id} cannot be replayed",
                     code="FB413",

@@ -7,9 +7,14 @@ are shared the addresses say so; what the figures ought to be stands beside them
 from __future__ import annotations
 
 import gc
+import json
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +23,7 @@ import polars as pl
 import flowbook as fb
 from flowbook.data.payloads import TablePayloads
 from flowbook.data.viewports import SortKey, TableView
+from tests.bench import fused_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +33,7 @@ CALLS = 20
 MEGABYTE = 1_000_000
 SMALL_ROWS, LARGE_ROWS = 1_000_000, 10_000_000
 PAGE_ROWS = 1_000
+FUSED_ROUNDS = 5
 payloads = TablePayloads()
 
 
@@ -177,10 +184,56 @@ def pages() -> list[Verdict]:
     ]
 
 
+def fusion() -> list[Verdict]:
+    """Compute a chain of four nodes from a file of 10 M rows, each way in processes of its own, in turn.
+
+    Times are of the CPU (what others do on the machine does not count), memory is above what the imports took.
+    """
+    ways = ("fused", "off", "by_hand", "untapped")
+    took: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        fused_chain.write(path, LARGE_ROWS)
+        for _ in range(FUSED_ROUNDS):
+            for way in ways:
+                command = [sys.executable, "-m", "tests.bench.fused_chain", way, str(path)]
+                took[way].append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+    cpu_s = {way: statistics.median(one["cpu_s"] for one in took[way]) for way in ways}
+    peak_mib = {way: statistics.median(one["peak_mib"] for one in took[way]) for way in ways}
+    assert len({one["rows"] for runs in took.values() for one in runs}) == 1
+    figures = f"{cpu_s['fused'] * 1e3:.0f} ms"
+    return [
+        Verdict(
+            title="four lazy nodes, 10 M rows, fused : fusion off",
+            figures=f"{figures} : {cpu_s['off'] * 1e3:.0f} ms",
+            ratio=cpu_s["fused"] / cpu_s["off"],
+            most=0.2,
+        ),
+        Verdict(
+            title="... peak memory",
+            figures=f"{peak_mib['fused']:.0f} MiB : {peak_mib['off']:.0f} MiB",
+            ratio=peak_mib["fused"] / peak_mib["off"],
+            most=0.25,
+        ),
+        Verdict(
+            title="... : written by hand",
+            figures=f"{figures} : {cpu_s['by_hand'] * 1e3:.0f} ms",
+            ratio=cpu_s["fused"] / cpu_s["by_hand"],
+            most=1.15,
+        ),
+        Verdict(
+            title="... : without taps",
+            figures=f"{figures} : {cpu_s['untapped'] * 1e3:.0f} ms",
+            ratio=cpu_s["fused"] / cpu_s["untapped"],
+            most=1.1,
+        ),
+    ]
+
+
 def main() -> None:
     """Print the table."""
     print("values handed over")
-    for verdict in (*hops(), flow_hop(), *pages()):
+    for verdict in (*hops(), flow_hop(), *pages(), *fusion()):
         print(verdict.line())
 
 

@@ -216,5 +216,12 @@ def trace(count: int = 0) -> Trace:
             "flowbook": "1", "kind": "trace", "flow": "flights", "runId": RUN_ID, "seq": 40, "status": "failed",
             "final": True, "startedAt": "2026-11-20T12:00:00Z", "tookS": 2.2, "summarised": False, "counts": counts,
             "spans": spans,
+            "fused": [
+                {
+                    "members": ["flights", "late_flights", "by_carrier"], "collected": ["by_carrier"], "startS": 0.9,
+                    "tookS": 1.3, "flowed": [{"source": "flights", "target": "late_flights", "rows": 336_776}],
+                    "notFused": {"chart": "chart.table asks for a DataFrame"}, "error": "",
+                },
+            ] if not count else [],
         },
     )  # fmt: skip

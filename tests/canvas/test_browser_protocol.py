@@ -17,8 +17,8 @@ FIXTURE = ROOT / "js" / "tests" / "fixtures" / "protocol.json"
 
 RECORDS = (
     "Failure", "InputPort", "OutputPort", "Setting", "Column", "TablePreview", "ArrayPreview", "PicturePreview",
-    "TextPreview", "Card", "Edge", "Group", "Note", "RunSummary", "Canvas", "Counts", "LogLine", "Span", "Trace",
-    "NodeNote",
+    "TextPreview", "Card", "Edge", "Group", "Note", "RunSummary", "Canvas", "Counts", "LogLine", "Span", "Flowed",
+    "Fused", "Trace", "NodeNote",
 )  # fmt: skip
 
 

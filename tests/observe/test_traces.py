@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TRACE_KEYS = [
     "flowbook", "kind", "flow", "runId", "seq", "status", "final", "startedAt", "tookS", "summarised", "counts",
-    "spans",
+    "spans", "fused",
 ]  # fmt: skip
 COUNT_KEYS = ["ran", "cached", "failed", "skipped", "copies", "copiedBytes"]
 SPAN_KEYS = [

@@ -315,24 +315,30 @@ def test_a_file_that_is_not_there_fails_the_node_that_scans_it(tmp_path: Path) -
     assert [error.node_id for error in run.errors] == ["rows"]
 
 
-def test_rows_that_fail_name_the_steps_that_are_computed_together() -> None:
+def test_rows_that_fail_fail_the_node_whose_step_it_is() -> None:
+    """Not the leaf that happens to compute them."""
     flow, _ = chain()
 
     @flow.node
     def middle(source: pl.LazyFrame) -> pl.LazyFrame:
-        return source.with_columns(b=pl.format("x{}", "a").cast(pl.Int64))
+        doubled = source.with_columns(c=pl.col("a") * 2)
+        return doubled.with_columns(
+            b=pl.format("x{}", "c").cast(pl.Int64),
+        )
 
     run = flow.run_sync(raise_errors=False)
-    assert [error.node_id for error in run.errors] == ["leaf"]
-    assert "source → middle → leaf" in run.errors[0].hint
-    flow.set_policy("middle", pinned=True)
-    flow.set_policy("source", pinned=True)
-    pinned = flow.run_sync(raise_errors=False)
-    assert [error.node_id for error in pinned.errors] == ["middle"]
-    assert pinned.errors[0].hint == ""
+    assert [(error.node_id, error.line) for error in run.errors] == [("middle", middle.__code__.co_firstlineno + 4)]
+    assert {span.node: span.status for span in run.trace.spans} == {
+        "source": "ok", "middle": "failed", "leaf": "skipped",
+    }  # fmt: skip
+    assert run.recomputed == ["source", "middle"]
+    assert run.explain("leaf") == "leaf was skipped: middle failed"
+    again = flow.run_sync(raise_errors=False)
+    assert [error.node_id for error in again.errors] == ["middle"]
+    assert again.recomputed == ["middle"]
 
 
-def test_rows_that_fail_in_a_barrier_name_the_steps_above_it() -> None:
+def test_rows_that_fail_for_a_barrier_fail_the_node_whose_step_it_is() -> None:
     flow, _ = chain()
     flow.remove("leaf")
 
@@ -345,8 +351,8 @@ def test_rows_that_fail_in_a_barrier_name_the_steps_above_it() -> None:
         return middle.height
 
     run = flow.run_sync(raise_errors=False)
-    assert [error.node_id for error in run.errors] == ["barrier"]
-    assert "source → middle are computed together" in run.errors[0].hint
+    assert [error.node_id for error in run.errors] == ["middle"]
+    assert run.explain("barrier") == "barrier was skipped: middle failed"
 
 
 # -- keys do not depend on what was collected

@@ -463,7 +463,7 @@ def test_declarations_that_make_no_sense_are_refused() -> None:
     for function in (nested, with_default):
         with pytest.raises(fb.DefinitionError) as caught:
             fb.node(function)
-        assert caught.value.code == "FB112"
+        assert caught.value.code == "FB114"
     with pytest.raises(fb.DefinitionError, match="number of items"):
         fb.node(max_concurrency=0)(_numbers)
 
@@ -504,3 +504,43 @@ def test_what_items_print_and_copy_is_told_of_the_node_and_spans_of_many_are_sum
     assert frame.height == 100
     assert (frame["start_s"].drop_nulls() >= 0).all()
     assert len(run.trace.frame()) == 2
+
+
+def test_items_share_the_state_of_their_run_and_what_their_node_holds(flow: fb.Flow) -> None:
+    made: list[str] = []
+
+    class Line:
+        def __enter__(self) -> Line:
+            made.append("opened")
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            made.append("closed")
+
+    @flow.node(kind="stateful", on_item_error="skip")
+    def counted(numbers: fb.each[int], ctx: fb.Context, line: Any) -> int:
+        ctx.enter(line)
+        ctx.state.setdefault("seen", []).append(numbers)
+        return len(ctx.state["seen"])
+
+    run = flow.run_sync(inputs={"line": Line})
+    assert sorted(run["counted"]) == [1, 2, 3, 4, 5]
+    assert made == ["opened"], "one for all items"
+
+
+def test_a_mapped_node_that_failed_is_a_dead_letter_with_its_list(flow: fb.Flow) -> None:
+    @flow.node(kind="io")
+    def sent(numbers: fb.each[int], ok: bool = False) -> int:
+        if numbers == 2 and not ok:
+            raise ValueError(numbers)
+        return numbers
+
+    flow.run_sync(raise_errors=False)
+    letter = flow.dead_letters[0]
+    assert letter.error.message == "item 2: ValueError: 2"
+    assert letter.input_names == ("numbers",)
+    flow.set("sent", ok=True)
+    (run,) = flow.dead_letters.replay(letter.letter_id)
+    assert run.status == "ok"
+    assert flow["sent"].value == [0, 1, 2, 3, 4]
+    assert len(flow.dead_letters) == 0

@@ -331,6 +331,29 @@ def test_a_letter_is_replayed_by_one_at_a_time_and_held_as_long_as_it_takes(stat
     assert ([run.status for run in runs], calls["slow"], len(flow.dead_letters)) == (["ok"], 1, 0)
 
 
+def test_a_letter_that_a_run_under_way_settles_is_not_fired_once_more() -> None:
+    flow = orders_flow()
+    failed(flow)
+    _gates.update(begun=threading.Event(), go=threading.Event())
+
+    @flow.node(kind="io")
+    def rate(orders: pl.DataFrame) -> float:
+        count("mended")
+        _gates["begun"].set()
+        _gates["go"].wait(30)
+        return 1.0
+
+    run = flow.start()
+    assert _gates["begun"].wait(30)
+    runs: list[fb.Run] = []
+    thread = threading.Thread(target=lambda: runs.extend(flow.dead_letters.replay()))
+    thread.start()
+    _gates["go"].set()
+    thread.join(30)
+    assert run.wait(30)
+    assert (runs, calls["mended"], list(flow.dead_letters)) == ([], 1, [])
+
+
 def test_the_hold_on_a_letter_is_renewed_while_its_replay_goes_on(state: Path) -> None:
     now = [0.0]
     with SqliteDeadLetters(state / "x.sqlite", LastingCodecs(), now=lambda: now[0]) as box:

@@ -302,3 +302,20 @@ def test_a_setting_moved_by_a_person_reruns_the_inner_node_alone(flow: fb.Flow) 
     flow.setting_moved("sub", "fill.width", 6)
     until(lambda: bool(flow["joined"].value == "a.....|b....."))
     assert flow.stale() == {}
+
+
+def test_a_failure_inside_is_a_dead_letter_that_is_replayed(flow: fb.Flow, prep: fb.Flow) -> None:
+    @prep.node(kind="io")
+    def fill(parse: list[str], width: int = 3) -> list[str]:
+        if width == 3:
+            raise ValueError(width)
+        return parse
+
+    flow.run_sync(raise_errors=False)
+    assert "sub/fill" in repr(flow.dead_letters)
+    assert "the node is gone" not in repr(flow.dead_letters)
+    flow.set("sub/fill", width=1)
+    (run,) = flow.dead_letters.replay(flow.dead_letters[0].letter_id)
+    assert run.status == "ok"
+    assert flow["joined"].value == "a|b"
+    assert len(flow.dead_letters) == 0

@@ -193,6 +193,24 @@ export interface Span {
   readonly error: Failure | null;
 }
 
+/** Rows that flowed from one member of a pass to another, as they were computed. */
+export interface Flowed {
+  readonly source: string;
+  readonly target: string;
+  readonly rows: number;
+}
+
+/** Lazy tables of several nodes, computed in one pass; `notFused` says of neighbours why they were left out. */
+export interface Fused {
+  readonly members: readonly string[];
+  readonly collected: readonly string[];
+  readonly startS: number;
+  readonly tookS: number;
+  readonly flowed: readonly Flowed[];
+  readonly notFused: Readonly<Record<string, string>>;
+  readonly error: string;
+}
+
 /** One run. `summarised` says that spans were left out to fit; `final` that nothing will follow. */
 export interface Trace {
   readonly flow: string;
@@ -205,6 +223,7 @@ export interface Trace {
   readonly summarised: boolean;
   readonly counts: Counts;
   readonly spans: readonly Span[];
+  readonly fused: readonly Fused[];
 }
 
 /** A flow as it stands. `seq` grows with every change. */

@@ -1,6 +1,6 @@
 /** Figures and facts in the few words a card has room for; the same words as flowbook/canvas/pieces/wording.py. */
 
-import type { Card, Counts, Edge, Failure, Json, OutputPort, RunSummary, Setting, Snapshot, Span } from "./flow";
+import type { Card, Counts, Edge, Failure, Fused, Json, OutputPort, RunSummary, Setting, Snapshot, Span } from "./flow";
 import { cardName } from "./flow";
 import { type Ink, pills } from "./looks";
 
@@ -192,6 +192,30 @@ export function edgeWords(edge: Edge): string {
 /** A span's node, and its attempt where it is not the first. */
 export function spanName(span: Span): string {
   return oneLine(span.node) + (span.attempt > 1 ? ` · attempt ${span.attempt}` : "");
+}
+
+/** A pass over the lazy tables of several nodes, as a row like theirs. */
+export function fusedRow(fused: Fused): Span {
+  const flowed = fused.flowed.map((flow) => `${grouped(flow.rows)} rows ${flow.source} → ${flow.target}`);
+  const left = Object.entries(fused.notFused).map(([name, why]) => `not ${name}: ${why}`);
+  const words = [fused.error, `collected ${fused.collected.join(", ")}`, ...flowed, ...left];
+  return {
+    node: `fused: ${fused.members.join(" + ")}`,
+    status: fused.error ? "failed" : "ok",
+    stamp: "recorded",
+    reason: words.filter(Boolean).join(" · "),
+    startS: fused.startS,
+    tookS: fused.tookS,
+    attempt: 1,
+    rows: null,
+    columns: null,
+    copies: 0,
+    copiedBytes: 0,
+    copyReason: "",
+    logs: [],
+    logCount: 0,
+    error: null,
+  };
 }
 
 /** Why a span is what it is: its reason, or what went wrong and where. */

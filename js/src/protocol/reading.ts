@@ -11,6 +11,7 @@ import type {
   Counts,
   Edge,
   Failure,
+  Fused,
   Group,
   InputPort,
   Json,
@@ -63,6 +64,7 @@ export function readTrace(json: unknown): TraceBundle | null {
     summarised: fields["summarised"] === true,
     counts: readCounts(record(fields["counts"])),
     spans: list(fields, "spans").map(readSpan).filter(isFound),
+    fused: list(fields, "fused").map(readFused),
   };
 }
 
@@ -187,6 +189,23 @@ function readSpan(json: unknown): Span | null {
     logs: list(fields, "logs").map(readLog),
     logCount: number(fields, "logCount") ?? 0,
     error: readFailure(fields["error"]),
+  };
+}
+
+function readFused(json: unknown): Fused {
+  const fields = record(json);
+  const words = (name: string): string[] => list(fields, name).map(String);
+  return {
+    members: words("members"),
+    collected: words("collected"),
+    startS: number(fields, "startS") ?? 0,
+    tookS: number(fields, "tookS") ?? 0,
+    flowed: list(fields, "flowed").map((entry) => {
+      const flow = record(entry);
+      return { source: text(flow, "source"), target: text(flow, "target"), rows: number(flow, "rows") ?? 0 };
+    }),
+    notFused: Object.fromEntries(Object.entries(record(fields["notFused"])).map(([name, why]) => [name, String(why)])),
+    error: text(fields, "error"),
   };
 }
 

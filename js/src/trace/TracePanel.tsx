@@ -1,6 +1,6 @@
 import { type ReactElement, useState } from "react";
 import type { Trace } from "../model/flow";
-import { counted, duration, oneLine, runName, tally } from "../model/wording";
+import { counted, duration, fusedRow, oneLine, runName, tally } from "../model/wording";
 import { ScrubBar } from "./ScrubBar";
 import { wholeTimeS } from "./scrubbing";
 import { TraceRow } from "./TraceRow";
@@ -31,7 +31,7 @@ export function TracePanel({ trace, isLive }: { readonly trace: Trace; readonly 
         {trace.spans.length > 0 && !isRunning && <ScrubBar wholeS={wholeS} atS={atS} onScrub={setAt} />}
       </header>
       <div className="fb-trace-rows">
-        {trace.spans.map((span) => (
+        {[...trace.spans, ...trace.fused.map(fusedRow)].map((span) => (
           <TraceRow key={`${span.node} ${span.attempt}`} span={span} wholeS={wholeS} atS={atS} isLive={isLive} />
         ))}
       </div>

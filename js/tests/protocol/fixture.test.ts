@@ -8,6 +8,8 @@ import type {
   Counts,
   Edge,
   Failure,
+  Flowed,
+  Fused,
   Group,
   InputPort,
   LogLine,
@@ -163,6 +165,16 @@ const KEYS = {
     logCount: true,
     error: true,
   } satisfies Keys<Span>,
+  Flowed: { source: true, target: true, rows: true } satisfies Keys<Flowed>,
+  Fused: {
+    members: true,
+    collected: true,
+    startS: true,
+    tookS: true,
+    flowed: true,
+    notFused: true,
+    error: true,
+  } satisfies Keys<Fused>,
   Trace: {
     kind: true,
     flow: true,
@@ -175,6 +187,7 @@ const KEYS = {
     summarised: true,
     counts: true,
     spans: true,
+    fused: true,
   } satisfies Keys<TraceBundle>,
   NodeNote: {
     kind: true,
