@@ -310,33 +310,31 @@ class SlotInputs:
         return self._counted(binding, handed.value, handed.copies)
 
     def add_copies(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
-        """Note what was copied to hand out one of the items of an input, beside what was for the others."""
-        if not copies:
-            return
-        self.copies_by_input.setdefault(name, 0)
-        at = 0
-        for other, count in self.copies_by_input.items():
-            at += count
-            if other == name:
-                break
+        """Note what was copied for an input, or, with an empty name, to bring the result back from another process."""
+        at = self._end_of(name)
         self.copies[at:at] = copies
-        self.copies_by_input[name] += len(copies)
+        self.copies_by_input[name] = self.copies_by_input.get(name, 0) + len(copies)
 
     def note_copies(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
-        """Note what was copied to hand an input to another process, or, with an empty name, to bring the result back.
+        """Note what was copied on the way to or from another process.
 
         Of several attempts the last one counts, in which everything was handed over anew.
         """
-        kept = self._handed_over.pop(name, 0)
+        kept, end = self._handed_over.get(name, 0), self._end_of(name)
+        del self.copies[end - kept : end]
+        if kept:
+            self.copies_by_input[name] -= kept
+        self._handed_over[name] = len(copies)
+        self.add_copies(name, copies)
+
+    def _end_of(self, name: str) -> int:
+        """Find where the copies of an input end; a new one comes last."""
         at = 0
         for other, count in self.copies_by_input.items():
             at += count
             if other == name:
                 break
-        del self.copies[at - kept : at]
-        self.copies[at - kept : at - kept] = copies
-        self.copies_by_input[name] = self.copies_by_input.get(name, 0) - kept + len(copies)
-        self._handed_over[name] = len(copies)
+        return at
 
     def _counted(self, binding: Binding, value: Any, copies: tuple[PayloadCopy, ...]) -> Any:
         """Note the copies that an input took; one that the node may change is copied once more."""

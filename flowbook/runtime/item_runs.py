@@ -450,12 +450,14 @@ class ItemRun:
                 handed = payloads.private_copy(value)
                 value, copies = handed.value, copies + handed.copies
             arguments[name] = value
-            self._note_copies(name, copies)
+            if copies:
+                self._add_copies(name, copies)
         if self._slot.node_type.context_name:
             arguments[self._slot.node_type.context_name] = attempt.context
         return arguments
 
-    def _note_copies(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
+    def _add_copies(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
+        """Note what was copied for one item, among what was for the others."""
         with self._run.lock:
             self._active.inputs.add_copies(name, copies)
 
@@ -463,7 +465,7 @@ class ItemRun:
         """Call the function on this thread, in a context of its own, with its effects captured."""
         function: Any = self._slot.node_type.function
         if self._is_isolated:
-            function = isolated(self._engine, self._slot, attempt.context, self._note_copies)
+            function = isolated(self._engine, self._slot, attempt.context, self._add_copies)
 
         def body() -> tuple[tuple[Any, ...] | None, BaseException | None]:
             try:

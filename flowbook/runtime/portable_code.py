@@ -22,19 +22,16 @@ if TYPE_CHECKING:
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Slot
 
+    NoteCopies = Callable[[str, tuple[PayloadCopy, ...]], None]
+
 _FROM_DOCUMENT = """\
 from flowbook.runtime.source_types import type_from_source
 {name} = type_from_source({entry!r}).function
 """
 
 
-def isolated(
-    engine: Engine, slot: Slot, context: Context, note_copies: Callable[[str, tuple[PayloadCopy, ...]], None]
-) -> Callable[..., Any]:
-    """Make what is called in place of a slot's function when its policy wants a process of its own.
-
-    ``note_copies`` is told what was copied on the way there and back, as ``RemoteEffects.copied`` is.
-    """
+def isolated(engine: Engine, slot: Slot, context: Context, note_copies: NoteCopies) -> Callable[..., Any]:
+    """Make what is called in place of a slot's function when its policy wants a process of its own."""
     isolation = engine.isolation
 
     def call(**arguments: Any) -> Any:
@@ -67,7 +64,7 @@ def call_isolated(
     *,
     timeout_s: float | None = None,
     memory_bytes: int | None = None,
-    note_copies: Callable[[str, tuple[PayloadCopy, ...]], None] | None = None,
+    note_copies: NoteCopies | None = None,
 ) -> Any:
     """Call a node's function in a process of its own, inside a firing: what it prints and logs is that firing's.
 
@@ -135,9 +132,7 @@ def _defaults(function: Any, names: Collection[str]) -> dict[str, Any]:
 class _FiringEffects:
     """Hands what another process tells on to the firing that goes on here."""
 
-    def __init__(
-        self, context: Context, note_copies: Callable[[str, tuple[PayloadCopy, ...]], None] | None = None
-    ) -> None:
+    def __init__(self, context: Context, note_copies: NoteCopies | None = None) -> None:
         self._context = context
         self._note_copies = note_copies
 

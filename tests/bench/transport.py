@@ -227,8 +227,10 @@ def made_in_place(pool: ProcessPool) -> None:
     """
     made = "def f(c):\n    out = c.empty(2**27)\n    out[2**26] = 3\n    return out"
     nothing = "def f(c):\n    return None"
-    memcpy_s, ours_s, nothing_s = in_turn(
-        Memcpy(2**30), lambda: call(pool, made), lambda: call(pool, nothing), rounds=25, pick=min
+    copy, empty_call = Memcpy(2**30), lambda: call(pool, nothing)
+    # One call after the copy brings the caches back; the two that are compared find them alike.
+    memcpy_s, _, ours_s, nothing_s = in_turn(
+        copy, empty_call, lambda: call(pool, made), empty_call, rounds=25, pick=min
     )
     figures = f"{ours_s * 1e3:.2f} - {nothing_s * 1e3:.2f} : {memcpy_s * 1e3:.0f} ms"
     share = (ours_s - nothing_s) / memcpy_s

@@ -160,19 +160,28 @@ def test_a_lazy_table_comes_back_lazy_and_keeps_its_rows() -> None:
     assert run["late"].collect().height == ROWS - 10
 
 
-def test_what_is_copied_for_the_items_of_a_list_adds_up() -> None:
-    flow = fb.Flow("items")
+def test_every_item_of_a_mapped_node_is_counted() -> None:
+    flow = fb.Flow("mapped")
 
     @flow.node
-    def arrays() -> list[np.ndarray[Any, Any]]:
-        return [np.arange(float(ROWS)) + number for number in range(3)]
+    def parts() -> list[np.ndarray[Any, Any]]:
+        return [np.full(ROWS, float(number)) for number in range(3)]
 
-    @flow.node(isolation="process", max_concurrency=1)
-    def total(arrays: fb.each[np.ndarray[Any, Any]]) -> float:
-        return float(arrays.sum())
+    @flow.node(isolation="process")
+    def doubled(parts: fb.each[np.ndarray[Any, Any]], ctx: fb.Context) -> np.ndarray[Any, Any]:
+        out: np.ndarray[Any, Any] = ctx.empty(len(parts))
+        np.multiply(parts, 2, out=out)
+        return out
+
+    @flow.node
+    def here(doubled: fb.each[np.ndarray[Any, Any]], ctx: fb.Context) -> float:
+        out = ctx.empty(1)
+        out[0] = doubled.sum()
+        return float(out[0])
 
     run = flow.run_sync()
-    assert run["total"] == [float((np.arange(float(ROWS)) + number).sum()) for number in range(3)]
-    assert [(copy.input, copy.source, copy.size_bytes) for copy in run.copies] == [
-        ("arrays", "arrays.result", 8 * ROWS)
+    assert [set(array.tolist()) for array in run["doubled"]] == [{0.0}, {2.0}, {4.0}]
+    assert run["here"] == [0, 2 * ROWS, 4 * ROWS]
+    assert [(copy.input, copy.size_bytes, copy.reason) for copy in run.copies] == [
+        ("parts", 8 * ROWS, "to its process")
     ] * 3
