@@ -80,9 +80,10 @@ class TablePayloads:
         return plans.tap(value, count) if family_of(value) == "lazy_frame" else value
 
     def drain(self, value: object) -> None:
-        """Compute a lazy table and keep nothing of it; see `plans.drain`."""
+        """Compute a lazy table in its turn, and keep nothing of it; see `plans.drain`."""
         if family_of(value) == "lazy_frame":
-            plans.drain(value)
+            with turn([value]):
+                plans.drain(value)
 
     def preview(self, value: object, *, collect_head: bool = False) -> dict[str, Any] | None:
         """Make the small JSON preview of the canvas bundle; see `previews.preview`."""

@@ -163,3 +163,16 @@ def test_a_status_draws_its_own_card_anew_and_no_other(open_canvas: Callable[...
     )
     assert len(shown) > 3
     assert canvas.page.evaluate(_TOUCHED, [*shown[:2], "step_999"]) == sorted(shown[:2])
+
+
+def test_a_flow_that_was_laid_anew_stays_in_sight(canvas: CanvasPage) -> None:
+    canvas.page.emulate_media(reduced_motion="reduce")
+    canvas.page.get_by_role("button", name="Fit").click()  # from now on the view is the person's
+    canvas.page.evaluate(
+        """() => {
+          const { store } = window.kernel;
+          const cards = [...store.state.cards.values()].map((card) => ({ ...card, x: card.x + 9000 }));
+          store.update({ rev: store.rev, cards });
+        }"""
+    )
+    expect(canvas.card("late")).to_be_in_viewport()

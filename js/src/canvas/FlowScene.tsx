@@ -8,9 +8,9 @@ import {
   useReactFlow,
   ViewportPortal,
 } from "@xyflow/react";
-import { type MouseEvent, type MutableRefObject, type ReactElement, useEffect, useMemo, useState } from "react";
-import type { Frame, Point, Viewport } from "../model/geometry";
-import { firstView, MAX_ZOOM, MIN_ZOOM } from "../model/geometry";
+import { type MouseEvent, type MutableRefObject, type ReactElement, useEffect, useMemo, useRef, useState } from "react";
+import type { Frame, Point, Rect, Viewport } from "../model/geometry";
+import { around, cardRect, firstView, fitAll, hasLeftSight, MAX_ZOOM, MIN_ZOOM } from "../model/geometry";
 import { GRID_PX, moving } from "../model/gestures";
 import type { About } from "../model/view";
 import { ConnectionLine } from "./ConnectionLine";
@@ -77,6 +77,17 @@ export function FlowScene(props: {
   useEffect(() => {
     if (!isViewChosen.current) void flow.setViewport(first);
   }, [flow, first, isViewChosen]);
+
+  const lastRects = useRef<ReadonlyMap<string, Rect>>(new Map());
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the state is read whenever its topology changed
+  useEffect(() => {
+    const rects = new Map([...store.state.cards.values()].map((card) => [card.id, cardRect(card)]));
+    const whole = around(rects.values());
+    if (whole && isViewChosen.current && hasLeftSight(lastRects.current, rects, flow.getViewport(), frame)) {
+      void flow.setViewport(fitAll(whole, frame));
+    }
+    lastRects.current = rects;
+  }, [flow, store, topology]);
 
   const openMenu = (event: MouseEvent | globalThis.MouseEvent, about: About): void => {
     if (event.shiftKey) return; // the browser's own menu stays within reach

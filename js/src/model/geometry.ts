@@ -189,6 +189,27 @@ export function firstView(cards: readonly Rect[], frame: Frame): Viewport {
   return { x: MARGIN_PX - bounds.left * zoom, y: frame.top + MARGIN_PX - top * zoom, zoom };
 }
 
+/**
+ * Whether the flow was laid anew so that nothing is seen of it any more: cards that were in sight are elsewhere now, and
+ * no other took their place. Cards that were deleted do not count: who deletes the last one in sight stays where they are.
+ */
+export function hasLeftSight(
+  before: ReadonlyMap<string, Rect>,
+  now: ReadonlyMap<string, Rect>,
+  view: Viewport,
+  frame: Frame,
+): boolean {
+  const sight: Rect = {
+    left: -view.x / view.zoom,
+    top: (frame.top - view.y) / view.zoom,
+    right: (frame.width - view.x) / view.zoom,
+    bottom: (frame.height - view.y) / view.zoom,
+  };
+  for (const rect of now.values()) if (meets(rect, sight)) return false;
+  for (const [id, rect] of before) if (now.has(id) && meets(rect, sight)) return true;
+  return false;
+}
+
 /** Where a window of some height has to begin to hold as many cards as possible; null without cards. */
 function bestTop(cards: readonly Rect[], height: number): number | null {
   const tops = cards.map((card) => card.top).sort((one, other) => one - other);

@@ -6,10 +6,12 @@ import {
   firstView,
   fitAll,
   groupWashes,
+  hasLeftSight,
   meets,
   portPlace,
   portPlaces,
   READABLE_ZOOM,
+  type Rect,
 } from "../../src/model/geometry";
 import { Router, routePath, routeSamples } from "../../src/model/routes";
 import { emptyState, stateOf } from "../../src/model/state";
@@ -133,4 +135,28 @@ describe("edges", () => {
   });
 
   it("around nothing is nothing", () => expect(around([])).toBeNull());
+});
+
+describe("a flow that was laid anew", () => {
+  const frame = { width: 400, height: 300, top: 40 };
+  const view = { x: 0, y: 40, zoom: 1 };
+  const at = (left: number, top: number): Rect => ({ left, top, right: left + 100, bottom: top + 50 });
+
+  it("has left the sight when what was seen is elsewhere", () => {
+    const before = new Map([
+      ["a", at(0, 0)],
+      ["b", at(200, 0)],
+    ]);
+    expect(hasLeftSight(before, new Map([["b", at(900, 0)]]), view, frame)).toBe(true);
+    expect(hasLeftSight(before, new Map([["b", at(390, 0)]]), view, frame)).toBe(false);
+  });
+
+  it("has not when what was seen is gone, or nothing was seen", () => {
+    const before = new Map([
+      ["a", at(0, 0)],
+      ["b", at(900, 0)],
+    ]);
+    expect(hasLeftSight(before, new Map([["b", at(900, 0)]]), view, frame)).toBe(false);
+    expect(hasLeftSight(before, new Map(), view, frame)).toBe(false);
+  });
 });
