@@ -61,7 +61,7 @@ def do(data: FlowData, edit: tuple[str, str, str, int]) -> None:  # noqa: C901, 
         case "undefine":
             data.set_type(stub_type(data.node(one).type_id))
         case "connect":
-            ports = data.type_of(other).parameter_names
+            ports = data.type_of(other).parameter_names or ("none",)
             outputs = [*(port.name for port in data.type_of(one).outputs), "error"]
             edge = edge_between(
                 data, f"{one}.{outputs[number % len(outputs)]}", f"{other}.{ports[number % len(ports)]}"
