@@ -71,6 +71,8 @@ class _Firing:
         is_parked: it was built, and waits for its region or is computed with it.
         took_s: how long it took, seconds; None: from when it began until now.
         disarm_timer: takes back the deadline of the attempt, or the alarm of the next one.
+        overdue_at: when the attempt has to be over, on the clock of ``began``; None: whenever.
+        left_s: what is left of its time while it is parked, seconds, >= 0; None: it has no deadline.
         items: calls the function once for each item of a list, where that is asked for.
     """
 
@@ -91,6 +93,8 @@ class _Firing:
     is_waiting: bool = False
     items: ItemRun | None = None
     is_parked: bool = False
+    overdue_at: float | None = None
+    left_s: float | None = None
     took_s: float | None = None
 
 
@@ -836,6 +840,10 @@ class Execution:
         lazy = tuple(output for output in wanted if shape(decision.result.outputs[output]).is_lazy)
         if active is not None:
             active.holds_worker, active.is_waiting, active.is_parked = False, True, True
+            # Neither the wait for its region nor the steps of others are its time.
+            if active.overdue_at is not None:
+                active.left_s = max(0.0, active.overdue_at - self.engine.clock.monotonic())
+            self._disarm(active)
         entry = Parked(slot=slot, decision=decision, firing=active, built_s=built_s, wanted=lazy)
         region, readers, is_complete = self._fusion.park(entry)
         self._scheduler.release(slot.index, readers)
@@ -933,6 +941,8 @@ class Execution:
                     entry.firing.cancel_task = partial(leave, entry.slot.index)
                     if self._firings.get(entry.slot.index) is not entry.firing:
                         leave(entry.slot.index)
+                    elif entry.wanted and entry.firing.left_s is not None:
+                        self._arm_for(entry.firing, entry.firing.left_s)
         return one_pass
 
     def _after_pass(self, entry: Parked, outcome: Outcome, failed: dict[int, Decision]) -> Decision:
@@ -1123,14 +1133,19 @@ class Execution:
         if active.slot.node_type.each_names:  # it holds for each item
             return
         if timeout_s is not None and active.slot.policy.isolation == "none":  # a process is ended by who waits for it
-            active.disarm_timer = self.engine.timers.call_later(timeout_s, lambda: self._overdue(active, timeout_s))
+            self._arm_for(active, timeout_s)
+
+    def _arm_for(self, active: _Firing, left_s: float) -> None:
+        active.overdue_at = self.engine.clock.monotonic() + left_s
+        active.disarm_timer = self.engine.timers.call_later(left_s, lambda: self._overdue(active))
 
     def _disarm(self, active: _Firing) -> None:
+        active.overdue_at = None
         if active.disarm_timer is not None:
             active.disarm_timer()
             active.disarm_timer = None
 
-    def _overdue(self, active: _Firing, timeout_s: float) -> None:
+    def _overdue(self, active: _Firing) -> None:
         with self.lock:
             if self._firings.get(active.slot.index) is not active:
                 return
@@ -1138,7 +1153,7 @@ class Execution:
             self._strike(active)
             self._watch(active)
             error = NodeTimeoutError(
-                f"{active.slot.node_id!r} took longer than {timeout_s:g} s",
+                f"{active.slot.node_id!r} took longer than {active.slot.policy.timeout_s:g} s",
                 where=f"flow {self.plan.flow!r}, node {active.slot.node_id!r}",
                 hint="raise timeout_s, or look at ctx.cancelled inside long loops",
             )

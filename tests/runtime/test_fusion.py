@@ -373,6 +373,60 @@ def test_a_pass_ends_at_the_next_batch_when_nobody_needs_it(end: str) -> None:
     assert flow.results.state("leaf").result is None
 
 
+def test_the_deadline_of_a_node_that_is_built_waits_with_it() -> None:
+    flow, began, go_on, beat = fb.Flow("patient"), threading.Event(), threading.Event(), threading.Event()
+
+    @flow.node(timeout_s=0.3)
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2]})
+
+    @flow.node(kind="stateful")
+    def slow() -> int:
+        began.set()
+        reached(go_on)
+        return 2
+
+    @flow.node
+    def leaf(source: pl.LazyFrame, slow: int) -> pl.LazyFrame:
+        return source.filter(pl.col("a") == slow)
+
+    run = flow.start()
+    reached(began)
+    # Timers go off in order: whatever was due by then has gone off.
+    flow.engine.timers.call_later(0.6, beat.set)
+    reached(beat)
+    go_on.set()
+    over(run)
+    assert run.status == "ok", run.errors
+    assert run["leaf"].collect()["a"].to_list() == [2]
+
+
+def test_a_step_of_another_node_is_not_the_time_of_a_node_that_was_built() -> None:
+    flow, began, go_on, beat = fb.Flow("others"), threading.Event(), threading.Event(), threading.Event()
+
+    def step(frame: pl.DataFrame) -> pl.DataFrame:
+        began.set()
+        reached(go_on)
+        return frame
+
+    @flow.node(timeout_s=0.3)
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2]})
+
+    @flow.node
+    def leaf(source: pl.LazyFrame) -> pl.LazyFrame:
+        return source.map_batches(step)
+
+    run = flow.start()
+    reached(began)
+    flow.engine.timers.call_later(0.6, beat.set)
+    reached(beat)
+    go_on.set()
+    over(run)
+    assert run.status == "ok", run.errors
+    assert run.recomputed == ["source", "leaf"]
+
+
 def test_what_does_not_depend_on_a_failure_is_there() -> None:
     flow = forked()
 
