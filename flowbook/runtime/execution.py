@@ -974,10 +974,7 @@ class Execution:
         if decision.result is not None:
             decision.result.took_s = active.took_s
             disk_results.keep(self, entry.slot, decision.result)
-        if decision.status == "failed" and entry.wanted:
-            self._settle(active, decision)
-        else:
-            self._conclude(active, decision)
+        self._conclude(active, decision)
 
     def _conclude(self, active: _Firing, decision: Decision) -> bool:
         active.has_returned.set()

@@ -427,6 +427,50 @@ def test_a_step_of_another_node_is_not_the_time_of_a_node_that_was_built() -> No
     assert run.recomputed == ["source", "leaf"]
 
 
+@pytest.mark.parametrize("is_leaf", [False, True])
+def test_a_node_that_is_retried_computes_its_steps_in_each_attempt(is_leaf: bool) -> None:
+    flow, calls = fb.Flow("flaky"), list[int]()
+
+    def flaky(frame: pl.DataFrame) -> pl.DataFrame:
+        calls.append(frame.height)
+        if len(calls) < 3:
+            message = "not yet"
+            raise ValueError(message)
+        return frame
+
+    @flow.node
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2, 3]})
+
+    @flow.node(retry=fb.Retry(max_attempts=5, delay_s=0.0))
+    def late(source: pl.LazyFrame) -> pl.LazyFrame:
+        return source.map_batches(flaky)
+
+    if not is_leaf:
+
+        @flow.node
+        def below(late: pl.LazyFrame) -> pl.LazyFrame:
+            return late.with_columns(b=1)
+
+        @flow.node
+        def rows(late: pl.DataFrame) -> int:
+            return late.height
+
+    run = flow.run_sync(raise_errors=False)
+    assert (run.status, run.errors, len(calls)) == ("ok", [], 3)
+    assert {flow[node_id].status for node_id in flow} == {"ok"}
+    if not is_leaf:
+        assert run["below"].collect().height == run["rows"] == 3
+        assert run.trace.fused[-1].not_fused["late"] == "late is retried by itself"
+
+
+def test_a_node_with_a_single_attempt_is_fused_like_any_other(collects: list[int]) -> None:
+    flow = forked()
+    flow.set_policy("high", retry=fb.Retry(max_attempts=1))
+    assert flow.run_sync().status == "ok"
+    assert collects == [2]
+
+
 def test_what_does_not_depend_on_a_failure_is_there() -> None:
     flow = forked()
 
