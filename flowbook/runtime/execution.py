@@ -151,6 +151,8 @@ class Execution:
         self._sweep: Sweep | None = None
         #: Lazy tables that are computed together; made with the scheduler.
         self._fusion: Fusion | None = None
+        #: The passes that go on; a node that was reused has no firing that could end its pass.
+        self._passes: set[Collecting] = set()
         self._columns: Columns | None = None
         self._has_concluded = False
         #: 1 for each slot that was plain when the run began: the end of one may let others be swept.
@@ -237,6 +239,8 @@ class Execution:
                 return
             self._is_cancelled = True
             self._come_out()
+            for one_pass in self._passes:
+                one_pass.end()
             for active in list(self._firings.values()):
                 self._ask_to_end(active)
                 if active.is_waiting:
@@ -888,6 +892,8 @@ class Execution:
             outcome = compute(self, self._fusion, entries, one_pass)
         except Exception as error:  # a fault of the engine's own must not leave them parked
             outcome = Outcome(failures={entry.slot.index: error for entry in entries})
+        with self.lock:
+            self._passes.discard(one_pass)
         if outcome.event is not None:
             self._publish(outcome.event)
         failed: dict[int, Decision] = {}
@@ -898,7 +904,7 @@ class Execution:
                 continue
             with self.lock:
                 if not self.done.is_set() and entry.slot.node_id not in self.decisions:
-                    self._decide(entry.slot, decision, None)
+                    self._decide(entry.slot, self._cancelled(entry.slot) if self._is_cancelled else decision, None)
                     self._after_decision()
 
     def _collect_inputs(self, active: _Firing, fusion: Fusion) -> None:
@@ -936,6 +942,9 @@ class Execution:
                     self._conclude(entry.firing, entry.decision)
 
         with self.lock:
+            self._passes.add(one_pass)
+            if self._is_cancelled:  # between the last node that was built and here
+                one_pass.end()
             for entry in entries:
                 if entry.firing is not None:
                     entry.firing.cancel_task = partial(leave, entry.slot.index)

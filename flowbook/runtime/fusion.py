@@ -59,7 +59,12 @@ class Collecting:
     def leave(self, index: int) -> None:
         """One of them needs it no more; without any it ends at the next batch."""
         self._left.discard(index)
-        self.is_cancelled = not self._left
+        if not self._left:
+            self.end()
+
+    def end(self) -> None:
+        """Nobody needs it any more; it ends at the next batch."""
+        self.is_cancelled = True
 
 
 class Tally:

@@ -471,6 +471,59 @@ def test_a_node_with_a_single_attempt_is_fused_like_any_other(collects: list[int
     assert collects == [2]
 
 
+def test_a_pass_over_what_was_built_before_ends_when_its_run_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flow, began, go_on = fb.Flow("reused"), threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def step(name: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        def look(frame: pl.DataFrame) -> pl.DataFrame:
+            seen.append(name)
+            began.set()
+            reached(go_on)
+            return frame
+
+        return look
+
+    @flow.node
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2]}).map_batches(step("source"))
+
+    @flow.node
+    def middle(source: pl.LazyFrame) -> pl.LazyFrame:
+        return source.map_batches(step("middle"))
+
+    @flow.node
+    def leaf(middle: pl.LazyFrame) -> pl.LazyFrame:
+        return middle.map_batches(step("leaf"))
+
+    real, ended = plans.collect, threading.Event()
+
+    def collect(values: Any) -> list[object]:
+        try:
+            return real(values)
+        finally:
+            ended.set()
+
+    go_on.set()
+    flow.run_sync()
+    seen.clear()
+    began.clear()
+    go_on.clear()
+    monkeypatch.setattr(plans, "collect", collect)
+    run = flow.start(to="middle")
+    reached(began)
+    run.cancel()
+    over(run)
+    go_on.set()
+    reached(ended)
+    assert run.status == "cancelled"
+    assert seen == ["source"]
+    assert flow["middle"].status == "ok"
+    assert flow.run_sync(to="middle")["middle"].collect().height == 2
+
+
 def test_what_does_not_depend_on_a_failure_is_there() -> None:
     flow = forked()
 
