@@ -55,9 +55,6 @@ GRACE_S: Final = 0.4
 #: Firings measured shorter than this run on the thread that is there; a hand-off to another costs about as much.
 CHEAP_S: Final = 0.0001
 
-_log = logging.getLogger(__name__)
-
-
 logger = logging.getLogger(__name__)
 
 
@@ -496,7 +493,7 @@ class Execution:
         try:
             self._later(batch, told)
         except Exception:  # whoever shows a run must not be able to hang it
-            _log.exception("events could not be handed on")
+            logger.exception("events could not be handed on")
 
     def _begin_general(self, taken: tuple[int, ...]) -> None:
         """Leave what was not swept to single firings. Under the lock."""
@@ -523,7 +520,7 @@ class Execution:
         try:
             (self._push or self._sink)(event)
         except Exception:  # whoever shows a run must not be able to hang it
-            _log.exception("an event could not be handed on")
+            logger.exception("an event could not be handed on")
 
     def claim(self, returned: Any) -> None:
         """Say, inside a firing, which values it returns."""
@@ -1253,7 +1250,7 @@ class Execution:
             try:
                 job()
             except Exception:  # a store must not leave whoever waits for the run waiting
-                _log.exception("a dead letter of flow %r could not be seen to", self.plan.flow)
+                logger.exception("a dead letter of flow %r could not be seen to", self.plan.flow)
             with self.lock:
                 self._letters_under_way -= 1
                 self._finish_if_over()
@@ -1365,7 +1362,7 @@ class Execution:
         try:
             self._sink(event)
         except Exception:  # whoever shows a run must not be able to hang it
-            _log.exception("an event could not be handed on")
+            logger.exception("an event could not be handed on")
 
 
 def _tell_nobody(event: Event) -> None:
