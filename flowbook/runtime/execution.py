@@ -951,12 +951,14 @@ class Execution:
             if self._is_cancelled:  # between the last node that was built and here
                 one_pass.end()
             for entry in entries:
-                if entry.firing is not None:
-                    entry.firing.cancel_task = partial(leave, entry.slot.index)
-                    if self._firings.get(entry.slot.index) is not entry.firing:
-                        leave(entry.slot.index)
-                    elif entry.wanted and entry.firing.left_s is not None:
-                        self._arm_for(entry.firing, entry.firing.left_s)
+                firing: _Firing | None = entry.firing
+                if firing is None:
+                    continue
+                firing.cancel_task = partial(leave, entry.slot.index)
+                if self._firings.get(entry.slot.index) is not firing:
+                    leave(entry.slot.index)
+                elif entry.wanted and firing.left_s is not None:
+                    self._arm_for(firing, firing.left_s)
         return one_pass
 
     def _after_pass(self, entry: Parked, outcome: Outcome, failed: dict[int, Decision]) -> Decision:
