@@ -480,7 +480,8 @@ def test_memory_that_several_results_see_parts_of_counts_once(
     steps: list[tuple[str, int, dict[int, int], bool]],
 ) -> None:
     """A slice begins where its table does, and is shorter: whoever of the two comes and goes first."""
-    cache, held = MemoryCache(budget_bytes=10_000), {}
+    cache = MemoryCache(budget_bytes=10_000)
+    held: dict[str, tuple[int, dict[int, int]]] = {}
     for digest, own_bytes, seen, goes in steps:
         if goes:
             cache.drop_node(digest)
