@@ -504,6 +504,8 @@ class ItemRun:
             if self._busy.get(attempt.index) is not attempt:
                 return  # struck: somebody decided already
             took_s = self._end_attempt(attempt)
+            if self._is_cancelled or self._error is not None:
+                values = None  # it was asked to end early: what it returned may be a part of its value
             if error is None and values is not None:
                 self._spans[attempt.index].status = "ok"
                 self._decide(attempt.index, values)
@@ -516,7 +518,7 @@ class ItemRun:
             self._recruit()
             if self._is_cancelled or self._error is not None:
                 self._end_if_over()
-        if values is not None and not self._is_cancelled:
+        if values is not None:
             self._keep(attempt.index, values)
 
     def _end_attempt(self, attempt: _Attempt) -> float:

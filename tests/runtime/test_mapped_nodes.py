@@ -215,6 +215,25 @@ def test_the_first_item_that_fails_ends_the_node_and_what_was_done_is_kept(flow:
     assert CALLS["shares"] == [0, 1, 2, 2, 3, 4], "what was done before the failure is not done again"
 
 
+def test_what_an_item_returns_once_it_is_asked_to_end_is_not_taken_for_its_value(flow: fb.Flow) -> None:
+    begun = threading.Event()
+
+    @flow.node(max_concurrency=2)
+    def counted(numbers: fb.each[int], ctx: fb.Context) -> str:
+        if numbers == 0:
+            begun.wait(20)
+            raise ValueError("zero")
+        is_first = not begun.is_set()
+        begun.set()
+        return "a part" if is_first and ctx.wait(20) else "whole"
+
+    flow["numbers"].settings["n"] = 2
+    run = flow.run_sync(raise_errors=False)
+    assert run.errors[0].message == "item 0: ValueError: zero"
+    assert [item.status for item in run.trace.spans[1].items] == ["failed", "skipped"]
+    assert flow.run_sync(overrides={"numbers": [1]})["counted"] == ["whole"]
+
+
 @pytest.mark.parametrize(
     ("policy", "given", "after"),
     [("skip", [0, 1, 3, 4], [0, 1, 3, 4]), ("keep", [0, 1, "two", 3, 4], [0, 1, "two", 3, 4])],
