@@ -535,20 +535,18 @@ class Flow:
     def _values_follow(self, became: Iterable[tuple[str, str | None]]) -> None:
         """Let what is known of nodes follow them: ``(old id, new id)``, or None for a node that is gone."""
         for old, new in became:
-            for leaf in self._plan.nesting.members.get(old, ()) if self._plan is not None else ():
+            for known in (old, *sorted(self._known_within(old))):
                 if new is None:
-                    self._results.forget(leaf)
-                    self._memory_letters.forget(leaf)
-                else:
-                    self._results.rename(leaf, new + leaf.removeprefix(old))
+                    self._results.forget(known)
+                    self._memory_letters.forget(known)
+                    continue
+                whole = new + known.removeprefix(old)
+                self._results.rename(known, whole)
+                if self._results.letters is not None:
+                    self._results.letters.renamed(known, whole)
             if new is None:
-                self._results.forget(old)
-                self._memory_letters.forget(old)
                 self._own.discard(old)
                 continue
-            self._results.rename(old, new)
-            if self._results.letters is not None:
-                self._results.letters.renamed(old, new)
             if old in self._own:
                 self._own.remove(old)
                 self._own.add(new)
@@ -558,6 +556,15 @@ class Flow:
             if link is not None:
                 link.node_id = new
                 self.traits[new] = link
+
+    def _known_within(self, group: str) -> builtins.set[str]:
+        """Name the nodes in a subflow of which anything is known, by the names that it is known under."""
+        if not self._may_nest:  # an edit of one node does not look at all of them
+            return builtins.set()
+        letters = {letter.error.node_id for letter in self._memory_letters.letters()}
+        if self._results.letters is not None:
+            letters |= self._results.letters.open_works.keys()
+        return self._results.within(group) | {name for name in letters if name.startswith(group + SEPARATOR)}
 
     def find_type(self, type_id: str) -> NodeType:
         """Return a node type that every flow may use, or that of another flow.

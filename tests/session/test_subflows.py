@@ -264,6 +264,38 @@ def test_values_follow_a_renamed_subflow_and_go_with_a_removed_one(flow: fb.Flow
     assert "two/fill" not in flow.results.states
 
 
+def test_values_follow_renames_that_nobody_looks_at_in_between(flow: fb.Flow) -> None:
+    flow.run_sync()
+    flow.rename("sub", "two")
+    flow.rename("two", "three")
+    assert flow["three"].value == ["a..", "b.."]
+    assert [name for name in flow.results.states if name.startswith(("sub", "two"))] == []
+    flow.set("source", letters="c")
+    flow.remove("three")
+    assert [name for name in flow.results.states if "/" in name] == []
+
+
+@pytest.mark.parametrize("storage", ["memory", "sqlite"])
+def test_letters_follow_a_renamed_subflow(
+    flow: fb.Flow, prep: fb.Flow, storage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @prep.node
+    def fill(parse: list[str], width: int = 3) -> list[str]:
+        if width == 3:
+            raise ValueError(width)
+        return parse
+
+    monkeypatch.setenv("FLOWBOOK_STATE", str(tmp_path))
+    flow.policy = fb.FlowPolicy(state_storage=storage)
+    flow.run_sync(raise_errors=False)
+    flow.rename("sub", "two")
+    flow.rename("two", "three")
+    assert [letter.error.node_id for letter in flow.dead_letters] == ["three/fill"]
+    flow.set("three/fill", width=1)
+    (run,) = flow.dead_letters.replay()
+    assert (run.status, flow["joined"].value, len(flow.dead_letters)) == ("ok", "a|b", 0)
+
+
 def test_lists_are_mapped_inside_and_lazy_tables_stay_lazy(tmp_path: Path) -> None:
     inner, flow = fb.Flow("inner"), fb.Flow("f")
 
