@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from flowbook.core.expansion import SEPARATOR
 from flowbook.runtime.code_keys import CodeKey
 
 if TYPE_CHECKING:
@@ -485,6 +486,17 @@ class FlowResults:
             for key in [key for key in self.given if "." in key and key.partition(".")[2] in inputs]:
                 del self.given[key]
             self.given.update(inputs)
+
+    def within(self, group: str) -> set[str]:
+        """Name the nodes in a subflow, ``group/…``, of which anything is known: those it had at any time count."""
+        with self.lock:
+            known = {*self.states, *self.odd, *self.long, *self.unresponsive}
+            known |= {key.partition(".")[0] for key in self.given}
+            if self.columns is not None:
+                known |= self.columns.plan.index.keys()
+            if self.resources is not None:
+                known |= self.resources.holders()
+        return {node_id for node_id in known if node_id.startswith(group + SEPARATOR)}
 
     def rename(self, old: str, new: str) -> None:
         """Let the state follow a renamed node."""
