@@ -71,6 +71,8 @@ class _Firing:
         is_parked: it was built, and waits for its region or is computed with it.
         took_s: how long it took, seconds; None: from when it began until now.
         disarm_timer: takes back the deadline of the attempt, or the alarm of the next one.
+        overdue_at: when the attempt has to be over, on the clock of ``began``; None: whenever.
+        left_s: what is left of its time while it is parked, seconds, >= 0; None: it has no deadline.
         items: calls the function once for each item of a list, where that is asked for.
     """
 
@@ -91,6 +93,8 @@ class _Firing:
     is_waiting: bool = False
     items: ItemRun | None = None
     is_parked: bool = False
+    overdue_at: float | None = None
+    left_s: float | None = None
     took_s: float | None = None
 
 
@@ -147,6 +151,8 @@ class Execution:
         self._sweep: Sweep | None = None
         #: Lazy tables that are computed together; made with the scheduler.
         self._fusion: Fusion | None = None
+        #: The passes that go on; a node that was reused has no firing that could end its pass.
+        self._passes: set[Collecting] = set()
         self._columns: Columns | None = None
         self._has_concluded = False
         #: 1 for each slot that was plain when the run began: the end of one may let others be swept.
@@ -233,6 +239,8 @@ class Execution:
                 return
             self._is_cancelled = True
             self._come_out()
+            for one_pass in self._passes:
+                one_pass.end()
             for active in list(self._firings.values()):
                 self._ask_to_end(active)
                 if active.is_waiting:
@@ -836,6 +844,10 @@ class Execution:
         lazy = tuple(output for output in wanted if shape(decision.result.outputs[output]).is_lazy)
         if active is not None:
             active.holds_worker, active.is_waiting, active.is_parked = False, True, True
+            # Neither the wait for its region nor the steps of others are its time.
+            if active.overdue_at is not None:
+                active.left_s = max(0.0, active.overdue_at - self.engine.clock.monotonic())
+            self._disarm(active)
         entry = Parked(slot=slot, decision=decision, firing=active, built_s=built_s, wanted=lazy)
         region, readers, is_complete = self._fusion.park(entry)
         self._scheduler.release(slot.index, readers)
@@ -880,6 +892,8 @@ class Execution:
             outcome = compute(self, self._fusion, entries, one_pass)
         except Exception as error:  # a fault of the engine's own must not leave them parked
             outcome = Outcome(failures={entry.slot.index: error for entry in entries})
+        with self.lock:
+            self._passes.discard(one_pass)
         if outcome.event is not None:
             self._publish(outcome.event)
         failed: dict[int, Decision] = {}
@@ -890,7 +904,7 @@ class Execution:
                 continue
             with self.lock:
                 if not self.done.is_set() and entry.slot.node_id not in self.decisions:
-                    self._decide(entry.slot, decision, None)
+                    self._decide(entry.slot, self._cancelled(entry.slot) if self._is_cancelled else decision, None)
                     self._after_decision()
 
     def _collect_inputs(self, active: _Firing, fusion: Fusion) -> None:
@@ -928,11 +942,16 @@ class Execution:
                     self._conclude(entry.firing, entry.decision)
 
         with self.lock:
+            self._passes.add(one_pass)
+            if self._is_cancelled:  # between the last node that was built and here
+                one_pass.end()
             for entry in entries:
                 if entry.firing is not None:
                     entry.firing.cancel_task = partial(leave, entry.slot.index)
                     if self._firings.get(entry.slot.index) is not entry.firing:
                         leave(entry.slot.index)
+                    elif entry.wanted and entry.firing.left_s is not None:
+                        self._arm_for(entry.firing, entry.firing.left_s)
         return one_pass
 
     def _after_pass(self, entry: Parked, outcome: Outcome, failed: dict[int, Decision]) -> Decision:
@@ -964,10 +983,7 @@ class Execution:
         if decision.result is not None:
             decision.result.took_s = active.took_s
             disk_results.keep(self, entry.slot, decision.result)
-        if decision.status == "failed" and entry.wanted:
-            self._settle(active, decision)
-        else:
-            self._conclude(active, decision)
+        self._conclude(active, decision)
 
     def _conclude(self, active: _Firing, decision: Decision) -> bool:
         active.has_returned.set()
@@ -1123,14 +1139,19 @@ class Execution:
         if active.slot.node_type.each_names:  # it holds for each item
             return
         if timeout_s is not None and active.slot.policy.isolation == "none":  # a process is ended by who waits for it
-            active.disarm_timer = self.engine.timers.call_later(timeout_s, lambda: self._overdue(active, timeout_s))
+            self._arm_for(active, timeout_s)
+
+    def _arm_for(self, active: _Firing, left_s: float) -> None:
+        active.overdue_at = self.engine.clock.monotonic() + left_s
+        active.disarm_timer = self.engine.timers.call_later(left_s, lambda: self._overdue(active))
 
     def _disarm(self, active: _Firing) -> None:
+        active.overdue_at = None
         if active.disarm_timer is not None:
             active.disarm_timer()
             active.disarm_timer = None
 
-    def _overdue(self, active: _Firing, timeout_s: float) -> None:
+    def _overdue(self, active: _Firing) -> None:
         with self.lock:
             if self._firings.get(active.slot.index) is not active:
                 return
@@ -1138,7 +1159,7 @@ class Execution:
             self._strike(active)
             self._watch(active)
             error = NodeTimeoutError(
-                f"{active.slot.node_id!r} took longer than {timeout_s:g} s",
+                f"{active.slot.node_id!r} took longer than {active.slot.policy.timeout_s:g} s",
                 where=f"flow {self.plan.flow!r}, node {active.slot.node_id!r}",
                 hint="raise timeout_s, or look at ctx.cancelled inside long loops",
             )
