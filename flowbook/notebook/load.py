@@ -95,7 +95,7 @@ def _register_formatters(shell: Any, presenter: NotebookPresenter) -> None:
         presenter.show_flow(flow)
 
     def show_node(node: Node) -> None:
-        if node.id in node.flow:
+        if node.id in node.flow.data.nodes:
             presenter.show_card(node.flow, node.id)
         else:
             shell.display_pub.publish({"text/plain": repr(node)})  # a node in a subflow has no card of its own

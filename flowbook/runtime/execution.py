@@ -946,12 +946,15 @@ class Execution:
             if self._is_cancelled:  # between the last node that was built and here
                 one_pass.end()
             for entry in entries:
-                if entry.firing is not None:
-                    entry.firing.cancel_task = partial(leave, entry.slot.index)
-                    if self._firings.get(entry.slot.index) is not entry.firing:
-                        leave(entry.slot.index)
-                    elif entry.wanted and entry.firing.left_s is not None:
-                        self._arm_for(entry.firing, entry.firing.left_s)
+                firing = entry.firing
+                if firing is None:
+                    continue
+                firing.cancel_task = partial(leave, entry.slot.index)
+                goes_on = self._firings.get(entry.slot.index) is firing
+                if not goes_on:
+                    leave(entry.slot.index)
+                elif entry.wanted and firing.left_s is not None:
+                    self._arm_for(firing, firing.left_s)
         return one_pass
 
     def _after_pass(self, entry: Parked, outcome: Outcome, failed: dict[int, Decision]) -> Decision:
