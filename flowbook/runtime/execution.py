@@ -55,9 +55,6 @@ GRACE_S: Final = 0.4
 #: Firings measured shorter than this run on the thread that is there; a hand-off to another costs about as much.
 CHEAP_S: Final = 0.0001
 
-_log = logging.getLogger(__name__)
-
-
 logger = logging.getLogger(__name__)
 
 
@@ -153,6 +150,8 @@ class Execution:
         self._fusion: Fusion | None = None
         #: The passes that go on; a node that was reused has no firing that could end its pass.
         self._passes: set[Collecting] = set()
+        #: Regions whose pass waits for a worker, because the flow allows for no further one.
+        self._due: list[Region] = []
         self._columns: Columns | None = None
         self._has_concluded = False
         #: 1 for each slot that was plain when the run began: the end of one may let others be swept.
@@ -307,7 +306,7 @@ class Execution:
                 self.engine.pool.submit(self._work, is_patient=True)
                 self.engine.long_watch.wake()
             return
-        wanted = self._scheduler.ready_count - spare
+        wanted = self._scheduler.ready_count + len(self._due) - spare
         if self._is_cheap:
             wanted = min(wanted, 1 - self._worker_count)
         while wanted > 0 and self._worker_count < self._limit and self._may_begin(1):
@@ -342,12 +341,15 @@ class Execution:
                 return
             with self.lock:
                 may_begin = not self._is_cancelled and self._scheduler is not None and self._may_begin(0)
-                index = self._scheduler.take() if may_begin and self._scheduler is not None else None
-                if index is None:
+                entries = self._take(self._due.pop()) if may_begin and self._due else None
+                index = self._scheduler.take() if may_begin and not entries and self._scheduler is not None else None
+                if index is None and not entries:
                     self._worker_count -= 1
                     self._finish_if_over()
                     return
-            if not self._run_slot(self.plan.slots[index]):
+            if index is None:
+                self._compute(entries)
+            elif not self._run_slot(self.plan.slots[index]):
                 return
 
     # -- sweeping
@@ -491,7 +493,7 @@ class Execution:
         try:
             self._later(batch, told)
         except Exception:  # whoever shows a run must not be able to hang it
-            _log.exception("events could not be handed on")
+            logger.exception("events could not be handed on")
 
     def _begin_general(self, taken: tuple[int, ...]) -> None:
         """Leave what was not swept to single firings. Under the lock."""
@@ -518,7 +520,7 @@ class Execution:
         try:
             (self._push or self._sink)(event)
         except Exception:  # whoever shows a run must not be able to hang it
-            _log.exception("an event could not be handed on")
+            logger.exception("an event could not be handed on")
 
     def claim(self, returned: Any) -> None:
         """Say, inside a firing, which values it returns."""
@@ -873,7 +875,10 @@ class Execution:
                 self._compute_elsewhere(region)
 
     def _compute_elsewhere(self, region: Region) -> None:
-        """Have a region computed by a worker of its own. Under the lock."""
+        """Have a region computed by a worker of its own, or by the next one there is. Under the lock."""
+        if not self._may_begin(1):
+            self._due.append(region)
+            return
         entries = self._take(region)
         self._worker_count += 1
 
@@ -1248,7 +1253,7 @@ class Execution:
             try:
                 job()
             except Exception:  # a store must not leave whoever waits for the run waiting
-                _log.exception("a dead letter of flow %r could not be seen to", self.plan.flow)
+                logger.exception("a dead letter of flow %r could not be seen to", self.plan.flow)
             with self.lock:
                 self._letters_under_way -= 1
                 self._finish_if_over()
@@ -1360,7 +1365,7 @@ class Execution:
         try:
             self._sink(event)
         except Exception:  # whoever shows a run must not be able to hang it
-            _log.exception("an event could not be handed on")
+            logger.exception("an event could not be handed on")
 
 
 def _tell_nobody(event: Event) -> None:

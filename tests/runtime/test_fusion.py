@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import flowbook as fb
 from flowbook.data import plans
+from flowbook.runtime import fusion
 from tests.runtime.watching import over, reached, until
 
 if TYPE_CHECKING:
@@ -522,6 +523,59 @@ def test_a_pass_over_what_was_built_before_ends_when_its_run_is_cancelled(
     assert seen == ["source"]
     assert flow["middle"].status == "ok"
     assert flow.run_sync(to="middle")["middle"].collect().height == 2
+
+
+@pytest.mark.parametrize("ends", ["patience", "last member"])
+def test_a_pass_is_one_of_the_firings_that_a_flow_allows_for(ends: str) -> None:
+    flow = fb.Flow("one_by_one", policy=fb.FlowPolicy(max_concurrency=1))
+    built, began, go_on, beat = (threading.Event() for _ in range(4))
+    inside: list[str] = []
+    seen: list[list[str]] = []
+
+    def step(frame: pl.DataFrame) -> pl.DataFrame:
+        seen.append(list(inside))
+        return frame
+
+    @flow.node
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2]}).map_batches(step)
+
+    @flow.node(kind="stateful", timeout_s=30)
+    def slow() -> int:
+        inside.append("slow")
+        began.set()
+        reached(go_on)
+        inside.remove("slow")
+        if ends == "last member":
+            message = "its reader is skipped, which completes the region"
+            raise ValueError(message)
+        return 2
+
+    @flow.node(pinned=True, priority=1)
+    def quick(source: pl.LazyFrame) -> pl.LazyFrame:
+        built.set()
+        return source.filter(pl.col("a") > 1)
+
+    @flow.node
+    def below(quick: pl.LazyFrame) -> pl.LazyFrame:
+        return quick.with_columns(b=1)
+
+    @flow.node
+    def late(source: pl.LazyFrame, slow: int) -> pl.LazyFrame:
+        return source.filter(pl.col("a") == slow)
+
+    run = flow.start()
+    reached(began)
+    assert built.is_set()
+    if ends == "patience":
+        flow.engine.timers.call_later(fusion.PATIENCE_S + 0.3, beat.set)
+        reached(beat)
+    go_on.set()
+    over(run)
+    assert run.status == ("ok" if ends == "patience" else "failed")
+    assert run["below"].collect()["a"].to_list() == [2]
+    assert seen
+    assert not any(seen)
 
 
 def test_what_does_not_depend_on_a_failure_is_there() -> None:
