@@ -951,11 +951,12 @@ class Execution:
             if self._is_cancelled:  # between the last node that was built and here
                 one_pass.end()
             for entry in entries:
-                firing: _Firing | None = entry.firing
+                firing = entry.firing
                 if firing is None:
                     continue
                 firing.cancel_task = partial(leave, entry.slot.index)
-                if self._firings.get(entry.slot.index) is not firing:
+                goes_on = self._firings.get(entry.slot.index) is firing
+                if not goes_on:
                     leave(entry.slot.index)
                 elif entry.wanted and firing.left_s is not None:
                     self._arm_for(firing, firing.left_s)

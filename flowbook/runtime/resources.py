@@ -142,6 +142,11 @@ class Resources:
         """Leave what all nodes hold: the process ends."""
         _leave_all(self._held, self._wait_for)
 
+    def holders(self) -> set[str]:
+        """Name the nodes that hold something."""
+        with self._lock:
+            return set(self._held)
+
     def rename(self, old: str, new: str) -> None:
         """Let what a node holds follow it."""
         with self._lock:
