@@ -193,12 +193,16 @@ class ItemRun:
         """Take no more items, and ask those that are being computed to end. Under the run's lock."""
         self._is_cancelled = True
         self._stop()
+        self._ask_to_end()
+        self._take_hands_back()
+        self._end_if_over()
+
+    def _ask_to_end(self) -> None:
+        """Ask the items that are being computed to end. Under the lock."""
         for attempt in self._busy.values():
             attempt.context.cancel()
             if attempt.cancel_task is not None:
                 attempt.cancel_task()
-        self._take_hands_back()
-        self._end_if_over()
 
     def _stop(self) -> None:
         """Leave what has not begun. Under the lock."""
@@ -581,8 +585,7 @@ class ItemRun:
         self._error = error
         self._failure = packet if packet.node_id == self._slot.node_id else None
         self._stop()
-        for attempt in self._busy.values():
-            attempt.context.cancel()
+        self._ask_to_end()
 
     def _try_again(self, index: int) -> None:
         with self._run.lock:

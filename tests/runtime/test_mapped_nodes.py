@@ -417,6 +417,30 @@ def test_cancelling_ends_coroutines_of_items(flow: fb.Flow) -> None:
     until(lambda: sorted(CALLS.get("ended", [])) == sorted(CALLS["slow"]))
 
 
+def test_an_item_that_fails_ends_the_coroutines_of_the_others(flow: fb.Flow) -> None:
+    have_begun = asyncio.Event()
+
+    @flow.node(max_concurrency=5)
+    async def slow(numbers: fb.each[int]) -> int:
+        if numbers == 4:
+            await asyncio.wait_for(have_begun.wait(), 20)
+            raise ValueError("four")
+        note("began", numbers)
+        if len(noted("began")) == 4:
+            have_begun.set()
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            note("ended", numbers)
+            raise
+        return numbers
+
+    run = flow.run_sync(raise_errors=False)
+    assert run.errors[0].message == "item 4: ValueError: four"
+    assert sorted(noted("ended")) == [0, 1, 2, 3]
+    assert [item.status for item in run.trace.spans[1].items] == ["skipped"] * 4 + ["failed"]
+
+
 @pytest.mark.parametrize("way", ["thread", "async", "process"])
 def test_what_an_item_changes_of_the_inputs_that_all_share_no_other_item_sees(flow: fb.Flow, way: str) -> None:
     @flow.node
