@@ -85,7 +85,8 @@ class Policy:
             More than the flow's own ``max_concurrency`` are never at work. ``retry`` and ``timeout_s`` hold for an
             item.
         on_item_error: what a mapped node does about an item that failed: ``"fail"`` ends the node, ``"skip"`` leaves
-            the item out of the list, ``"keep"`` puts its ``ErrorPacket`` in its place.
+            the item out of the list, ``"keep"`` puts its ``ErrorPacket`` in its place. The next run computes a pure
+            node's failed items again, and no others as long as the cache holds these.
         fusion: ``"auto"`` computes lazy tables together with those of the nodes before and after; ``"off"`` collects
             what the node reads, and what it gives, by itself. The values are the same, and so is the order of rows
             where polars promises one (row-wise steps keep it; ``group_by``, ``join``, ``unique`` when told to).

@@ -19,9 +19,12 @@ def is_meant(slot: Slot) -> bool:
 
 
 def keep(run: Execution, slot: Slot, result: NodeResult) -> None:
-    """Keep a result that was just made; its lazy tables have been collected. Says so on the node when it cannot be."""
+    """Keep a result that was just made; its lazy tables have been collected. Says so on the node when it cannot be.
+
+    One that lacks items is not kept: they may come to something the next time.
+    """
     disk = run.engine.disk
-    if disk is None or not is_meant(slot):
+    if disk is None or not is_meant(slot) or result.is_partial:
         return
     # A collected table goes with its plan's kind: it comes back as a lazy table over what is read.
     values = [

@@ -1043,12 +1043,13 @@ class Execution:
         files = stat_files(path for value in values for path in payloads.scanned_files(value))
         # The files of what it reads are in its key already; its plan shows them unless that was collected.
         own_files = [entry for entry in files if entry not in active.inputs.files()]
-        nonce = "" if slot.policy.kind == "pure" else self.trace_id
+        lost = active.items.lost() if active.items is not None else ""
+        nonce = lost if slot.policy.kind == "pure" else self.trace_id
         effective = effective_key(active.key, own_files, nonce)
         result = self.make_result(slot, outputs, active.key, effective, is_own=True)
         result.files, result.effects = files, active.effects
         result.copies, result.copies_by_input = tuple(active.inputs.copies), active.inputs.copies_by_input
-        result.attempt = active.attempt
+        result.attempt, result.is_partial = active.attempt, bool(lost)
         if active.items is not None:
             self.reasons[slot.node_id] = active.reason = active.items.told(active.reason)
         decision = Decision(status="ok", stamp="live", reason=active.reason, result=result)

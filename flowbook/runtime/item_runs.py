@@ -8,7 +8,8 @@ up (overdue, cancelled) is struck from the books: its thread finds itself struck
 brings.
 
 An item whose value is known by its content, or that nobody can change (a table, an array), is not computed again by a
-pure node as long as the flow's memory cache holds what came of it.
+pure node as long as the flow's memory cache holds what came of it. One that failed is: a node of which items failed
+and were skipped or kept as errors fires again at the next run, for these items.
 """
 
 from __future__ import annotations
@@ -192,12 +193,16 @@ class ItemRun:
         """Take no more items, and ask those that are being computed to end. Under the run's lock."""
         self._is_cancelled = True
         self._stop()
+        self._ask_to_end()
+        self._take_hands_back()
+        self._end_if_over()
+
+    def _ask_to_end(self) -> None:
+        """Ask the items that are being computed to end. Under the lock."""
         for attempt in self._busy.values():
             attempt.context.cancel()
             if attempt.cancel_task is not None:
                 attempt.cancel_task()
-        self._take_hands_back()
-        self._end_if_over()
 
     def _stop(self) -> None:
         """Leave what has not begun. Under the lock."""
@@ -580,8 +585,7 @@ class ItemRun:
         self._error = error
         self._failure = packet if packet.node_id == self._slot.node_id else None
         self._stop()
-        for attempt in self._busy.values():
-            attempt.context.cancel()
+        self._ask_to_end()
 
     def _try_again(self, index: int) -> None:
         with self._run.lock:
@@ -630,6 +634,18 @@ class ItemRun:
         if self._failure is None:
             return decision
         return dataclasses.replace(decision, error=self._failure, reason=self._failure.message)
+
+    def lost(self) -> str:
+        """Name the items that failed here, and how if that is in the list; what differs in it is another value.
+
+        Items that were errors already are not among them: they are what the node was given.
+        """
+        is_kept = self._policy.on_item_error == "keep"
+        return "\0".join(
+            f"{index} {span.error.code} {span.error.message}" if is_kept and span.error is not None else str(index)
+            for index, span in enumerate(self._spans)
+            if span.status == "failed"
+        )
 
     def told(self, reason: str) -> str:
         """Add to why the node fired what came of its items."""

@@ -111,6 +111,7 @@ class NodeResult:
         size_bytes: estimated memory of its outputs, and of what was made of them for consumers.
         buffers: the large pieces of memory among it, address -> bytes; other results may hold the same ones.
         is_own: a node made it (False: it was handed in with ``overrides=``).
+        is_partial: items of a mapped node failed and were skipped or kept as errors: the next run tries them again.
     """
 
     outputs: tuple[Any, ...]
@@ -135,6 +136,7 @@ class NodeResult:
     size_bytes: int = 0
     buffers: dict[int, int] = field(default_factory=dict)
     is_own: bool = True
+    is_partial: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property

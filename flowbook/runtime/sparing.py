@@ -107,7 +107,10 @@ def bypass_key(engine: Engine, slot: Slot, first: Binding, source_id: str, sourc
 
 
 def reusable(run: Execution, slot: Slot, key: KeyParts, known: NodeResult | None) -> tuple[NodeResult, str] | None:
-    """Find a value that is as good as firing, and say why; None when there is none."""
+    """Find a value that is as good as firing, and say why; None when there is none.
+
+    A pure mapped node whose items failed fires again: those that did not are found one by one.
+    """
     if run.request.force:
         return None
     if slot.policy.on_change == "once" and known is not None:
@@ -115,14 +118,14 @@ def reusable(run: Execution, slot: Slot, key: KeyParts, known: NodeResult | None
     is_same = known is not None and known.key.digest == key.digest
     if slot.policy.kind != "pure":
         return (known, "nothing changed") if known and is_same and not run.request.is_explicit else None
-    if known is not None and is_same and not changed_file(known):
+    if known is not None and is_same and not known.is_partial and not changed_file(known):
         return known, "nothing changed"
     if slot.policy.cache != "off":
         with run.results.lock:
             earlier = run.results.cache.get(slot.node_id, key.digest)
         if earlier is None:
             earlier = _kept_when_plain(run, slot, key)
-        if earlier is not None and not changed_file(earlier):
+        if earlier is not None and not earlier.is_partial and not changed_file(earlier):
             return earlier, "computed before with the same settings and inputs"
     kept = disk_results.find(run, slot, key)
     return (kept, "kept on disk from an earlier run") if kept is not None else None
@@ -176,6 +179,8 @@ def reason_to_fire(run: Execution, slot: Slot, key: KeyParts) -> str:
         return f"{slot.policy.kind} node: fires at every run"
     if failed_before:
         return "failed last time"
+    if known is not None and known.is_partial:
+        return "items of it failed last time"
     if known is not None and (name := changed_file(known)):
         return f"file {name} changed"
     return "its value was not kept"

@@ -14,6 +14,9 @@ import polars as pl
 import pytest
 
 import flowbook as fb
+from flowbook.data.lasting_codecs import LastingCodecs
+from flowbook.session.process import session
+from flowbook.stores.disk_cache import DiskCache
 from tests.runtime.watching import until
 
 CALLS: dict[str, list[Any]] = {}
@@ -274,6 +277,57 @@ def test_failed_items_are_left_out_or_kept_as_packets_all_the_way_down(
         assert isinstance(failed.cause.__cause__, ValueError)
 
 
+@pytest.mark.parametrize("policy", ["skip", "keep"])
+def test_an_item_that_failed_is_computed_again_by_the_next_run_and_nothing_without_it_is_kept(
+    flow: fb.Flow, policy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session.engine, "disk", DiskCache(tmp_path, LastingCodecs()))
+
+    def filled(name: str) -> fb.Flow:
+        made = fb.Flow(name)
+        made.add(_numbers, "numbers")
+
+        @made.node(on_item_error=policy, cache="disk")
+        def fetched(numbers: fb.each[int]) -> int:
+            note("fetched", numbers)
+            if numbers in noted("down"):
+                raise ValueError("down")
+            return numbers
+
+        @made.node
+        def good(fetched: list[Any]) -> list[int]:
+            note("good", None)
+            return [value for value in fetched if isinstance(value, int)]
+
+        @made.node(on_item_error=policy)
+        def below(fetched: fb.each[int]) -> int:
+            return fetched
+
+        return made
+
+    CALLS["down"] = [1, 3]
+    flow = filled("fetching")
+    assert flow.run_sync()["good"] == [0, 2, 4]
+    CALLS["fetched"].clear()
+    run = flow.run_sync()
+    assert sorted(CALLS["fetched"]) == [1, 3], "the good ones are there"
+    fate = {"skip": "left out", "keep": "kept as errors"}[policy]
+    told = f"fetched fired: items of it failed last time (5 items: 3 unchanged, 2 failed and {fate})"
+    assert run.explain("fetched") == told
+    assert run.recomputed == ["fetched"], "the same value as before: nothing below it has to fire"
+    CALLS["down"] = [3]
+    assert flow.run_sync()["good"] == [0, 1, 2, 4], "another one"
+    CALLS["fetched"].clear()
+    CALLS["down"] = []
+    other = filled("fetching")
+    assert other.run_sync()["good"] == [0, 1, 2, 3, 4], "a list without some items is not kept on disk"
+    assert len(CALLS["fetched"]) == 5
+    assert filled("fetching").run_sync().recomputed.count("fetched") == 0, "the whole one is"
+    run = flow.run_sync()
+    assert run["good"] == run["below"] == [0, 1, 2, 3, 4]
+    assert flow.run_sync().recomputed == []
+
+
 def test_another_policy_about_failures_is_another_value(flow: fb.Flow) -> None:
     @flow.node(on_item_error="skip")
     def odd(numbers: fb.each[int]) -> int:
@@ -361,6 +415,30 @@ def test_cancelling_ends_coroutines_of_items(flow: fb.Flow) -> None:
     assert run.wait(20)
     assert run.status == "cancelled"
     until(lambda: sorted(CALLS.get("ended", [])) == sorted(CALLS["slow"]))
+
+
+def test_an_item_that_fails_ends_the_coroutines_of_the_others(flow: fb.Flow) -> None:
+    have_begun = asyncio.Event()
+
+    @flow.node(max_concurrency=5)
+    async def slow(numbers: fb.each[int]) -> int:
+        if numbers == 4:
+            await asyncio.wait_for(have_begun.wait(), 20)
+            raise ValueError("four")
+        note("began", numbers)
+        if len(noted("began")) == 4:
+            have_begun.set()
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            note("ended", numbers)
+            raise
+        return numbers
+
+    run = flow.run_sync(raise_errors=False)
+    assert run.errors[0].message == "item 4: ValueError: four"
+    assert sorted(noted("ended")) == [0, 1, 2, 3]
+    assert [item.status for item in run.trace.spans[1].items] == ["skipped"] * 4 + ["failed"]
 
 
 @pytest.mark.parametrize("way", ["thread", "async", "process"])
