@@ -376,4 +376,4 @@ def test_a_process_of_its_own_shares_nothing() -> None:
         return len(ctx.state)
 
     (error,) = flow.run_sync(raise_errors=False).errors
-    assert error.code == "FB425"
+    assert error.code == "FB426"  # FB425 is for memory that is not there
