@@ -271,6 +271,11 @@ class SlotInputs:
         spec = binding.port.plain if binding.port is not None else None
         return plain if spec is None else spec.to_python(spec.checked(plain))
 
+    @property
+    def plain_names(self) -> set[str]:
+        """Names of what was made from JSON for this firing alone: settings, and constants of the document."""
+        return self._settings.keys() | self._constants.keys()
+
     def files(self) -> set[tuple[str, int, int]]:
         """The files that what it reads was made from, as they were."""
         sources = [self.view.plan.slots[binding.source] for binding in self.slot.bindings if binding.kind == "edge"]
@@ -337,8 +342,11 @@ class SlotInputs:
         return at
 
     def _counted(self, binding: Binding, value: Any, copies: tuple[PayloadCopy, ...]) -> Any:
-        """Note the copies that an input took; one that the node may change is copied once more."""
-        if binding.port is not None and binding.port.is_mutable:
+        """Note the copies that an input took; one that the node may change is copied once more.
+
+        A mapped node gets such a copy for each item, by whoever calls it.
+        """
+        if binding.port is not None and binding.port.is_mutable and not self.slot.node_type.each_names:
             handed = self.view.engine.payloads.private_copy(value)
             value, copies = handed.value, copies + handed.copies
         self.copies.extend(copies)

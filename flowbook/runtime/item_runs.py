@@ -13,6 +13,7 @@ pure node as long as the flow's memory cache holds what came of it.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections import deque
 from collections.abc import Sequence
@@ -110,6 +111,14 @@ class ItemRun:
         self._ports: dict[str, Port] = {port.name: port for port in slot.node_type.inputs if port.is_each}
         self._lists = {name: self._checked(name, active.arguments.pop(name)) for name in self._ports}
         self._shared = active.arguments
+        #: What an item may change without another one seeing it: it gets copies of its own.
+        self._mutable = [port.name for port in slot.node_type.inputs if port.is_mutable and port.name in self._shared]
+        plain_names = active.inputs.plain_names
+        self._containers = [
+            name
+            for name, value in self._shared.items()
+            if name in plain_names and name not in self._mutable and isinstance(value, list | dict | set | tuple)
+        ]
         self._count = self._same_length()
         self._spans = [ItemSpan(index) for index in range(self._count)]
         active.effects.items = self._spans
@@ -442,6 +451,13 @@ class ItemRun:
     def _arguments(self, attempt: _Attempt) -> dict[str, Any]:
         payloads = self._engine.payloads
         arguments = dict(self._shared)
+        for name in self._containers:
+            arguments[name] = copy.deepcopy(arguments[name])
+        for name in self._mutable:
+            handed = payloads.private_copy(arguments[name])
+            arguments[name] = handed.value
+            if handed.copies:
+                self._add_copies(name, handed.copies)
         for name, values in self._lists.items():
             port = self._ports[name]
             handed = payloads.hand_out(values[attempt.index], port.item_form, is_own=True)
@@ -504,6 +520,8 @@ class ItemRun:
             if self._busy.get(attempt.index) is not attempt:
                 return  # struck: somebody decided already
             took_s = self._end_attempt(attempt)
+            if self._is_cancelled or self._error is not None:
+                values = None  # it was asked to end early: what it returned may be a part of its value
             if error is None and values is not None:
                 self._spans[attempt.index].status = "ok"
                 self._decide(attempt.index, values)
@@ -516,7 +534,7 @@ class ItemRun:
             self._recruit()
             if self._is_cancelled or self._error is not None:
                 self._end_if_over()
-        if values is not None and not self._is_cancelled:
+        if values is not None:
             self._keep(attempt.index, values)
 
     def _end_attempt(self, attempt: _Attempt) -> float:

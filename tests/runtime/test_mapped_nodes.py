@@ -215,6 +215,25 @@ def test_the_first_item_that_fails_ends_the_node_and_what_was_done_is_kept(flow:
     assert CALLS["shares"] == [0, 1, 2, 2, 3, 4], "what was done before the failure is not done again"
 
 
+def test_what_an_item_returns_once_it_is_asked_to_end_is_not_taken_for_its_value(flow: fb.Flow) -> None:
+    begun = threading.Event()
+
+    @flow.node(max_concurrency=2)
+    def counted(numbers: fb.each[int], ctx: fb.Context) -> str:
+        if numbers == 0:
+            begun.wait(20)
+            raise ValueError("zero")
+        is_first = not begun.is_set()
+        begun.set()
+        return "a part" if is_first and ctx.wait(20) else "whole"
+
+    flow["numbers"].settings["n"] = 2
+    run = flow.run_sync(raise_errors=False)
+    assert run.errors[0].message == "item 0: ValueError: zero"
+    assert [item.status for item in run.trace.spans[1].items] == ["failed", "skipped"]
+    assert flow.run_sync(overrides={"numbers": [1]})["counted"] == ["whole"]
+
+
 @pytest.mark.parametrize(
     ("policy", "given", "after"),
     [("skip", [0, 1, 3, 4], [0, 1, 3, 4]), ("keep", [0, 1, "two", 3, 4], [0, 1, "two", 3, 4])],
@@ -342,6 +361,56 @@ def test_cancelling_ends_coroutines_of_items(flow: fb.Flow) -> None:
     assert run.wait(20)
     assert run.status == "cancelled"
     until(lambda: sorted(CALLS.get("ended", [])) == sorted(CALLS["slow"]))
+
+
+@pytest.mark.parametrize("way", ["thread", "async", "process"])
+def test_what_an_item_changes_of_the_inputs_that_all_share_no_other_item_sees(flow: fb.Flow, way: str) -> None:
+    @flow.node
+    def base() -> list[int]:
+        return [7]
+
+    @flow.node
+    def array() -> np.ndarray:
+        return np.zeros(1_000)
+
+    if way == "async":
+
+        @flow.node(mutable=("base", "array"), name="changed")
+        async def changed_async(
+            numbers: fb.each[int],
+            base: list[int],
+            array: np.ndarray,
+            seen: list[int] = [],  # noqa: B006 -- this is what it is about
+            fed: list[int] = [],  # noqa: B006
+        ) -> list[list[int]]:
+            for each in (base, seen, fed):
+                each.append(numbers)
+            array[0] += numbers
+            return [base, seen, fed, [int(array[0])]]
+
+    else:
+
+        @flow.node(mutable=("base", "array"), isolation="process" if way == "process" else "none")
+        def changed(
+            numbers: fb.each[int],
+            base: list[int],
+            array: np.ndarray,
+            seen: list[int] = [],  # noqa: B006 -- this is what it is about
+            fed: list[int] = [],  # noqa: B006
+        ) -> list[list[int]]:
+            for each in (base, seen, fed):
+                each.append(numbers)
+            array[0] += numbers
+            return [base, seen, fed, [int(array[0])]]
+
+    flow.connect("base", "changed.fed")
+    run = flow.run_sync()
+    assert run["changed"] == [[[7, number], [number], [7, number], [number]] for number in range(5)]
+    assert run["base"] == [7]
+    assert run["array"][0] == 0
+    if way != "process":  # there the way over is counted as well
+        span = run.trace.spans[-1]
+        assert (span.copies, span.copied_bytes // 8_000) == (2 * 5, 5), "one of each for each item"
 
 
 def test_items_go_to_the_loop_to_processes_and_to_the_main_thread(flow: fb.Flow) -> None:
