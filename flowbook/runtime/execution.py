@@ -138,6 +138,8 @@ class Execution:
         self._flow_attempt = 1
         #: Dead letters that are being kept or settled; the run is not over before.
         self._letters_under_way = 0
+        #: What is to be done with letters if what failed is not given the further turn that it waits for, by slot.
+        self._put_off: dict[int, Callable[[], None]] = {}
         self._state: RunState | None = None
         self._on_done: list[Callable[[], None]] = []
         #: Measured cost by slot; whether all were measured and are short: never measured counts as long.
@@ -1240,10 +1242,16 @@ class Execution:
     def _see_to_letters(self, slot: Slot, decision: Decision, active: _Firing | None) -> None:
         """Have a failure that nobody takes kept as a dead letter, or a letter settled. Under the lock."""
         letters = self.results.letters
-        if letters is None or (decision.status == "failed" and self._has_another_turn):
+        if letters is None:
             return
+        if decision.reason != CANCELLED or active is not None:  # otherwise an earlier failure stays the last word
+            self._put_off.pop(slot.index, None)
         fired = (active.inputs, active.key, active.effects) if active is not None else None
-        self._do_with_letters(letters.job_after(self, slot, decision, fired))
+        job = letters.job_after(self, slot, decision, fired)
+        if job is not None and decision.status == "failed" and self._has_another_turn:
+            self._put_off[slot.index] = job
+        else:
+            self._do_with_letters(job)
 
     def _do_with_letters(self, job: Callable[[], None] | None) -> None:
         if job is None:
@@ -1292,6 +1300,11 @@ class Execution:
             return
         if self._is_cancelled and self._decide_the_rest():
             self._finish_if_over()  # what became of them may have to be written down first
+            return
+        if self._is_cancelled and self._put_off:
+            jobs, self._put_off = list(self._put_off.values()), {}
+            for job in jobs:
+                self._do_with_letters(job)
             return
         entered = self.decisions.entered
         failed = bool(entered) and any(entry.status in ("failed", "unresponsive") for entry in entered.values())
