@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.packets import ErrorPacket, Packet
 from flowbook.errors import RunError, StoreError
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from flowbook.runtime.inputs import SlotInputs
     from flowbook.runtime.results import KeyParts
     from flowbook.runtime.sweep import Batch
+
+#: Fewer works of a node are not worth a look at the store.
+_FEW_WORKS: Final = 8
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,8 @@ class Letters:
         self._flow = flow
         #: Works of unsettled letters by node, as far as this process knows.
         self.open_works: dict[str, dict[str, int]] = {}
+        #: With how many of a node the store is asked which of them it still keeps; it replaces and drops some.
+        self._most_works: dict[str, int] = {}
         for letter in store.letters(flow):
             self.note(letter)
 
@@ -148,7 +153,16 @@ class Letters:
                 logger.warning("a failure of node %r was not kept as a dead letter: %s", error.node_id, refused.what)
                 return
             with run.lock:
-                self.open_works.setdefault(error.node_id, {})[work] = letter_id
+                works = self.open_works.setdefault(error.node_id, {})
+                works[work] = letter_id
+                noted = dict(works) if len(works) > self._most_works.get(error.node_id, _FEW_WORKS) else None
+            if noted is not None:
+                kept = {letter.letter_id for letter in self.store.letters(self._flow)}
+                with run.lock:
+                    for other, number in noted.items():
+                        if number not in kept and works.get(other) == number:
+                            del works[other]
+                    self._most_works[error.node_id] = max(_FEW_WORKS, 2 * len(works))
 
         return keep
 

@@ -425,6 +425,16 @@ def test_letters_follow_a_renamed_node_and_move_when_they_are_to_last() -> None:
     assert run["share"] == 3.0
 
 
+def test_works_of_letters_that_are_gone_are_forgotten() -> None:
+    flow = orders_flow(fb.FlowPolicy())
+    for size in range(20):
+        flow.set("orders", size=size)
+        failed(flow)
+    assert len(flow.dead_letters) == 1
+    assert flow.results.letters is not None
+    assert len(flow.results.letters.open_works["rate"]) < 10
+
+
 def test_nothing_is_written_to_disk_unless_the_flow_asks_for_it(state: Path) -> None:
     flow = orders_flow(fb.FlowPolicy())
     failed(flow)
