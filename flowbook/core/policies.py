@@ -68,7 +68,8 @@ class Policy:
 
     Attributes:
         kind: pure (same inputs, same outputs; may be reused), stateful or io (fires at every explicit run).
-        retry: what to do when it fails; None: nothing.
+        retry: what to do when it fails; None: nothing. A node that is retried collects the lazy tables that it gives by
+            itself, so that an attempt is over with its rows: it is not fused with others.
         timeout_s: longest time one attempt may take, seconds; None: no limit. In process the thread of an overdue node
             cannot be stopped, only abandoned.
         cache: ``"memory"`` keeps results of earlier settings within the flow's byte budget, ``"disk"`` also beyond the

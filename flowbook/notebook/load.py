@@ -95,7 +95,10 @@ def _register_formatters(shell: Any, presenter: NotebookPresenter) -> None:
         presenter.show_flow(flow)
 
     def show_node(node: Node) -> None:
-        presenter.show_card(node.flow, node.id)
+        if node.id in node.flow.data.nodes:
+            presenter.show_card(node.flow, node.id)
+        else:
+            shell.display_pub.publish({"text/plain": repr(node)})  # a node in a subflow has no card of its own
 
     formatter = shell.display_formatter.ipython_display_formatter
     formatter.for_type(Flow, show_flow)

@@ -69,9 +69,10 @@ class Magics:
             without a leading underscore. Without a name, the one assigned name is the node's.
 
             ``--define`` defines without running. Policies: ``--retry N``, ``--timeout S``, ``--kind pure|stateful|io``,
-            ``--cache memory|off``, ``--on-change auto|manual|once``, ``--executor thread|main``, ``--priority N``,
-            ``--max-concurrency N`` and ``--on-item-error fail|skip|keep`` (of ``fb.each``),
-            ``--muted``, ``--pinned``, ``--mutable`` (it changes its inputs in place and gets copies of them).
+            ``--cache memory|disk|off``, ``--on-change auto|manual|once``, ``--executor thread|main``,
+            ``--isolation none|process``, ``--fusion auto|off``, ``--priority N``,
+            ``--max-concurrency N`` and ``--on-item-error fail|skip|keep`` (of ``fb.each``), ``--muted``,
+            ``--pinned``, ``--mutable`` (it changes its inputs in place and gets copies of them).
             """
             try:
                 self.node(line, cell)

@@ -24,6 +24,7 @@ from flowbook.notebook.effect_pages import (
     value_bundle,
 )
 from flowbook.notebook.static_bundles import bundle_html, text_html
+from flowbook.runtime.subflow_states import subflow_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from flowbook.core.interfaces import Effects
     from flowbook.runtime.plan import Slot
-    from flowbook.runtime.results import NodeResult
+    from flowbook.runtime.results import NodeResult, NodeState
     from flowbook.runtime.run import Run
     from flowbook.session import Flow
 
@@ -143,6 +144,14 @@ class NodeOutput:
         self._lock = threading.Lock()
 
     @property
+    def _state(self) -> NodeState:
+        """What is known of the node; of a subflow, what its nodes came to together."""
+        data = self.flow.data
+        if self.node_id in data.nodes and data.type_of(self.node_id).body is not None:
+            return subflow_state(self.flow.plan, self.flow.results, self.node_id)
+        return self.flow.results.state(self.node_id)
+
+    @property
     def is_news(self) -> bool:
         """Whether there is more to tell than another stamp: those change in the view only, never in the notebook."""
         return not _are_same(self._shown, self._facts())
@@ -150,13 +159,13 @@ class NodeOutput:
     @property
     def is_outdated(self) -> bool:
         """Whether the strip would say something else now, be it another stamp or reason alone."""
-        state = self.flow.results.state(self.node_id)
+        state = self._state
         return self.is_news or self._said != (state.stamp, state.reason)
 
     @property
     def is_open(self) -> bool:
         """Whether the node is being fired, so that there may be news that no event tells."""
-        return self.flow.results.state(self.node_id).status == "running"
+        return self._state.status == "running"
 
     @property
     def version(self) -> int:
@@ -168,14 +177,14 @@ class NodeOutput:
             return self._version
 
     def _facts(self) -> tuple[Any, ...]:
-        state = self.flow.results.state(self.node_id)
+        state = self._state
         effects = self._effects()
         said = (effects, effects.extent if effects is not None else 0)
         return (self.node_id, self.is_queued, state.status, state.result, state.error, *said, _collected(state.result))
 
     def _effects(self) -> Effects | None:
         """What stands above the value: what made it; or what was said by the firing that goes on, or failed."""
-        state = self.flow.results.state(self.node_id)
+        state = self._state
         if state.status in _HAVE_VALUE:
             return state.result.effects if state.result is not None else None
         return self.effects if state.status in ("running", "failed", "unresponsive") else None
@@ -184,7 +193,7 @@ class NodeOutput:
         """Make the node bundle, with the value's own bundle beside it, and remember that it is shown."""
         with self.flow.lock:
             is_new = not self._shown
-            state = self.flow.results.state(self.node_id)
+            state = self._state
             self._shown, self._said = self._facts(), (state.stamp, state.reason)
         return self.live_bundle(is_new=is_new)
 
@@ -193,12 +202,13 @@ class NodeOutput:
         with self.flow.lock:
             if self.node_id not in self.flow.data.nodes:
                 return None
-            state = self.flow.results.state(self.node_id)
+            state = self._state
             # An update tells what a run made of the node; only a new output asks whether the value is stale since.
             stale: dict[str, str] | None = None if is_new else {}
             result, status, effects = state.result, state.status, self._effects()
             drawn: Any = card(self.flow, self.node_id, look_at(self.flow, stale=stale))
-            slot = self.flow.plan.slots[self.flow.plan.index[self.node_id]]
+            index = self.flow.plan.index.get(self.node_id)
+            slot = self.flow.plan.slots[index] if index is not None else None
         if self.is_queued:
             drawn = {**drawn, "status": "queued", "reason": _WAITS}
         note: Any = {
@@ -216,7 +226,7 @@ class NodeOutput:
             "tookS": drawn["tookS"],
             **({"error": drawn["error"]} if drawn["error"] else {}),
         }
-        if not self.shows_value:
+        if not self.shows_value or slot is None:  # a subflow is several slots
             note["card"] = drawn
             return {NODE_MIME: fit_node(note), "text/html": card_html(drawn), "text/plain": card_text(drawn)}
         drawn = {**drawn, "preview": None}  # the value itself stands there

@@ -211,11 +211,12 @@ class Context:
         """Do the same with an asynchronous one: ``client = await ctx.enter_async(httpx.AsyncClient)``."""
         services, holding = self._hold("ctx.enter_async()")
         name = name_of(factory, services.engine)
-        if name not in holding.values:
-            manager = factory()
-            value = await manager.__aenter__()
-            holding.values[name] = value
-            holding.leaving.append((partial(manager.__aexit__, None, None, None), True))
+        async with holding.turn(name):  # who waits for one that fails or is cancelled enters it then
+            if name not in holding.values:
+                manager = factory()
+                value = await manager.__aenter__()
+                holding.values[name] = value
+                holding.leaving.append((partial(manager.__aexit__, None, None, None), True))
         kept: T = holding.values[name]
         return kept
 

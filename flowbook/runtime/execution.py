@@ -55,9 +55,6 @@ GRACE_S: Final = 0.4
 #: Firings measured shorter than this run on the thread that is there; a hand-off to another costs about as much.
 CHEAP_S: Final = 0.0001
 
-_log = logging.getLogger(__name__)
-
-
 logger = logging.getLogger(__name__)
 
 
@@ -71,6 +68,8 @@ class _Firing:
         is_parked: it was built, and waits for its region or is computed with it.
         took_s: how long it took, seconds; None: from when it began until now.
         disarm_timer: takes back the deadline of the attempt, or the alarm of the next one.
+        overdue_at: when the attempt has to be over, on the clock of ``began``; None: whenever.
+        left_s: what is left of its time while it is parked, seconds, >= 0; None: it has no deadline.
         items: calls the function once for each item of a list, where that is asked for.
     """
 
@@ -91,6 +90,8 @@ class _Firing:
     is_waiting: bool = False
     items: ItemRun | None = None
     is_parked: bool = False
+    overdue_at: float | None = None
+    left_s: float | None = None
     took_s: float | None = None
 
 
@@ -137,6 +138,8 @@ class Execution:
         self._flow_attempt = 1
         #: Dead letters that are being kept or settled; the run is not over before.
         self._letters_under_way = 0
+        #: What is to be done with letters if what failed is not given the further turn that it waits for, by slot.
+        self._put_off: dict[int, Callable[[], None]] = {}
         self._state: RunState | None = None
         self._on_done: list[Callable[[], None]] = []
         #: Measured cost by slot; whether all were measured and are short: never measured counts as long.
@@ -147,6 +150,10 @@ class Execution:
         self._sweep: Sweep | None = None
         #: Lazy tables that are computed together; made with the scheduler.
         self._fusion: Fusion | None = None
+        #: The passes that go on; a node that was reused has no firing that could end its pass.
+        self._passes: set[Collecting] = set()
+        #: Regions whose pass waits for a worker, because the flow allows for no further one.
+        self._due: list[Region] = []
         self._columns: Columns | None = None
         self._has_concluded = False
         #: 1 for each slot that was plain when the run began: the end of one may let others be swept.
@@ -233,6 +240,8 @@ class Execution:
                 return
             self._is_cancelled = True
             self._come_out()
+            for one_pass in self._passes:
+                one_pass.end()
             for active in list(self._firings.values()):
                 self._ask_to_end(active)
                 if active.is_waiting:
@@ -299,7 +308,7 @@ class Execution:
                 self.engine.pool.submit(self._work, is_patient=True)
                 self.engine.long_watch.wake()
             return
-        wanted = self._scheduler.ready_count - spare
+        wanted = self._scheduler.ready_count + len(self._due) - spare
         if self._is_cheap:
             wanted = min(wanted, 1 - self._worker_count)
         while wanted > 0 and self._worker_count < self._limit and self._may_begin(1):
@@ -334,12 +343,15 @@ class Execution:
                 return
             with self.lock:
                 may_begin = not self._is_cancelled and self._scheduler is not None and self._may_begin(0)
-                index = self._scheduler.take() if may_begin and self._scheduler is not None else None
-                if index is None:
+                entries = self._take(self._due.pop()) if may_begin and self._due else None
+                index = self._scheduler.take() if may_begin and not entries and self._scheduler is not None else None
+                if index is None and not entries:
                     self._worker_count -= 1
                     self._finish_if_over()
                     return
-            if not self._run_slot(self.plan.slots[index]):
+            if index is None:
+                self._compute(entries)
+            elif not self._run_slot(self.plan.slots[index]):
                 return
 
     # -- sweeping
@@ -483,7 +495,7 @@ class Execution:
         try:
             self._later(batch, told)
         except Exception:  # whoever shows a run must not be able to hang it
-            _log.exception("events could not be handed on")
+            logger.exception("events could not be handed on")
 
     def _begin_general(self, taken: tuple[int, ...]) -> None:
         """Leave what was not swept to single firings. Under the lock."""
@@ -510,7 +522,7 @@ class Execution:
         try:
             (self._push or self._sink)(event)
         except Exception:  # whoever shows a run must not be able to hang it
-            _log.exception("an event could not be handed on")
+            logger.exception("an event could not be handed on")
 
     def claim(self, returned: Any) -> None:
         """Say, inside a firing, which values it returns."""
@@ -836,6 +848,10 @@ class Execution:
         lazy = tuple(output for output in wanted if shape(decision.result.outputs[output]).is_lazy)
         if active is not None:
             active.holds_worker, active.is_waiting, active.is_parked = False, True, True
+            # Neither the wait for its region nor the steps of others are its time.
+            if active.overdue_at is not None:
+                active.left_s = max(0.0, active.overdue_at - self.engine.clock.monotonic())
+            self._disarm(active)
         entry = Parked(slot=slot, decision=decision, firing=active, built_s=built_s, wanted=lazy)
         region, readers, is_complete = self._fusion.park(entry)
         self._scheduler.release(slot.index, readers)
@@ -861,7 +877,10 @@ class Execution:
                 self._compute_elsewhere(region)
 
     def _compute_elsewhere(self, region: Region) -> None:
-        """Have a region computed by a worker of its own. Under the lock."""
+        """Have a region computed by a worker of its own, or by the next one there is. Under the lock."""
+        if not self._may_begin(1):
+            self._due.append(region)
+            return
         entries = self._take(region)
         self._worker_count += 1
 
@@ -880,6 +899,8 @@ class Execution:
             outcome = compute(self, self._fusion, entries, one_pass)
         except Exception as error:  # a fault of the engine's own must not leave them parked
             outcome = Outcome(failures={entry.slot.index: error for entry in entries})
+        with self.lock:
+            self._passes.discard(one_pass)
         if outcome.event is not None:
             self._publish(outcome.event)
         failed: dict[int, Decision] = {}
@@ -890,7 +911,7 @@ class Execution:
                 continue
             with self.lock:
                 if not self.done.is_set() and entry.slot.node_id not in self.decisions:
-                    self._decide(entry.slot, decision, None)
+                    self._decide(entry.slot, self._cancelled(entry.slot) if self._is_cancelled else decision, None)
                     self._after_decision()
 
     def _collect_inputs(self, active: _Firing, fusion: Fusion) -> None:
@@ -928,11 +949,19 @@ class Execution:
                     self._conclude(entry.firing, entry.decision)
 
         with self.lock:
+            self._passes.add(one_pass)
+            if self._is_cancelled:  # between the last node that was built and here
+                one_pass.end()
             for entry in entries:
-                if entry.firing is not None:
-                    entry.firing.cancel_task = partial(leave, entry.slot.index)
-                    if self._firings.get(entry.slot.index) is not entry.firing:
-                        leave(entry.slot.index)
+                firing = entry.firing
+                if firing is None:
+                    continue
+                firing.cancel_task = partial(leave, entry.slot.index)
+                goes_on = self._firings.get(entry.slot.index) is firing
+                if not goes_on:
+                    leave(entry.slot.index)
+                elif entry.wanted and firing.left_s is not None:
+                    self._arm_for(firing, firing.left_s)
         return one_pass
 
     def _after_pass(self, entry: Parked, outcome: Outcome, failed: dict[int, Decision]) -> Decision:
@@ -964,10 +993,7 @@ class Execution:
         if decision.result is not None:
             decision.result.took_s = active.took_s
             disk_results.keep(self, entry.slot, decision.result)
-        if decision.status == "failed" and entry.wanted:
-            self._settle(active, decision)
-        else:
-            self._conclude(active, decision)
+        self._conclude(active, decision)
 
     def _conclude(self, active: _Firing, decision: Decision) -> bool:
         active.has_returned.set()
@@ -1124,14 +1150,19 @@ class Execution:
         if active.slot.node_type.each_names:  # it holds for each item
             return
         if timeout_s is not None and active.slot.policy.isolation == "none":  # a process is ended by who waits for it
-            active.disarm_timer = self.engine.timers.call_later(timeout_s, lambda: self._overdue(active, timeout_s))
+            self._arm_for(active, timeout_s)
+
+    def _arm_for(self, active: _Firing, left_s: float) -> None:
+        active.overdue_at = self.engine.clock.monotonic() + left_s
+        active.disarm_timer = self.engine.timers.call_later(left_s, lambda: self._overdue(active))
 
     def _disarm(self, active: _Firing) -> None:
+        active.overdue_at = None
         if active.disarm_timer is not None:
             active.disarm_timer()
             active.disarm_timer = None
 
-    def _overdue(self, active: _Firing, timeout_s: float) -> None:
+    def _overdue(self, active: _Firing) -> None:
         with self.lock:
             if self._firings.get(active.slot.index) is not active:
                 return
@@ -1139,7 +1170,7 @@ class Execution:
             self._strike(active)
             self._watch(active)
             error = NodeTimeoutError(
-                f"{active.slot.node_id!r} took longer than {timeout_s:g} s",
+                f"{active.slot.node_id!r} took longer than {active.slot.policy.timeout_s:g} s",
                 where=f"flow {self.plan.flow!r}, node {active.slot.node_id!r}",
                 hint="raise timeout_s, or look at ctx.cancelled inside long loops",
             )
@@ -1211,10 +1242,16 @@ class Execution:
     def _see_to_letters(self, slot: Slot, decision: Decision, active: _Firing | None) -> None:
         """Have a failure that nobody takes kept as a dead letter, or a letter settled. Under the lock."""
         letters = self.results.letters
-        if letters is None or (decision.status == "failed" and self._has_another_turn):
+        if letters is None:
             return
+        if decision.reason != CANCELLED or active is not None:  # otherwise an earlier failure stays the last word
+            self._put_off.pop(slot.index, None)
         fired = (active.inputs, active.key, active.effects) if active is not None else None
-        self._do_with_letters(letters.job_after(self, slot, decision, fired))
+        job = letters.job_after(self, slot, decision, fired)
+        if job is not None and decision.status == "failed" and self._has_another_turn:
+            self._put_off[slot.index] = job
+        else:
+            self._do_with_letters(job)
 
     def _do_with_letters(self, job: Callable[[], None] | None) -> None:
         if job is None:
@@ -1225,7 +1262,7 @@ class Execution:
             try:
                 job()
             except Exception:  # a store must not leave whoever waits for the run waiting
-                _log.exception("a dead letter of flow %r could not be seen to", self.plan.flow)
+                logger.exception("a dead letter of flow %r could not be seen to", self.plan.flow)
             with self.lock:
                 self._letters_under_way -= 1
                 self._finish_if_over()
@@ -1263,6 +1300,11 @@ class Execution:
             return
         if self._is_cancelled and self._decide_the_rest():
             self._finish_if_over()  # what became of them may have to be written down first
+            return
+        if self._is_cancelled and self._put_off:
+            jobs, self._put_off = list(self._put_off.values()), {}
+            for job in jobs:
+                self._do_with_letters(job)
             return
         entered = self.decisions.entered
         failed = bool(entered) and any(entry.status in ("failed", "unresponsive") for entry in entered.values())
@@ -1337,7 +1379,7 @@ class Execution:
         try:
             self._sink(event)
         except Exception:  # whoever shows a run must not be able to hang it
-            _log.exception("an event could not be handed on")
+            logger.exception("an event could not be handed on")
 
 
 def _tell_nobody(event: Event) -> None:

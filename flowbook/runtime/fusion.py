@@ -6,8 +6,9 @@ region has been built, and then the tables that somebody needs (*exits*: leaves,
 is read in another form) are collected in one pass. A node that takes no part, and why, is said by ``why_not``.
 
 What ends a region: a reader that asks for a table or an array in memory, a node that is pinned or kept on disk,
-``fusion="off"`` on either side, nodes of kind io and stateful, a process of its own, a packet, and a node in between
-that needs rows (its result comes back into the region, so the region cannot be computed in one go).
+``fusion="off"`` on either side, nodes of kind io and stateful, nodes that are retried, a process of its own, a packet,
+and a node in between that needs rows (its result comes back into the region, so the region cannot be computed in one
+go).
 
 Nothing here knows what a lazy table is, or calls node code; all but ``compute`` is called under the run's lock.
 """
@@ -58,7 +59,12 @@ class Collecting:
     def leave(self, index: int) -> None:
         """One of them needs it no more; without any it ends at the next batch."""
         self._left.discard(index)
-        self.is_cancelled = not self._left
+        if not self._left:
+            self.end()
+
+    def end(self) -> None:
+        """Nobody needs it any more; it ends at the next batch."""
+        self.is_cancelled = True
 
 
 class Tally:
@@ -361,7 +367,13 @@ def is_shown(slot: Slot, request: Request) -> bool:
 
 def ends_plan(slot: Slot) -> bool:
     """Whether the lazy tables that a slot gives are collected where they are made, whoever reads them."""
-    return slot.policy.fusion == "off" or slot.policy.kind != "pure"
+    return slot.policy.fusion == "off" or slot.policy.kind != "pure" or is_retried(slot)
+
+
+def is_retried(slot: Slot) -> bool:
+    """Whether a slot gets another attempt; then an attempt ends with its tables, which readers never see half made."""
+    retry = slot.policy.retry
+    return retry is not None and retry.max_attempts > 1
 
 
 def builds_plans(slot: Slot, request: Request, results: FlowResults) -> bool:
@@ -385,6 +397,8 @@ def _why_no_member(slot: Slot) -> str:
         return f"{slot.node_id} is {policy.kind}: what it gives is not the same twice"
     if policy.isolation == "process":
         return f"{slot.node_id} runs in a process of its own"
+    if is_retried(slot):
+        return f"{slot.node_id} is retried by itself"
     if policy.muted or policy.bypassed:
         return f"{slot.node_id} is {'muted' if policy.muted else 'bypassed'}: it adds no step"
     return ""

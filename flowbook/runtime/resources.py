@@ -53,6 +53,15 @@ class Holding:
     user_count: int = 0
     is_over: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
+    #: By loop and name: held while something asynchronous is entered.
+    _turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )
+
+    def turn(self, name: str) -> asyncio.Lock:
+        """Return what is held while ``name`` is entered on this loop, so that its coroutines enter it once."""
+        with self.lock:
+            return self._turns.setdefault(asyncio.get_running_loop(), {}).setdefault(name, asyncio.Lock())
 
     @property
     def is_to_be_left(self) -> bool:
@@ -141,6 +150,11 @@ class Resources:
     def leave_all(self) -> None:
         """Leave what all nodes hold: the process ends."""
         _leave_all(self._held, self._wait_for)
+
+    def holders(self) -> set[str]:
+        """Name the nodes that hold something."""
+        with self._lock:
+            return set(self._held)
 
     def rename(self, old: str, new: str) -> None:
         """Let what a node holds follow it."""

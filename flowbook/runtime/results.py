@@ -5,10 +5,11 @@ from __future__ import annotations
 import bisect
 import secrets
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from flowbook.core.expansion import SEPARATOR
 from flowbook.runtime.code_keys import CodeKey
 
 if TYPE_CHECKING:
@@ -227,8 +228,8 @@ class MemoryCache:
         self._budget_bytes = budget_bytes
         #: With the size and the buffers it was entered with: a result grows when somebody asks for another form of it.
         self._entries: OrderedDict[tuple[str, Any], tuple[Any, int, dict[int, int]]] = OrderedDict()
-        #: How many results hold a buffer: its memory is counted with the first and freed with the last.
-        self._holders: Counter[int] = Counter()
+        #: How many results hold the memory at an address, and how much of it counts: the most that one of them sees.
+        self._holders: dict[int, tuple[int, int]] = {}
         self._size_bytes = 0
         #: What sweeps computed that has no entries yet, and the first version of each; in the order of these.
         self._swept: list[Swept] = []
@@ -249,14 +250,7 @@ class MemoryCache:
         self._drop(key)
         if size_bytes > self._budget_bytes:
             return
-        self._entries[key] = (result, size_bytes, result.buffers)
-        self._size_bytes += size_bytes - self._held_already(result.buffers)
-        self._holders.update(result.buffers.keys())
-        while self._size_bytes > self._budget_bytes:
-            if self._swept:
-                self._enter_swept(0)
-            else:
-                self._drop(next(iter(self._entries)))
+        self._enter(key, result, size_bytes, result.buffers)
 
     def get_plain(self, key: tuple[str, Any], newest: int) -> Any:
         """Return what is kept of a plain node; None when it is gone.
@@ -282,14 +276,7 @@ class MemoryCache:
         size_bytes += LEAST_BYTES
         if size_bytes > self._budget_bytes:
             return
-        self._entries[key] = (kept, size_bytes, buffers)
-        self._size_bytes += size_bytes - self._held_already(buffers)
-        self._holders.update(buffers.keys())
-        while self._size_bytes > self._budget_bytes:
-            if self._swept:
-                self._enter_swept(0)
-            else:
-                self._drop(next(iter(self._entries)))
+        self._enter(key, kept, size_bytes, buffers)
 
     def put_swept(self, swept: Swept) -> None:
         """Keep what a sweep computed; what it made from nothing else of it is put by itself besides."""
@@ -325,16 +312,32 @@ class MemoryCache:
         while self._size_bytes > self._budget_bytes and entries:
             self._drop(next(iter(entries)))
 
-    def _drop(self, key: tuple[str, Any]) -> None:
-        _, size_bytes, buffers = self._entries.pop(key, (None, 0, {}))
-        self._holders.subtract(buffers.keys())
-        self._size_bytes -= size_bytes - self._held_already(buffers)
-        for address in buffers:
-            if not self._holders[address]:
-                del self._holders[address]
+    def _enter(self, key: tuple[str, Any], kept: Any, size_bytes: int, buffers: dict[int, int]) -> None:
+        self._entries[key] = (kept, size_bytes, buffers)
+        self._size_bytes += size_bytes - sum(buffers.values())
+        for address, seen_bytes in buffers.items():
+            count, counted = self._holders.get(address, (0, 0))
+            self._holders[address] = count + 1, max(counted, seen_bytes)
+            self._size_bytes += max(0, seen_bytes - counted)
+        self._fit()
 
-    def _held_already(self, buffers: dict[int, int]) -> int:
-        return sum(size_bytes for address, size_bytes in buffers.items() if self._holders[address] > 0)
+    def _fit(self) -> None:
+        """Drop the least recent entries over the budget."""
+        while self._size_bytes > self._budget_bytes and (self._swept or self._entries):
+            if self._swept:
+                self._enter_swept(0)
+            else:
+                self._drop(next(iter(self._entries)))
+
+    def _drop(self, key: tuple[str, Any]) -> None:
+        _, size_bytes, buffers = self._entries.pop(key, (None, 0, _NO_BUFFERS))
+        self._size_bytes -= size_bytes - sum(buffers.values())
+        for address in buffers:
+            count, counted = self._holders.pop(address)
+            if count > 1:
+                self._holders[address] = count - 1, counted
+            else:
+                self._size_bytes -= counted
 
     def drop_node(self, node_id: str) -> None:
         """Forget everything of one node."""
@@ -356,8 +359,7 @@ class MemoryCache:
     @budget_bytes.setter
     def budget_bytes(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
-        while self._size_bytes > budget_bytes and self._entries:
-            self._drop(next(iter(self._entries)))
+        self._fit()
 
 
 class FlowResults:
@@ -486,6 +488,17 @@ class FlowResults:
             for key in [key for key in self.given if "." in key and key.partition(".")[2] in inputs]:
                 del self.given[key]
             self.given.update(inputs)
+
+    def within(self, group: str) -> set[str]:
+        """Name the nodes in a subflow, ``group/…``, of which anything is known: those it had at any time count."""
+        with self.lock:
+            known = {*self.states, *self.odd, *self.long, *self.unresponsive}
+            known |= {key.partition(".")[0] for key in self.given}
+            if self.columns is not None:
+                known |= self.columns.plan.index.keys()
+            if self.resources is not None:
+                known |= self.resources.holders()
+        return {node_id for node_id in known if node_id.startswith(group + SEPARATOR)}
 
     def rename(self, old: str, new: str) -> None:
         """Let the state follow a renamed node."""

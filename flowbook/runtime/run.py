@@ -287,7 +287,7 @@ class Run:
             where=f"flow {self.flow!r}, run {self.id[:4]}" + _line_of(errors),
             hint=errors[0].hint
             if errors and errors[0].hint
-            else "run.errors lists the failures, run.explain(node) says why",
+            else "flow.last_run.errors lists the failures, flow.last_run.explain(node) says why",
             nodes=[error.node_id for error in errors],
         )
         error.run = self

@@ -39,6 +39,19 @@ class Schemas(dict[str, Any]):
         self.errors: list[ErrorPacket] = []
         self.unknown: dict[str, str] = {}
 
+    def __repr__(self) -> str:
+        """Show a line per table, then what is wrong, then what cannot be said."""
+        lines = [
+            f"{name}: {', '.join(f'{column} {kind}' for column, kind in each.items())}" for name, each in self.items()
+        ]
+        lines += [
+            f"{error.node_id}{f', line {error.line}' if error.line else ''}: {error.message.partition(chr(10))[0]}"
+            for error in self.errors
+        ]
+        told = {error.node_id for error in self.errors}
+        lines += [f"{name}: unknown, {why}" for name, why in self.unknown.items() if name not in told]
+        return "\n".join(lines)
+
 
 class _Planned:
     """The flow as it would be if all its plans had been built."""

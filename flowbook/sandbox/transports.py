@@ -411,10 +411,11 @@ class _Loading:
         """Copy pieces into one segment."""
         total = sum(aligned(self._pieces[number].size_bytes) for number in numbers)
         segment = self._store.allocate(total)
-        self._made.append(segment)
         if not self._lend(segment):
+            self._store.settle_written(segment)
             self._rest += numbers  # as many segments as there may be go along already
             return
+        self._made.append(segment)
         at = 0
         for number in numbers:
             piece = self._pieces[number]

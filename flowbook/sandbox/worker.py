@@ -133,13 +133,13 @@ class WorkerContext:
         """Refuse what a process of its own cannot share.
 
         Raises:
-            RunError: FB425.
+            RunError: FB426.
         """
         if name not in ("state", "enter", "enter_async"):
             raise AttributeError(name)
         raise RunError(
             f"ctx.{name} cannot be had in a process of its own",
-            code="FB425",
+            code="FB426",
             where=f"flow {self.flow!r}, node {self.node_id!r}",
             hint='use `with` inside the node, or leave isolation="process" out',
         )

@@ -16,7 +16,7 @@ from flowbook.core.atomic_file import replace_file
 from flowbook.core.checks import Finding, check
 from flowbook.core.document import canonical_text, dump, from_document, load, parse, to_document
 from flowbook.core.edits import apply_operations, disconnect
-from flowbook.core.expansion import SEPARATOR, Expansion, expand
+from flowbook.core.expansion import SEPARATOR, Expansion, expand, whole
 from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, default_node_id, node_type_of, stub_type
 from flowbook.core.policies import FlowPolicy
@@ -42,7 +42,14 @@ from flowbook.session.flow_letters import FlowLetters
 from flowbook.session.node_handle import Node
 from flowbook.session.parameter_sweep import ParameterSweep
 from flowbook.session.process import session, settle
-from flowbook.session.subflows import SubflowNode, entry_of, names_of_subflows, type_from_entry, type_of_flow
+from flowbook.session.subflows import (
+    SubflowNode,
+    entry_of,
+    inner_changes,
+    names_of_subflows,
+    type_from_entry,
+    type_of_flow,
+)
 from flowbook.stores.memory_letters import MemoryDeadLetters
 
 if TYPE_CHECKING:
@@ -398,9 +405,29 @@ class Flow:
 
     def take_subflow(self, node_type: NodeType) -> None:
         """Put a flow's present form in place of an earlier one, or of what waits for it; used by its edits."""
+        old = self._data.types.get(node_type.type_id)
         with self._edit(is_by_person=False):
             self._may_nest = True
             self._data.set_type(node_type)
+            groups = [node.id for node in self._data.nodes.values() if node.type_id == node_type.type_id]
+            gone, changed = inner_changes(old, node_type)
+            self._values_follow((whole(group, name), None) for group in groups for name in gone)
+        for group in groups:
+            for name in changed:
+                self._results.let_go(whole(group, name))
+
+    def inner_became(self, origin: object, became: Sequence[tuple[str, str | None]]) -> None:
+        """Let what is known of nodes in a subflow follow them; used by the edits of the flow it is made from.
+
+        Args:
+            origin: of that flow.
+            became: ``(old id, new id)`` there, or None for a node that is gone.
+        """
+        bodies = {node.id: self._data.type_of(node.id).body for node in list(self._data.nodes.values())}
+        groups = [node_id for node_id, body in bodies.items() if body is not None and body.origin is origin]
+        self._values_follow(
+            (whole(group, old), None if new is None else whole(group, new)) for group in groups for old, new in became
+        )
 
     def declare_ports(
         self, *, inputs: Mapping[str, str] | None = None, outputs: Mapping[str, str] | None = None
@@ -534,21 +561,20 @@ class Flow:
 
     def _values_follow(self, became: Iterable[tuple[str, str | None]]) -> None:
         """Let what is known of nodes follow them: ``(old id, new id)``, or None for a node that is gone."""
+        became = list(became)
         for old, new in became:
-            for leaf in self._plan.nesting.members.get(old, ()) if self._plan is not None else ():
+            for known in (old, *sorted(self._known_within(old))):
                 if new is None:
-                    self._results.forget(leaf)
-                    self._memory_letters.forget(leaf)
-                else:
-                    self._results.rename(leaf, new + leaf.removeprefix(old))
+                    self._results.forget(known)
+                    self._memory_letters.forget(known)
+                    continue
+                name = new + known.removeprefix(old)
+                self._results.rename(known, name)
+                if self._results.letters is not None:
+                    self._results.letters.renamed(known, name)
             if new is None:
-                self._results.forget(old)
-                self._memory_letters.forget(old)
                 self._own.discard(old)
                 continue
-            self._results.rename(old, new)
-            if self._results.letters is not None:
-                self._results.letters.renamed(old, new)
             if old in self._own:
                 self._own.remove(old)
                 self._own.add(new)
@@ -558,6 +584,16 @@ class Flow:
             if link is not None:
                 link.node_id = new
                 self.traits[new] = link
+        session.subflows.became(self, became)
+
+    def _known_within(self, group: str) -> builtins.set[str]:
+        """Name the nodes in a subflow of which anything is known, by the names that it is known under."""
+        if not self._may_nest:  # an edit of one node does not look at all of them
+            return builtins.set()
+        letters = {letter.error.node_id for letter in self._memory_letters.letters()}
+        if self._results.letters is not None:
+            letters |= self._results.letters.open_works.keys()
+        return self._results.within(group) | {name for name in letters if name.startswith(group + SEPARATOR)}
 
     def find_type(self, type_id: str) -> NodeType:
         """Return a node type that every flow may use, or that of another flow.

@@ -28,7 +28,7 @@ from flowbook.runtime.results import FlowResults, NodeState
 from flowbook.runtime.run import SLICE_S, Run, RunInterrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from flowbook.core.events import Event, RunStatus
     from flowbook.core.packets import ErrorPacket
@@ -124,6 +124,8 @@ class ParameterSweep:
         self._on_over: list[Any] = []
         self._rows: list[SweepRow] = []
         self._is_cancelled = False
+        #: What kept the sweep itself from going on.
+        self._fault: BaseException | None = None
         self._current: Execution | None = None
         #: The ordinary run that computed what all combinations share; None when there is nothing of that kind.
         self.shared: Run | None = None
@@ -171,10 +173,22 @@ class ParameterSweep:
         """Compute what is shared, then one combination after the other; returns at once."""
         if self._read or self._inputs:
             self.shared = self._flow.start(to=self._read, inputs=self._inputs)
-            self.shared.on_end(lambda: self._engine.pool.submit(self._take_over))
+            self.shared.on_end(lambda: self._submit(self._take_over))
         else:
-            self._engine.pool.submit(self._take_over)
+            self._submit(self._take_over)
         return self
+
+    def _submit(self, job: Callable[[], None]) -> None:
+        """Do a step of the sweep on a worker; whatever goes wrong there ends it, and whoever waits is told."""
+
+        def do() -> None:
+            try:
+                job()
+            except BaseException as error:
+                self._fault = error
+                self._end()
+
+        self._engine.pool.submit(do)
 
     def _take_over(self) -> None:
         """Take the values that are shared, and begin."""
@@ -207,7 +221,7 @@ class ParameterSweep:
         if execution is None:
             self._end()
             return
-        execution.on_done(lambda: self._engine.pool.submit(lambda: self._enter(execution, teller.trace)))
+        execution.on_done(lambda: self._submit(lambda: self._enter(execution, teller.trace)))
         self._engine.submit(execution)
 
     def _enter(self, execution: Execution, trace: Trace) -> None:
@@ -282,6 +296,7 @@ class ParameterSweep:
         Raises:
             EngineDeadlockError: FB406, called inside a node.
             KeyboardInterrupt: the wait was interrupted; the sweep was cancelled.
+            BaseException: what kept the sweep itself from going on.
         """
         refuse_inside_firing("sweep.wait()")
         clock = self._engine.clock
@@ -297,6 +312,8 @@ class ParameterSweep:
             self.cancel()
             message = f"Interrupted: the sweep of {self._flow.name} was cancelled after {len(self._rows)} combinations"
             raise RunInterrupt(message) from None
+        if self._fault is not None:
+            raise self._fault
         return True
 
     def _serve_main(self) -> None:
@@ -312,6 +329,8 @@ class ParameterSweep:
         except (asyncio.CancelledError, KeyboardInterrupt):
             self.cancel()
             raise
+        if self._fault is not None:
+            raise self._fault
         if self.shared is not None:
             self.shared.raise_errors()
         return self
@@ -321,6 +340,7 @@ class ParameterSweep:
 
         Raises:
             FlowFailedError: FB401, what all combinations share failed; a combination that fails is only a row.
+            BaseException: what kept the sweep itself from going on, such as a value that cannot be handed out.
         """
         return self._wait_on_loop().__await__()
 
@@ -333,6 +353,8 @@ class ParameterSweep:
             return "running"
         if self._is_cancelled:
             return "cancelled"
+        if self._fault is not None:
+            return "failed"
         shared_failed = self.shared is not None and self.shared.status != "ok"
         return "failed" if shared_failed or any(row.status != "ok" for row in self._rows) else "ok"
 
@@ -386,6 +408,7 @@ class ParameterSweep:
 
         Raises:
             EngineDeadlockError: FB406, called inside a node.
+            BaseException: what kept the sweep itself from going on.
         """
         refuse_inside_firing("iterating over a sweep")
         number = 0
@@ -400,6 +423,8 @@ class ParameterSweep:
                 number += 1
                 yield row
             elif self._is_over.is_set():
+                if self._fault is not None:
+                    raise self._fault
                 return
             else:
                 self._serve_main()

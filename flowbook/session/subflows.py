@@ -15,7 +15,7 @@ from flowbook.runtime.subflow_states import subflow_state
 from flowbook.session.node_handle import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flowbook.core.flow_data import FlowData
     from flowbook.core.node_types import NodeType
@@ -50,6 +50,24 @@ class SubflowTypes:
             if user is not flow and is_meant:
                 with contextlib.suppress(WiringError):  # it would contain itself: the node waits
                     user.take_subflow(type_of_flow(flow, user))
+
+    def became(self, flow: Flow, became: Sequence[tuple[str, str | None]]) -> None:
+        """Tell who uses the flow what became of its nodes: ``(old id, new id)``, or None for one that is gone."""
+        for user in list(self._users.get(flow.name, ())):
+            if user is not flow:
+                user.inner_became(flow.origin, became)
+
+
+def inner_changes(old: NodeType | None, new: NodeType) -> tuple[list[str], list[str]]:
+    """Name the leaves of a flow's earlier form that the present one has not, and those that have other code in it."""
+    if old is None or old.body is None or new.body is None:
+        return [], []
+    before, now = old.body.expansion.data, new.body.expansion.data
+    gone = [name for name in before.nodes if name not in now.nodes]
+    changed = [
+        name for name in before.nodes if name in now.nodes and before.type_of(name).source != now.type_of(name).source
+    ]
+    return gone, changed
 
 
 def type_of_flow(flow: Flow, user: Flow) -> NodeType:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.notebook.comm_browser import CommBrowser
-from tests.notebook.kernel_driver import CANVAS_MIME, TRACE_MIME
+from tests.notebook.kernel_driver import CANVAS_MIME, NODE_MIME, TRACE_MIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,4 +44,19 @@ def test_a_document_above_its_cells_gets_the_flow_that_cells_define_below(
     notebook.drain()
     trace = forced.bundles(TRACE_MIME)
     assert {"sub", "sub/parts", "text", "size"} <= {span["node"] for span in trace[0]["spans"]}
+    assert notebook.failures() == []
+
+
+def test_a_subflow_at_the_end_of_a_cell_shows_its_card(notebook: Notebook) -> None:
+    inner, outer = f"{notebook.flow}_prep", notebook.flow
+    notebook.cell(f"%%node {inner}.parts(text: str, sep: str = ',') --define\nparts = text.split(sep)")
+    notebook.cell(f"%%node {outer}.text\ntext = 'a,b'")
+    handle = "import flowbook as fb\n"
+    added = notebook.cell(f"{handle}fb.flow({outer!r}).add(fb.flow({inner!r}), 'sub')")
+    assert added.bundles(NODE_MIME)[0]["card"]["id"] == "sub"
+    notebook.cell(f"{handle}run = await fb.flow({outer!r}).run()")
+    looked_up = notebook.cell(f"{handle}fb.flow({outer!r})['sub']")
+    assert looked_up.bundles(NODE_MIME)[0]["status"] == "ok"
+    inside = notebook.cell(f"{handle}fb.flow({outer!r})['sub/parts']")
+    assert "<node sub/parts of " in inside.text
     assert notebook.failures() == []

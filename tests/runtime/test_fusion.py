@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import flowbook as fb
 from flowbook.data import plans
+from flowbook.runtime import fusion
 from tests.runtime.watching import over, reached, until
 
 if TYPE_CHECKING:
@@ -371,6 +372,210 @@ def test_a_pass_ends_at_the_next_batch_when_nobody_needs_it(end: str) -> None:
     until(lambda: not still_runs(), "the pass to end")
     assert sum(seen) < 1_500_000
     assert flow.results.state("leaf").result is None
+
+
+def test_the_deadline_of_a_node_that_is_built_waits_with_it() -> None:
+    flow, began, go_on, beat = fb.Flow("patient"), threading.Event(), threading.Event(), threading.Event()
+
+    @flow.node(timeout_s=0.3)
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2]})
+
+    @flow.node(kind="stateful")
+    def slow() -> int:
+        began.set()
+        reached(go_on)
+        return 2
+
+    @flow.node
+    def leaf(source: pl.LazyFrame, slow: int) -> pl.LazyFrame:
+        return source.filter(pl.col("a") == slow)
+
+    run = flow.start()
+    reached(began)
+    # Timers go off in order: whatever was due by then has gone off.
+    flow.engine.timers.call_later(0.6, beat.set)
+    reached(beat)
+    go_on.set()
+    over(run)
+    assert run.status == "ok", run.errors
+    assert run["leaf"].collect()["a"].to_list() == [2]
+
+
+def test_a_step_of_another_node_is_not_the_time_of_a_node_that_was_built() -> None:
+    flow, began, go_on, beat = fb.Flow("others"), threading.Event(), threading.Event(), threading.Event()
+
+    def step(frame: pl.DataFrame) -> pl.DataFrame:
+        began.set()
+        reached(go_on)
+        return frame
+
+    @flow.node(timeout_s=0.3)
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2]})
+
+    @flow.node
+    def leaf(source: pl.LazyFrame) -> pl.LazyFrame:
+        return source.map_batches(step)
+
+    run = flow.start()
+    reached(began)
+    flow.engine.timers.call_later(0.6, beat.set)
+    reached(beat)
+    go_on.set()
+    over(run)
+    assert run.status == "ok", run.errors
+    assert run.recomputed == ["source", "leaf"]
+
+
+@pytest.mark.parametrize("is_leaf", [False, True])
+def test_a_node_that_is_retried_computes_its_steps_in_each_attempt(is_leaf: bool) -> None:
+    flow, calls = fb.Flow("flaky"), list[int]()
+
+    def flaky(frame: pl.DataFrame) -> pl.DataFrame:
+        calls.append(frame.height)
+        if len(calls) < 3:
+            message = "not yet"
+            raise ValueError(message)
+        return frame
+
+    @flow.node
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2, 3]})
+
+    @flow.node(retry=fb.Retry(max_attempts=5, delay_s=0.0))
+    def late(source: pl.LazyFrame) -> pl.LazyFrame:
+        return source.map_batches(flaky)
+
+    if not is_leaf:
+
+        @flow.node
+        def below(late: pl.LazyFrame) -> pl.LazyFrame:
+            return late.with_columns(b=1)
+
+        @flow.node
+        def rows(late: pl.DataFrame) -> int:
+            return late.height
+
+    run = flow.run_sync(raise_errors=False)
+    assert (run.status, run.errors, len(calls)) == ("ok", [], 3)
+    assert {flow[node_id].status for node_id in flow} == {"ok"}
+    if not is_leaf:
+        assert run["below"].collect().height == run["rows"] == 3
+        assert run.trace.fused[-1].not_fused["late"] == "late is retried by itself"
+
+
+def test_a_node_with_a_single_attempt_is_fused_like_any_other(collects: list[int]) -> None:
+    flow = forked()
+    flow.set_policy("high", retry=fb.Retry(max_attempts=1))
+    assert flow.run_sync().status == "ok"
+    assert collects == [2]
+
+
+def test_a_pass_over_what_was_built_before_ends_when_its_run_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flow, began, go_on = fb.Flow("reused"), threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def step(name: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        def look(frame: pl.DataFrame) -> pl.DataFrame:
+            seen.append(name)
+            began.set()
+            reached(go_on)
+            return frame
+
+        return look
+
+    @flow.node
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2]}).map_batches(step("source"))
+
+    @flow.node
+    def middle(source: pl.LazyFrame) -> pl.LazyFrame:
+        return source.map_batches(step("middle"))
+
+    @flow.node
+    def leaf(middle: pl.LazyFrame) -> pl.LazyFrame:
+        return middle.map_batches(step("leaf"))
+
+    real, ended = plans.collect, threading.Event()
+
+    def collect(values: Any) -> list[object]:
+        try:
+            return real(values)
+        finally:
+            ended.set()
+
+    go_on.set()
+    flow.run_sync()
+    seen.clear()
+    began.clear()
+    go_on.clear()
+    monkeypatch.setattr(plans, "collect", collect)
+    run = flow.start(to="middle")
+    reached(began)
+    run.cancel()
+    over(run)
+    go_on.set()
+    reached(ended)
+    assert run.status == "cancelled"
+    assert seen == ["source"]
+    assert flow["middle"].status == "ok"
+    assert flow.run_sync(to="middle")["middle"].collect().height == 2
+
+
+@pytest.mark.parametrize("ends", ["patience", "last member"])
+def test_a_pass_is_one_of_the_firings_that_a_flow_allows_for(ends: str) -> None:
+    flow = fb.Flow("one_by_one", policy=fb.FlowPolicy(max_concurrency=1))
+    built, began, go_on, beat = (threading.Event() for _ in range(4))
+    inside: list[str] = []
+    seen: list[list[str]] = []
+
+    def step(frame: pl.DataFrame) -> pl.DataFrame:
+        seen.append(list(inside))
+        return frame
+
+    @flow.node
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2]}).map_batches(step)
+
+    @flow.node(kind="stateful", timeout_s=30)
+    def slow() -> int:
+        inside.append("slow")
+        began.set()
+        reached(go_on)
+        inside.remove("slow")
+        if ends == "last member":
+            message = "its reader is skipped, which completes the region"
+            raise ValueError(message)
+        return 2
+
+    @flow.node(pinned=True, priority=1)
+    def quick(source: pl.LazyFrame) -> pl.LazyFrame:
+        built.set()
+        return source.filter(pl.col("a") > 1)
+
+    @flow.node
+    def below(quick: pl.LazyFrame) -> pl.LazyFrame:
+        return quick.with_columns(b=1)
+
+    @flow.node
+    def late(source: pl.LazyFrame, slow: int) -> pl.LazyFrame:
+        return source.filter(pl.col("a") == slow)
+
+    run = flow.start()
+    reached(began)
+    assert built.is_set()
+    if ends == "patience":
+        flow.engine.timers.call_later(fusion.PATIENCE_S + 0.3, beat.set)
+        reached(beat)
+    go_on.set()
+    over(run)
+    assert run.status == ("ok" if ends == "patience" else "failed")
+    assert run["below"].collect()["a"].to_list() == [2]
+    assert seen
+    assert not any(seen)
 
 
 def test_what_does_not_depend_on_a_failure_is_there() -> None:

@@ -134,6 +134,31 @@ def test_it_is_left_when_the_node_is_another_or_gone(use: Callable[..., None], w
     until(lambda: (gc.collect(), calls == {"opened": 1, "closed": 1})[1])
 
 
+def test_items_that_are_fired_at_once_enter_it_once_together() -> None:
+    flow = fb.Flow("mapped")
+
+    @contextlib.asynccontextmanager
+    async def slow() -> AsyncIterator[str]:
+        number = count("asked")
+        await asyncio.sleep(0)
+        if number == 1:
+            raise OSError
+        count("opened")
+        yield "it"
+        count("closed")
+
+    @flow.node
+    async def use(k: fb.each[int], ctx: fb.Context) -> str:
+        with contextlib.suppress(OSError):
+            await ctx.enter_async(slow)
+        return await ctx.enter_async(slow)
+
+    assert flow.run_sync(inputs={"k": list(range(6))})["use"] == ["it"] * 6
+    assert calls == {"asked": 2, "opened": 1}
+    flow.remove("use")
+    assert calls == {"asked": 2, "opened": 1, "closed": 1}
+
+
 def test_it_follows_a_renamed_node_and_goes_with_a_helper_that_changes() -> None:
     flow = fb.Flow("held")
     space: dict[str, Any] = {"fb": fb, "model": model, "shift": lambda text: text}
@@ -351,4 +376,4 @@ def test_a_process_of_its_own_shares_nothing() -> None:
         return len(ctx.state)
 
     (error,) = flow.run_sync(raise_errors=False).errors
-    assert error.code == "FB425"
+    assert error.code == "FB426"  # FB425 is for memory that is not there

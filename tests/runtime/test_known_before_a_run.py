@@ -180,3 +180,18 @@ def test_the_rows_of_a_preview_are_the_first_ones_and_cost_no_more(tmp_path: Pat
 def test_first_rows_are_computed_only_where_they_need_no_others(step: Any, *, begins: bool) -> None:
     table = pl.LazyFrame({"a": [1, 2]})
     assert plans.begins_early(step(table)) is begins
+
+
+def test_columns_and_what_is_wrong_are_shown_a_line_each(tmp_path: Path) -> None:
+    flow = flow_of_files(tmp_path)
+
+    @flow.node
+    def wrong(rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.select("nope")
+
+    shown = repr(flow.schemas()).splitlines()
+    assert shown[0] == "rows: a Int64, b String"
+    (told,) = [line for line in shown if line.startswith("wrong")]
+    assert told.startswith("wrong, line ")
+    assert "nope" in told
+    assert any(line.startswith("last: unknown, ") for line in shown)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import flowbook as fb
 from flowbook.runtime.code_keys import CodeKey
@@ -468,3 +470,31 @@ def test_a_person_sees_what_the_cache_holds_and_sets_what_it_may() -> None:
     assert flow.last_run.explain("array") == "array fired: setting number 3 → 2"
     with pytest.raises(fb.DefinitionError, match="budget_bytes=-1"):
         flow.cache.budget_bytes = -1
+
+
+views = st.dictionaries(st.integers(1, 4), st.integers(1, 50), max_size=3)
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9), views, st.booleans()), max_size=30))
+def test_memory_that_several_results_see_parts_of_counts_once(
+    steps: list[tuple[str, int, dict[int, int], bool]],
+) -> None:
+    """A slice begins where its table does, and is shorter: whoever of the two comes and goes first."""
+    cache = MemoryCache(budget_bytes=10_000)
+    held: dict[str, tuple[int, dict[int, int]]] = {}
+    for digest, own_bytes, seen, goes in steps:
+        if goes:
+            cache.drop_node(digest)
+            held.pop(digest, None)
+        else:
+            made = result(digest, own_bytes + sum(seen.values()))
+            made.buffers = seen
+            cache.put(digest, made)
+            held[digest] = own_bytes, seen
+        least = sum(own for own, _ in held.values())
+        for address in {address for _, seen in held.values() for address in seen}:
+            least += max(seen.get(address, 0) for _, seen in held.values())
+        assert cache.size_bytes >= least
+    for digest in held:
+        cache.drop_node(digest)
+    assert cache.size_bytes == 0

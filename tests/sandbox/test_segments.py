@@ -472,3 +472,12 @@ def test_results_beyond_the_number_of_descriptors_can_be_held(own_pool: ProcessP
     assert opened() - before < 280
     assert [int(one[-1]) for one in held] == list(range(300))
     assert call(own_pool, "def f(x):\n    return x.sum()", x=held[-1]) == 299 * 40_000
+
+
+def test_values_that_more_descriptors_would_be_needed_for_leave_no_memory_taken(
+    own_pool: ProcessPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_segments, "IDLE_S", 0.2)
+    arrays = [read_only(np.full(150_000, number, "f8")) for number in range(140)]
+    assert call(own_pool, "def f(x):\n    return sum(int(one[-1]) for one in x)", x=arrays) == sum(range(140))
+    wait_until(lambda: own_pool.shared_bytes == 0)

@@ -17,6 +17,7 @@ from flowbook.errors import StoreError
 from flowbook.session.process import session
 from flowbook.stores.dead_letters import SqliteDeadLetters
 from tests.runtime.call_counts import calls, count
+from tests.runtime.watching import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,6 +182,33 @@ def test_of_all_turns_of_a_flow_the_last_leaves_the_letter() -> None:
 
     failed(flow)
     assert (calls["bad"], [letter.count for letter in flow.dead_letters]) == (3, [1])
+
+
+def test_a_flow_that_is_cancelled_before_its_next_turn_leaves_the_letters_of_this_one() -> None:
+    flow = fb.Flow("cut short", policy=fb.FlowPolicy(on_error="retry_flow", flow_attempts=3))
+    _gates["begun"] = threading.Event()
+
+    @flow.node(kind="io")
+    def bad(by: int = 0) -> float:
+        return 1 / by
+
+    @flow.node(kind="io")
+    def slow(ctx: fb.Context) -> None:
+        _gates["begun"].set()
+        ctx.wait(30)
+
+    for times in (1, 2):
+        _gates["begun"].clear()
+        run = flow.start()
+        assert _gates["begun"].wait(30)
+        until(lambda: "bad" in [error.node_id for error in run.errors])  # noqa: B023 -- called at once
+        run.cancel()
+        assert run.wait(30)
+        assert run.status == "cancelled"
+        assert [(letter.error.node_id, letter.count) for letter in flow.dead_letters] == [("bad", times)]
+    flow.set("bad", by=1)
+    (run,) = flow.dead_letters.replay()
+    assert (run.status, len(flow.dead_letters)) == ("ok", 0)
 
 
 def test_a_handler_that_fails_is_a_letter_whose_packet_cannot_be_kept_on_disk() -> None:

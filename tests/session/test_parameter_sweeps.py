@@ -150,6 +150,36 @@ def test_what_is_shared_failing_is_said_once(flow: fb.Flow) -> None:
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("step", ["value_for_user", "submit"])
+def test_what_keeps_a_sweep_from_going_on_is_told_to_who_waits(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = fb.Flow("faulty")
+
+    @flow.node
+    def node(n: int = 1) -> int:
+        return n
+
+    class BrokenError(Exception):
+        pass
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise BrokenError
+
+    monkeypatch.setattr(flow.engine, step, broken)
+    sweep = flow.sweep({"node.n": [1, 2]})
+    with pytest.raises(BrokenError):
+        sweep.wait(10)
+    assert (sweep.status, sweep.rows) == ("failed", ())
+    with pytest.raises(BrokenError):
+        list(sweep)
+
+    async def main() -> None:
+        async with asyncio.timeout(10):
+            await sweep
+
+    with pytest.raises(BrokenError):
+        asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("axes", "code", "hint"),
     [

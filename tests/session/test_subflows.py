@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path  # noqa: TC003 -- nodes read their annotations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
 import flowbook as fb
 from flowbook.canvas.snapshot import snapshot
+from tests.runtime.call_counts import calls, count
 from tests.runtime.watching import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def prep_flow(name: str = "prep") -> fb.Flow:
@@ -262,6 +267,99 @@ def test_values_follow_a_renamed_subflow_and_go_with_a_removed_one(flow: fb.Flow
     assert flow["two"].value == ["a..", "b.."]
     flow.remove("two")
     assert "two/fill" not in flow.results.states
+
+
+def test_values_follow_renames_that_nobody_looks_at_in_between(flow: fb.Flow) -> None:
+    flow.run_sync()
+    flow.rename("sub", "two")
+    flow.rename("two", "three")
+    assert flow["three"].value == ["a..", "b.."]
+    assert [name for name in flow.results.states if name.startswith(("sub", "two"))] == []
+    flow.set("source", letters="c")
+    flow.remove("three")
+    assert [name for name in flow.results.states if "/" in name] == []
+
+
+@pytest.mark.parametrize("storage", ["memory", "sqlite"])
+def test_letters_follow_a_renamed_subflow(
+    flow: fb.Flow, prep: fb.Flow, storage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @prep.node
+    def fill(parse: list[str], width: int = 3) -> list[str]:
+        if width == 3:
+            raise ValueError(width)
+        return parse
+
+    monkeypatch.setenv("FLOWBOOK_STATE", str(tmp_path))
+    flow.policy = fb.FlowPolicy(state_storage=storage)
+    flow.run_sync(raise_errors=False)
+    flow.rename("sub", "two")
+    flow.rename("two", "three")
+    assert [letter.error.node_id for letter in flow.dead_letters] == ["three/fill"]
+    flow.set("three/fill", width=1)
+    (run,) = flow.dead_letters.replay()
+    assert (run.status, flow["joined"].value, len(flow.dead_letters)) == ("ok", "a|b", 0)
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[None]:
+    """Something that has to be closed."""
+    count("opened")
+    yield
+    count("closed")
+
+
+def opening_node(flow: fb.Flow) -> None:
+    @flow.node
+    def model(ctx: fb.Context, x: int) -> int:
+        ctx.enter(counted)
+        return x
+
+
+def other_opening_node(flow: fb.Flow) -> None:
+    @flow.node
+    def model(ctx: fb.Context, x: int) -> int:
+        ctx.enter(counted)
+        return x + 1
+
+
+@pytest.mark.parametrize("how", ["redefine", "rename", "remove", "remove the whole", "rename the whole"])
+def test_an_edit_inside_reaches_what_is_known_where_the_flow_is_used(how: str) -> None:
+    calls.clear()
+    inner, middle, outer = fb.Flow("inner"), fb.Flow("middle"), fb.Flow("outer")
+    opening_node(inner)
+
+    @inner.node
+    def bad(x: int) -> int:
+        raise OSError
+
+    middle.add(inner, "low")
+    outer.add(middle, "mid")
+    outer.run_sync(inputs={"x": 1}, raise_errors=False)
+    assert [letter.error.node_id for letter in outer.dead_letters] == ["mid/low/bad"]
+    if how == "redefine":
+        other_opening_node(inner)
+        assert calls == {"opened": 1, "closed": 1}
+    elif how == "rename":
+        inner.rename("model", "net")
+        inner.rename("bad", "worse")
+        assert (calls, outer["mid/low/net"].value) == ({"opened": 1}, 1)
+        assert [letter.error.node_id for letter in outer.dead_letters] == ["mid/low/worse"]
+    elif how == "remove":
+        inner.remove("bad")
+        assert (len(outer.dead_letters), calls) == (0, {"opened": 1})
+        inner.remove("model")
+        assert calls == {"opened": 1, "closed": 1}
+        assert [name for name in outer.results.states if name.startswith("mid/")] == []
+    elif how == "rename the whole":
+        middle.rename("low", "deep")
+        assert (calls, outer["mid/deep/model"].value) == ({"opened": 1}, 1)
+        assert [letter.error.node_id for letter in outer.dead_letters] == ["mid/deep/bad"]
+    else:
+        middle.remove("low")
+        assert (len(outer.dead_letters), calls) == (0, {"opened": 1, "closed": 1})
+    outer.remove("mid")
+    assert calls == {"opened": 1, "closed": 1}
 
 
 def test_lists_are_mapped_inside_and_lazy_tables_stay_lazy(tmp_path: Path) -> None:
