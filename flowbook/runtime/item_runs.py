@@ -439,11 +439,7 @@ class ItemRun:
         scanned = (path for value in values for path in self._engine.payloads.scanned_files(value))
         return values if stat_files(scanned) == files else None
 
-    def _keep(self, index: int, values: tuple[Any, ...]) -> None:
-        key = self._item_key(index)
-        self._keys.pop(index)
-        if key is None:
-            return
+    def _keep(self, key: str, values: tuple[Any, ...]) -> None:
         payloads, results = self._engine.payloads, self._run.results
         files = stat_files(path for value in values for path in payloads.scanned_files(value))
         size_bytes = sum(map(payloads.size_bytes, values))
@@ -524,12 +520,14 @@ class ItemRun:
         with self._run.lock:
             if self._busy.get(attempt.index) is not attempt:
                 return  # struck: somebody decided already
-            took_s = self._end_attempt(attempt)
+            took_s, key = self._end_attempt(attempt), None
             if self._is_cancelled or self._error is not None:
                 values = None  # it was asked to end early: what it returned may be a part of its value
             if error is None and values is not None:
                 self._spans[attempt.index].status = "ok"
                 self._decide(attempt.index, values)
+                key = self._item_key(attempt.index)  # now: without the lock, another hand may end it all
+                self._keys.pop(attempt.index)
             elif error is not None:
                 self._failed(attempt.index, error)
             self._called_count += 1
@@ -539,8 +537,8 @@ class ItemRun:
             self._recruit()
             if self._is_cancelled or self._error is not None:
                 self._end_if_over()
-        if values is not None:
-            self._keep(attempt.index, values)
+        if key is not None and values is not None:
+            self._keep(key, values)
 
     def _end_attempt(self, attempt: _Attempt) -> float:
         del self._busy[attempt.index]

@@ -328,6 +328,30 @@ def test_an_item_that_failed_is_computed_again_by_the_next_run_and_nothing_witho
     assert flow.run_sync().recomputed == []
 
 
+def test_items_of_a_forced_run_that_end_at_once_are_all_kept() -> None:
+    flow = fb.Flow("forced")
+    meeting = threading.Barrier(2)
+
+    @flow.node(max_concurrency=2)
+    def met(given: fb.each[int]) -> int:
+        note("met", given)
+        if "alone" not in noted("met"):
+            meeting.wait(20)
+        return given
+
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for low in range(0, 300, 2):
+            CALLS["met"] = []
+            flow.run_sync(inputs={"given": [low, low + 1]}, force=True)
+            CALLS["met"] = ["alone"]
+            assert flow.run_sync(inputs={"given": [low + 1, low]})["met"] == [low + 1, low]
+            assert CALLS["met"] == ["alone"], "both were there"
+    finally:
+        sys.setswitchinterval(interval_s)
+
+
 def test_another_policy_about_failures_is_another_value(flow: fb.Flow) -> None:
     @flow.node(on_item_error="skip")
     def odd(numbers: fb.each[int]) -> int:
