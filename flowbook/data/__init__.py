@@ -8,7 +8,7 @@ A value made by a node goes through this room several times::
                                ├─ view ────────────► grid        viewports.py, value_stats.py
                                ├─ content_key, size ► cache      content_keys.py, sizes.py
                                ├─ fingerprint ─────► debug mode  mutations.py, arrow_buffers.py
-                               ├─ scanned_files, collect         plans.py
+                               ├─ scanned_files, collect         plans.py, collect_turns.py
                                ├─ pack, unpack ─────► workers    packing.py, frame_pieces.py, arrow_abi.py
                                └─ encode, decode ───► stores     lasting_codecs.py
 

@@ -2,7 +2,10 @@
 
 A ``Flow`` binds flow data (core) to results and runs (runtime), traces and events (observe) and payloads (data); the
 ``session`` holds what all flows of a process share. Whoever shows flows, as the notebook does, registers a
-``Presenter``; nothing in here knows of notebooks, and nothing in here decides how something runs, looks or is stored.
+``Presenter``. What is done with a flow as a whole stands beside it: a run for each combination of some settings
+(``parameter_sweep``, which has nothing to do with the engine's ``sweep``), a flow as a node (``subflows``), its dead
+letters and its cache as a person looks at them (``flow_letters``, ``flow_cache``). Nothing in here knows of notebooks,
+and nothing in here decides how something runs, looks or is stored.
 """
 
 from __future__ import annotations
