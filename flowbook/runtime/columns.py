@@ -92,6 +92,7 @@ class Columns:
         versions: of the values; 0 without one.
         seen: own digest and input versions that the value was made from; a batch knows them of what it made.
         commits: counts what was entered that no sweep made.
+        moved: slots with a value that read something else since; until it is known whether that makes a difference.
         made: who made the value: a batch, a result or what the cache kept.
         own: the part of a slot's key that is its own.
         steps: how it is called.
@@ -109,6 +110,7 @@ class Columns:
         self.versions = [0] * size
         self.seen: list[Seen | Batch | None] = [None] * size
         self.commits = 0
+        self.moved: set[int] = set()
         self.made: list[Batch | NodeResult | Kept | None] = [None] * size
         self.own: list[KeyParts | None] = [None] * size
         #: What it was when it fired last, where that is another one.
@@ -233,6 +235,7 @@ class Columns:
             if earlier in old.old_own:
                 self.old_own[index] = old.old_own[earlier]
             return
+        self.moved.add(index)
         before = old.old_own.get(earlier) or old.own[earlier]
         if before is not None:
             self.old_own[index] = before
@@ -267,7 +270,18 @@ class Columns:
             self._note_own(index, own)
             if self.front[index] and self.seen_of(index) != self.due(index):
                 self.dirty[index] = 1  # it reads something else
+                self.moved.add(index)
         return True
+
+    def is_as_before(self, index: int, was: Seen | None, due: Seen) -> bool:
+        """Whether a slot that reads other slots than before reads values that were made from the same things."""
+        if was is None or was[0] != due[0] or len(was) != len(due):
+            return False
+        pairs = [(old, new) for old, new in zip(was[1:], due[1:], strict=True) if old != new]
+        if not all(old in self.versions and new in self.versions for old, new in pairs):
+            return False
+        place = self.versions.index
+        return all(self.effective_key(place(old)) == self.effective_key(place(new)) for old, new in pairs)
 
     def _with_settings(self, own: KeyParts, slot: Slot) -> KeyParts:
         """Make a slot's own part anew where settings alone are others; its code is looked at by ``look``."""
@@ -506,6 +520,7 @@ class Columns:
             self.own_values()
             self.values[index] = self.made[index] = self.seen[index] = None
             self.versions[index], self.pending[index], self.dirty[index] = 0, 0, 1
+            self.moved.discard(index)
 
     def bring_up(self, node_id: str) -> None:
         """Write what is known of a node into its ``NodeState``."""

@@ -545,6 +545,11 @@ class Sweep:
             columns.dirty[index] = 0
             return False
         newest = max(due[1:], default=0)
+        if index in columns.moved and newest < batch.first and not batch.reused:
+            columns.moved.remove(index)
+            if columns.is_as_before(index, was, due):
+                columns.dirty[index], columns.seen[index] = 0, due
+                return False
         if newest < batch.first:  # what is made from a new value was never there before
             if not batch.is_forced:
                 known = columns.results.cache.get_plain((columns.plan.node_ids[index], due), newest)

@@ -618,7 +618,9 @@ _STEPS: dict[str, Callable[..., pl.LazyFrame]] = {
     "tail": lambda one, _: one.slice(2, 6),
     "sort": lambda one, _: one.sort("b", "a", descending=True, maintain_order=True),
     "group": lambda one, _: one.group_by("a", maintain_order=True).agg(pl.col("b").sum()),
-    "join": lambda one, two: one.join(two.group_by("a").agg(n=pl.len()), on="a", how="left", maintain_order="left"),
+    "join": lambda one, two: one.drop("n", strict=False).join(
+        two.group_by("a").agg(n=pl.len()), on="a", how="left", maintain_order="left"
+    ),
     "concat": lambda one, two: pl.concat([one.select("a", "b"), two.select("a", "b")]),
     "unique": lambda one, _: one.unique("a", maintain_order=True, keep="first"),
     "none": lambda one, _: one.filter(pl.lit(value=False)),

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from tests.runtime.random_flows import Lived, live, run_all
 from tests.strategies import NAMES, Shape, Step, histories
@@ -60,6 +60,8 @@ def _check_staleness(flow: fb.Flow, run: fb.Run, stale: dict[str, str], valued: 
 
 
 @given(histories)
+# Another edge to an equal node: what is read was made from the same things.
+@example(([Shape(0, 0, 1), Shape(0, 0, 1), Shape(1, 0, 1)], [Step("run", 0, 0, 0), Step("connect", 0, 2, 0)]))
 @settings(max_examples=500)
 def test_an_incremental_run_equals_a_full_run(history: History) -> None:
     _check(live(NAMES, *history))

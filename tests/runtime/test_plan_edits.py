@@ -183,7 +183,7 @@ def test_building_costs_the_same_for_every_node() -> None:
                 flow.remove(f"t{place}")
             assert len(flow.wiring.links) == count - 1
 
-        return calls_in(work)
+        return calls_in(work).total()
 
     for order in (sorted, list.reverse, random.Random(1).shuffle):  # noqa: S311 -- an order, no secret
         few, many = built(100, order), built(400, order)
