@@ -62,6 +62,15 @@ def _check_staleness(flow: fb.Flow, run: fb.Run, stale: dict[str, str], valued: 
 @given(histories)
 # Another edge to an equal node: what is read was made from the same things.
 @example(([Shape(0, 0, 1), Shape(0, 0, 1), Shape(1, 0, 1)], [Step("run", 0, 0, 0), Step("connect", 0, 2, 0)]))
+# A constant in place of an edge: what the value was made from is not what the node reads now.
+@example(([Shape(0, 0, 1), Shape(1, 0, 1)], [Step("run", 0, 0, 0), Step("constant", 1, 0, 0), Step("run to", 0, 0, 0)]))
+# The same edge at another input.
+@example(
+    (
+        [Shape(0, 0, 1), Shape(6, 0, 1)],
+        [Step("connect", 0, 1, 0), Step("run", 0, 0, 0), Step("disconnect", 0, 0, 0), Step("connect", 0, 1, 1)],
+    )
+)
 @settings(max_examples=500)
 def test_an_incremental_run_equals_a_full_run(history: History) -> None:
     _check(live(NAMES, *history))
