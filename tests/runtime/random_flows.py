@@ -82,12 +82,13 @@ def pair_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
     return later_two if inspect.iscoroutinefunction(one) else two
 
 
-_fired: list[tuple[str, str]] = []
+#: Node ids by trace id, in the order in which they fired.
+_fired: dict[str, list[str]] = {}
 
 
 def note(ctx: fb.Context) -> None:
     """Remember that a node's code was called, behind the back of the key: a list it read would be part of the key."""
-    globals()["_fired"].append((ctx.trace_id, ctx.node_id))
+    globals()["_fired"].setdefault(ctx.trace_id, []).append(ctx.node_id)
 
 
 @dataclass
@@ -133,6 +134,7 @@ def _define(flow: fb.Flow, node_id: str, function: Callable[..., Any], outputs: 
 def live(names: Sequence[str], shapes: Sequence[Shape], steps: Sequence[Step]) -> Lived:
     """Build a flow and let the steps happen to it; a step that is refused must leave it as it was."""
     lived = Lived(names)
+    _fired.clear()
     for name, shape in zip(names, shapes, strict=False):
         lived.define(name, shape)
     for step in steps:
@@ -308,7 +310,7 @@ def watched_run(flow: fb.Flow, **scope: Any) -> fb.Run:
     assert len(set(started)) == len(started)
     assert sorted(event.node_id for event in finished) == sorted(covered) == sorted(run.node_ids)
     assert set(started) <= set(covered)
-    fired = [node_id for trace_id, node_id in _fired if trace_id == run.id]
+    fired = _fired.get(run.id, [])
     assert len(set(fired)) == len(fired)
     assert set(fired) <= set(started)
     assert run.recomputed == started

@@ -71,6 +71,10 @@ def _check_staleness(flow: fb.Flow, run: fb.Run, stale: dict[str, str], valued: 
         [Step("connect", 0, 1, 0), Step("run", 0, 0, 0), Step("disconnect", 0, 0, 0), Step("connect", 0, 1, 1)],
     )
 )
+# An edge into an input that is no more closes a loop.
+@example(
+    ([Shape(1, 2, 2), Shape(1, 0, 1)], [Step("give", 0, 0, 0), Step("connect", 1, 0, 0), Step("redefine", 0, 0, 0)])
+)
 @settings(max_examples=500)
 def test_an_incremental_run_equals_a_full_run(history: History) -> None:
     _check(live(NAMES, *history))

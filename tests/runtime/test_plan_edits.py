@@ -133,6 +133,15 @@ def binding_facts(binding: plans.Binding) -> tuple[Any, ...]:
         (("add", "b", "b", 1), True, False),
     ]
 )
+# An edge into an input that a node does not have orders the nodes, too.
+@example(
+    [
+        (("add", "a", "a", 0), True, False),
+        (("add", "b", "a", 0), False, False),
+        (("undefine", "a", "a", 0), False, False),
+        (("connect", "b", "a", 0), True, False),
+    ]
+)
 @settings(deadline=None)
 def test_edits_lead_to_the_wiring_and_the_plan_that_are_made_anew(
     steps: list[tuple[tuple[str, str, str, int], bool, bool]],
