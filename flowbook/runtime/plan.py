@@ -61,8 +61,8 @@ class Slot:
         settings: values by name, JSON form, defaults filled in.
         bindings: input ports in order, then settings that an edge feeds.
         predecessors: slots it reads.
-        strays: slots from which edges lead here that it does not read, for it has no such input, or they no such output.
-            It comes after them all the same: the edge is there.
+        strays: slots from which edges lead here that it does not read, for there is no such input or output. It comes
+            after them all the same.
         successors: slots that read it.
         is_leaf: nobody reads its values (its errors, perhaps).
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import json
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,23 @@ def function_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
     return made
 
 
+@dataclass(frozen=True)
+class Code:
+    """What a node is made from: its inputs, its variant, and the names of its outputs if it has two."""
+
+    ports: tuple[str, ...]
+    variant: int
+    outputs: tuple[str, ...] | None
+
+    def define(self, flow: fb.Flow, node_id: str) -> None:
+        function = pair_of(self.ports, self.variant) if self.outputs else function_of(self.ports, self.variant)
+        flow.node(name=node_id, outputs=self.outputs)(function)
+
+    def renamed(self, other: dict[str, str]) -> Code:
+        ports, outputs = ([other.get(name, name) for name in names or ()] for names in (self.ports, self.outputs))
+        return Code(tuple(ports), self.variant, tuple(outputs) or None)
+
+
 @functools.cache
 def pair_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
     """Make the function of a node with two outputs."""
@@ -97,7 +115,7 @@ class Lived:
 
     names: Sequence[str]
     flow: fb.Flow = field(default_factory=lambda: fb.Flow("lived"))
-    code: dict[str, tuple[Callable[..., Any], tuple[str, ...] | None]] = field(default_factory=dict)
+    code: dict[str, Code] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
     runs: list[fb.Run] = field(default_factory=list)
 
@@ -107,18 +125,24 @@ class Lived:
         known = [*self.names[:rank][:-5:-1], *FREE]
         ports = tuple(name for bit, name in enumerate(known) if shape.ports >> bit & 1)
         outputs = (self.names[(rank + 3) % len(self.names)], "right") if shape.output_count == 2 else None
-        function = pair_of(ports, shape.variant) if outputs else function_of(ports, shape.variant)
-        self.code[node_id] = (function, outputs)
-        _define(self.flow, node_id, function, outputs)
+        self.code[node_id] = Code(ports, shape.variant, outputs)
+        self.code[node_id].define(self.flow, node_id)
 
     def fresh(self) -> fb.Flow:
         """Make a flow of the same document and code that never ran; its nodes stand in another order."""
         made = fb.Flow("fresh")
         for node_id in reversed(list(self.code)):
-            _define(made, node_id, *self.code[node_id])
-        document = self.flow.document()
-        made.replace_document(fb.Flow.document_text(self.flow))
-        assert made.document() == document
+            self.code[node_id].define(made, node_id)
+        made.replace_document(self.flow.document_text())
+        assert made.document() == self.flow.document()
+        return made
+
+    def mirrored(self, other: dict[str, str]) -> fb.Flow:
+        """Make the same flow with other names for nodes, inputs and outputs; it never ran."""
+        made = fb.Flow("mirrored")
+        for node_id, code in self.code.items():
+            code.renamed(other).define(made, other[node_id])
+        made.replace_document(json.dumps(_renamed(self.flow.document(), other)))
         return made
 
     def open_inputs(self, flow: fb.Flow) -> dict[str, int]:
@@ -127,8 +151,13 @@ class Lived:
         return {name: value for name, value in self.given.items() if any(entry.name == name for entry in bindings)}
 
 
-def _define(flow: fb.Flow, node_id: str, function: Callable[..., Any], outputs: tuple[str, ...] | None) -> None:
-    flow.node(name=node_id, outputs=outputs)(function)
+def _renamed(entry: Any, other: dict[str, str]) -> Any:
+    """Give what bears a name, anywhere in a document, the other one."""
+    if isinstance(entry, dict):
+        return {other.get(key, key): _renamed(value, other) for key, value in entry.items()}
+    if isinstance(entry, list):
+        return [_renamed(value, other) for value in entry]
+    return other.get(entry, entry) if isinstance(entry, str) else entry
 
 
 def live(names: Sequence[str], shapes: Sequence[Shape], steps: Sequence[Step]) -> Lived:
