@@ -258,7 +258,7 @@ class ParameterSweep:
         slot = self._plan.slots[self._plan.index[node_id]]
         names = [entry.name for entry in slot.node_type.outputs]
         index = names.index(port) if port else slot.primary
-        result = self._results.state(node_id).result
+        result = self._results.value_of(slot)
         if index is None or result is None:
             return None
         return self._engine.value_for_user(result, index, slot.node_type.outputs[index].form)
