@@ -462,11 +462,17 @@ def test_a_disk_that_refuses_is_told_on_the_node_and_the_run_ends(monkeypatch: p
 
 
 def test_a_storage_of_another_version_is_kept_noted_and_means_memory(state: Path) -> None:
-    flow = orders_flow(fb.FlowPolicy(state_storage="redis"))
+    flow = orders_flow(fb.FlowPolicy())
+    flow.apply([{"op": "document", "text": '{"flowbook": "1", "policy": {"stateStorage": "redis"}}'}])
     failed(flow)
     assert (len(flow.dead_letters), state.exists()) == (1, False)
     assert [finding.code for finding in flow.check()] == ["FB112"]
     assert flow.document()["policy"] == {"stateStorage": "redis"}
+    flow.policy = fb.FlowPolicy(max_concurrency=2)
+    assert flow.document()["policy"] == {"stateStorage": "redis", "maxConcurrency": 2}
+    flow.policy = LASTING
+    assert flow.document()["policy"] == {"stateStorage": "sqlite"}
+    assert flow.check() == []
 
 
 def test_a_flow_is_got_with_a_policy_or_keeps_its_own() -> None:
