@@ -368,6 +368,9 @@ class Hub:
     def _set(self, channel: Channel, flow: Any, message: Message) -> Message:
         flow.setting_moved(message["node"], message["name"], message["value"])
         self._edited_by(channel, flow)
+        # What follows from it is told together with it, if it comes soon: the browser shows the move already, and every
+        # message before the one that somebody waits for makes that one late.
+        self._next_tick_at = max(self._next_tick_at, self._clock.monotonic() + 1 / BATCHES_PER_S)
         return {}
 
     def _edit(self, channel: Channel, flow: Any, message: Message) -> Message:
