@@ -435,6 +435,21 @@ _LISTS = {
 }
 
 
+def names_to_read(flow: FlowData, reader: str) -> list[str]:
+    """Name what an input of ``reader`` could be called to read something: nodes, and output ports of nodes."""
+    others = [node_id for node_id in flow.nodes if node_id != reader]
+    return others + [name for node_id in others for name in _telling_names(flow.type_of(node_id))]
+
+
+def links_without_constants(flow: FlowData, ends: Collection[tuple[str, str]]) -> dict[tuple[str, str], Link]:
+    """Say what inputs that have a constant would read by their names if they had none; O(nodes) when there are any."""
+    found = Wiring()
+    bearers = _ports_by_name(flow) if ends else {}
+    for end in ends:
+        _link_by_name(flow, found, bearers, end)
+    return found.links
+
+
 def _refuse_loop(flow: FlowData, edge: Edge) -> None:
     """Refuse an edge that leads back; looks from both of its ends, at most twice at what the shorter side holds."""
     wiring = wiring_of(flow)

@@ -678,6 +678,8 @@ def _fixed_values(slot: Slot, given: Mapping[str, Any]) -> dict[str, Any] | None
         fixed[spec.name] = spec, plain
     for binding in slot.bindings:
         if binding.kind == "constant":
+            if binding.port is not None and binding.port.plain is None and binding.port.problem_with(binding.value):
+                return None  # a firing says what is wrong with it
             fixed[binding.name] = binding.port.plain if binding.port is not None else None, binding.value
         elif binding.kind == "problem":
             return None

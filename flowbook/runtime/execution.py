@@ -1033,7 +1033,6 @@ class Execution:
         if active.items is not None:  # guarded one by one
             outputs, values = returned, [item for values in returned for item in values]
         else:
-            firings.refuse_error_value(returned, slot.node_id)
             outputs = tuple(
                 payloads.publish(value) for value in firings.split_outputs(slot.node_type, slot.node_id, returned)
             )

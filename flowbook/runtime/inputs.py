@@ -6,7 +6,7 @@ import hashlib
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flowbook.errors import MissingInputError, RunError
+from flowbook.errors import DefinitionError, MissingInputError, RunError
 from flowbook.runtime import firing as firings
 from flowbook.runtime.code_keys import CodeKey
 from flowbook.runtime.keys import KeyMaker
@@ -206,7 +206,7 @@ class SlotInputs:
             else:
                 maker.add_value(f"{label} {binding.name}", value)
         elif binding.port is None or binding.port.is_required:
-            raise firings.missing_input(self.view.plan.flow, self.slot, binding.name)
+            raise firings.missing_input(self.view.plan, self.slot, binding.name)
 
     def _lookup(self, binding: Binding) -> tuple[bool, Any, str]:
         view, name = self.view, binding.name
@@ -275,6 +275,15 @@ class SlotInputs:
     def _constant(self, binding: Binding) -> Any:
         plain = self._constants[binding.name]
         spec = binding.port.plain if binding.port is not None else None
+        problem = binding.port.problem_with(plain) if spec is None and binding.port is not None else ""
+        if problem:
+            raise DefinitionError(
+                f"{binding.name}={plain!r} {problem}",
+                code="FB103",
+                where=f"flow {self.view.plan.flow!r}, node {self.slot.node_id!r}",
+                hint=f'del flow["{self.slot.node_id}"].settings["{binding.name}"]',
+                setting=binding.name,
+            )
         return plain if spec is None else spec.to_python(spec.checked(plain))
 
     @property
