@@ -303,7 +303,9 @@ class Flow:
 
     def __contains__(self, node_id: object) -> bool:
         """Whether there is a node of that id; ``"sub/inner"`` is one in a subflow."""
-        return node_id in self._data.nodes or (SEPARATOR in str(node_id) and node_id in self.plan.index)
+        if SEPARATOR not in str(node_id):
+            return node_id in self._data.nodes
+        return node_id in self.plan.index or node_id in self.plan.nesting.types
 
     def __getitem__(self, node_id: str) -> Node:
         """Return a node; ``"sub/inner"`` is a node in a subflow.
@@ -311,7 +313,7 @@ class Flow:
         Raises:
             UnknownIdError: a KeyError.
         """
-        if SEPARATOR in node_id and (node_id in self.plan.index or node_id in self.plan.nesting.types):
+        if SEPARATOR in node_id and node_id in self:
             return SubflowNode(self, node_id) if node_id in self.plan.nesting.types else Node(self, node_id)
         self._data.node(node_id)
         return SubflowNode(self, node_id) if self._data.type_of(node_id).body is not None else Node(self, node_id)
@@ -700,17 +702,17 @@ class Flow:
             for name, value in values.items():
                 self._data.set_value(node_id, name, value)
 
-    def clear_constant(self, node_id: str, name: str) -> None:
-        """Take back the constant of an input.
+    def reset(self, node_id: str, name: str) -> None:
+        """Give a setting its default again, or take back the constant of an input.
 
         Raises:
-            UnknownIdError: a KeyError: FB201, it has none.
+            UnknownIdError: a KeyError: FB201, there is no such setting, and no constant.
         """
         with self._edit():
             node_id, values = self._outermost(node_id, {name: None})
             (name,) = values
             known = self._data.node(node_id).settings
-            if name not in known:
+            if name not in known and self._data.type_of(node_id).setting(name) is None:
                 raise UnknownIdError(
                     f"nothing is set for {name!r} of {node_id!r}",
                     where=self._data.where,
@@ -732,6 +734,15 @@ class Flow:
         Raises:
             UnknownIdError, DefinitionError: nothing was set.
         """
+        if SEPARATOR in node_id and node_id in self:
+            outer, _, inner = node_id.rpartition(SEPARATOR)
+            name = self[outer].node_type.type_id.removeprefix(TYPE_PREFIX)
+            raise DefinitionError(
+                f"{node_id!r} has the policy that its own flow gives it",
+                code="FB101",
+                where=self._data.where,
+                hint=f'fb.flow("{name}").set_policy("{inner}", …)',
+            )
         with self._edit():
             self._data.set_policy(node_id, policy)
 
@@ -1048,6 +1059,8 @@ class Flow:
     def setting_moved(self, node_id: str, name: str, value: Any) -> None:
         """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
+            node_id, values = self._outermost(node_id, {name: value})
+            ((name, value),) = values.items()
             if self._data.set_value(node_id, name, value):
                 self._rerun_soon(node_id)
 
