@@ -67,7 +67,7 @@ class _Planned:
 
     def result_of(self, slot: Slot) -> NodeResult | None:
         built = self.built.get(slot.index)
-        return built if built is not None else self.results.state(slot.node_id).result
+        return built if built is not None else self.results.value_of(slot)
 
     def error_of(self, slot: Slot) -> ErrorPacket | None:  # noqa: ARG002 -- what a run sees
         return None

@@ -564,11 +564,11 @@ class Flow:
             applied = apply_operations(self._data, operations, self)
             self._data = applied.data
             self._values_follow(applied.became)
-            for node_id in dict.fromkeys(applied.moved):
-                self._rerun_soon(node_id)
         for old, new in applied.became:
             if new is not None and session.presenter is not None:
                 session.presenter.renamed(self, old, new)
+        if applied.moved:
+            self._rerun_soon(applied.moved)
 
     def _values_follow(self, became: Iterable[tuple[str, str | None]]) -> None:
         """Let what is known of nodes follow them: ``(old id, new id)``, or None for a node that is gone."""
@@ -1061,10 +1061,11 @@ class Flow:
         with self._edit():
             node_id, values = self._outermost(node_id, {name: value})
             ((name, value),) = values.items()
-            if self._data.set_value(node_id, name, value):
-                self._rerun_soon(node_id)
+            is_other = self._data.set_value(node_id, name, value)
+        if is_other:
+            self._rerun_soon([node_id])
 
-    def _rerun_soon(self, node_id: str) -> None:
+    def _rerun_soon(self, node_ids: Iterable[str]) -> None:
         with self._lock:
             if self._self_runs is None:
                 self._self_runs = SelfRuns(
@@ -1073,10 +1074,14 @@ class Flow:
                     begin=self._run_moved,
                     wait_for_others=self._wait_for_others,
                 )
-        self._self_runs.moved(node_id)
+        self._self_runs.moved(node_ids)
 
     def _call_later(self, delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
-        return self.engine.timers.call_later(delay_s, lambda: self.engine.pool.submit(job))
+        pool = self.engine.pool
+        if delay_s > 0:
+            return self.engine.timers.call_later(delay_s, lambda: pool.submit(job))
+        pool.submit(job)  # somebody waits, and a timer's thread takes its time to wake up
+        return lambda: None
 
     def _wait_for_others(self, job: Callable[[], None]) -> bool:
         """Call the job when a run that somebody asked for is over; False when none goes on."""

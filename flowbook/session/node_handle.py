@@ -43,7 +43,8 @@ class Node:
         state, where = self._state, f"flow {self._flow.name!r}"
         plan = self._flow.plan
         slot = plan.slots[plan.index[self.id]]
-        if state.result is None:
+        result = self._flow.results.value_of(slot)
+        if result is None:
             if state.error is not None:
                 raise node_failed(state.error, where) from state.error.cause
             raise RunError(
@@ -51,11 +52,11 @@ class Node:
             )
         if slot.primary is None:
             return {
-                port.name: self._flow.engine.value_for_user(state.result, index, port.form)
+                port.name: self._flow.engine.value_for_user(result, index, port.form)
                 for index, port in enumerate(slot.node_type.outputs)
             }
         form = slot.node_type.outputs[slot.primary].form
-        return self._flow.engine.value_for_user(state.result, slot.primary, form)
+        return self._flow.engine.value_for_user(result, slot.primary, form)
 
     @property
     def status(self) -> Status:

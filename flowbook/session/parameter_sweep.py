@@ -260,7 +260,7 @@ class ParameterSweep:
     def _flow_value(self, name: str) -> Any:
         """Return a wanted value that no combination changes."""
         slot, index = self._output_of(name)
-        result = self._results.state(slot.node_id).result
+        result = self._results.value_of(slot)
         if index is None or result is None:
             return None
         return self._engine.value_for_user(result, index, slot.node_type.outputs[index].form)

@@ -315,3 +315,30 @@ def test_a_node_is_told_who_it_is() -> None:
     run = flow.run_sync()
     assert globals()["_told"] == ("services", "asks", run.id, 1, False)
     assert run.trace.spans[0].effects.progress == 1.0
+
+
+@pytest.mark.parametrize("on_change", ["auto", "once"])
+def test_a_value_of_older_code_is_none_of_more_outputs(on_change: Any) -> None:
+    flow = fb.Flow("f")
+
+    @flow.node
+    def split(n: int = 4) -> int:
+        return n
+
+    flow.set_policy("split", on_change=on_change)
+    assert flow.run_sync()["split"] == 4
+
+    @flow.node(name="split", outputs=("low", "high"))
+    def halves(n: int = 4) -> tuple[int, int]:
+        return n // 2, n - n // 2
+
+    @flow.node
+    def top(high: int) -> int:
+        return high
+
+    with pytest.raises(RunError, match="'split' has no value yet"):
+        _ = flow["split"].value
+    run = flow.run_sync(only="top", raise_errors=False)
+    assert [error.message for error in run.errors] == ["'top' needs 'split', which has no value yet"]
+    assert flow.run_sync()["top"] == 2
+    assert flow["split"].value == {"low": 2, "high": 2}
