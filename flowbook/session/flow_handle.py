@@ -382,7 +382,7 @@ class Flow:
             if existing is None:
                 self._data.add_node(node_id, node_type)
         if old is not None and old.source != node_type.source:
-            self._results.let_go(node_id)
+            self._let_go(node_id)
         if session.presenter is not None:
             session.presenter.defined(self, node_id, is_new=existing is None)
 
@@ -392,13 +392,13 @@ class Flow:
             with self._edit():
                 self._data.set_type(new)
             for node_id in [node.id for node in self._data.nodes.values() if node.type_id == old.type_id]:
-                self._results.let_go(node_id)
+                self._let_go(node_id)
 
     def undefine(self, node_id: str) -> None:
         """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
         with self._edit(is_by_person=False):
             self._data.set_type(stub_type(self._data.node(node_id).type_id))
-        self._results.let_go(node_id)
+        self._let_go(node_id)
 
     def adopt(self, old: str, new: str) -> None:
         """Let node ``new``, just defined, take the place of ``old``: edges, settings and position follow."""
@@ -425,7 +425,7 @@ class Flow:
             self._values_follow((whole(group, name), None) for group in groups for name in gone)
         for group in groups:
             for name in changed:
-                self._results.let_go(whole(group, name))
+                self._let_go(whole(group, name))
 
     def inner_became(self, origin: object, became: Sequence[tuple[str, str | None]]) -> None:
         """Let what is known of nodes in a subflow follow them; used by the edits of the flow it is made from.
@@ -663,8 +663,24 @@ class Flow:
             yield
             changed = self._data.revision != before
             self._edit_count += changed and is_by_person
+        self._leave_due()
         if changed:
             self._changed()
+
+    def _let_go(self, node_id: str) -> None:
+        """Leave what a node holds on to: it is another, or gone."""
+        self._results.let_go(node_id)
+        self._leave_due()
+
+    def _leave_due(self) -> None:
+        """Have what was let go left, by code of the user's that may want the flow's lock: never under that lock."""
+        resources = self._results.resources
+        if resources is None or not resources.has_due:
+            return
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 -- of an edit around this one
+            self.engine.pool.submit(resources.leave_due)
+        else:
+            resources.leave_due()
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back after every edit that changed something, on the thread that edited."""
