@@ -541,6 +541,6 @@ class FlowResults:
         self.let_go(node_id)
 
     def let_go(self, node_id: str) -> None:
-        """Leave what a node holds on to between firings."""
+        """Have what a node holds on to between firings left, by whoever calls ``resources.leave_due`` next."""
         if self.resources is not None:
-            self.resources.leave(node_id)
+            self.resources.let_go(node_id)
