@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowbook.core.node_types import NodeType, Port
     from flowbook.core.policies import FlowPolicy, Policy
     from flowbook.core.wiring import Link, Wiring
+    from flowbook.runtime.decisions import Request
 
 #: Output index of the error port.
 ERROR_INDEX = -1
@@ -100,6 +101,7 @@ class Plan:
         family: the same object in all plans of the same nodes in the same order.
         nesting: where the nodes of subflows went.
         changed: slots that may differ from those of other plans of the family.
+        requests: what is asked of a run of all of it, with force and without; they are the same for all of the family.
     """
 
     flow: str
@@ -114,6 +116,7 @@ class Plan:
     is_as_added: bool = False
     family: object = None
     changed: frozenset[int] = frozenset()
+    requests: dict[bool, Request] = field(default_factory=dict)
     nesting: Nesting = field(default_factory=Nesting)
 
     def __post_init__(self) -> None:
@@ -124,7 +127,7 @@ class Plan:
         """Become the first plan of its nodes."""
         self.everything = frozenset(range(len(self.slots)))
         self.node_ids = tuple(slot.node_id for slot in self.slots)
-        self.family, self.changed = object(), frozenset()
+        self.family, self.changed, self.requests = object(), frozenset(), {}
 
     def upstream(self, node_ids: list[str]) -> set[int]:
         """Return the slots of these nodes and of everything they read, directly or not."""

@@ -372,6 +372,25 @@ class Sweep:
         covered: 1 for each slot that the sweep decides about.
     """
 
+    __slots__ = (
+        "_capture",
+        "_commits",
+        "_left",
+        "_next_version",
+        "_todo",
+        "batch",
+        "columns",
+        "firing",
+        "is_over",
+        "left_at",
+        "run",
+        "seen_count",
+        "sink",
+        "taken_out",
+        "token",
+        "told",
+    )
+
     def __init__(self, run: Execution, columns: Columns, covered: bytes) -> None:
         self.run = run
         self.columns = columns
