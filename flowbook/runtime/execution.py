@@ -478,7 +478,7 @@ class Execution:
     def show(self) -> None:
         """Somebody looks: a firing that goes on in a sweep is put where it can be seen. Returns at once."""
         sweep = self._sweep
-        if sweep is None or not sweep.token or not self.lock.acquire(blocking=False):
+        if sweep is None or sweep.batch.called is None or not self.lock.acquire(blocking=False):
             return
         try:
             index = sweep.claim_at_once() if self._sweep is sweep else None
@@ -503,7 +503,8 @@ class Execution:
         sweep.firing.pinned = context
         if not sweep.is_over:
             sweep.sink.pinned()
-        began = batch.ends[-1] if batch.ends else batch.begin
+        place = len(batch.fired) - 1  # it is the last one; its end may be noted at this moment
+        began = batch.ends[place - 1] if place else batch.begin
         reason = sweep.reason_at(index)
         self._enter_batch(sweep, index)
         inputs = SlotInputs(self, slot)
