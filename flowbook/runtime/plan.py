@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowbook.core.document import policy_with_overrides
 from flowbook.core.expansion import Nesting
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Output index of the error port.
 ERROR_INDEX = -1
+
+#: What slots without settings share; it is never changed.
+_NONE_SET: Final[dict[str, Any]] = {}
 
 BindingKind = Literal["edge", "constant", "open", "problem"]
 
@@ -128,7 +131,8 @@ class Plan:
 
     def begin_family(self) -> None:
         """Become the first plan of its nodes."""
-        self.everything = frozenset(range(len(self.slots)))
+        # Of a dictionary, whose size is known, and of the same numbers: a set that grows takes twice the memory.
+        self.everything = frozenset(dict.fromkeys(self.index.values()))
         self.node_ids = tuple(slot.node_id for slot in self.slots)
         self.family, self.changed, self.requests = object(), frozenset(), {}
 
@@ -267,7 +271,7 @@ def _slot(flow: FlowData, wiring: Wiring, node_id: str, index: dict[str, int]) -
         node_id=node_id,
         node_type=node_type,
         policy=policy_with_overrides(node_type.policy, node.policy),
-        settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings},
+        settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings} or _NONE_SET,
         bindings=tuple(bindings),
         predecessors=tuple(dict.fromkeys(binding.source for binding in bindings if binding.kind == "edge")),
         strays=_strays(flow, wiring, node_id, bindings, index),

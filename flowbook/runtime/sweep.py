@@ -217,7 +217,8 @@ class Batch:
             self.before = {index: before for index, before in found if before is not None}
         was = self.columns.was
         if was:
-            self.was = {index: was.pop(index) for index in self.new if index in was}
+            versions, first = self.versions, self.first
+            self.was = {index: was.pop(index) for index in list(was) if versions[index] >= first}
 
     def enter(self, index: int, state: NodeState, result: NodeResult | None) -> None:
         """Write what the sweep made of a node into its state."""
