@@ -5,8 +5,10 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copy
+import itertools
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -22,7 +24,7 @@ from flowbook.core.node_types import NodeType, default_node_id, node_type_of, st
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.subflows import TYPE_PREFIX, subflow_type
 from flowbook.core.wiring import Wiring, edge_between, resolve, wiring_of
-from flowbook.errors import DocumentError, DuplicateIdError, FlowbookError, RunError, WiringError
+from flowbook.errors import DocumentError, DuplicateIdError, FlowbookError, RunError, StoreError, WiringError
 from flowbook.observe.event_bus import EventBus, EventHistory, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.runtime.asking import Wish, make_request
@@ -846,6 +848,24 @@ class Flow:
             StoreError: FB901, FB903, FB906: the file of the letters cannot be used.
         """
         return FlowLetters(self, self._letters(), self._submit)
+
+    def letter_counts(self) -> dict[str, int]:
+        """Count the dead letters of nodes that have some, as far as this process knows; for views, which ask often.
+
+        Those of a node in a subflow count for the subflow, too.
+        """
+        letters = self._results.letters
+        if letters is None or not letters.open_works:
+            return {}
+        counts: Counter[str] = Counter()
+        with contextlib.suppress(StoreError):  # who asks for the letters themselves is told
+            for letter in letters.store.letters(self.name):
+                counts.update(itertools.accumulate(letter.error.node_id.split(SEPARATOR), "{}/{}".format))
+        return counts
+
+    def letters_changed(self) -> None:
+        """Dead letters were dropped: views show how many there are."""
+        session.hub.flow_changed(self)
 
     @property
     def cache(self) -> FlowCache:

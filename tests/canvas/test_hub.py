@@ -221,6 +221,18 @@ def test_what_follows_from_a_moved_setting_is_not_waited_for_long(live: Live) ->
     over(run)
 
 
+def test_dead_letters_that_are_dropped_are_told(live: Live) -> None:
+    flow = live.flow()
+    flow.node(lambda: 1 // 0, name="n")
+    flow.run_sync(raise_errors=False)
+    browser = live.browser("f")
+    live.settle()
+    assert browser.state("f")["cards"]["n"]["letters"] == 1
+    flow.dead_letters.drop()
+    live.settle()
+    assert "letters" not in browser.state("f")["cards"]["n"]
+
+
 def test_there_are_at_most_thirty_batches_a_second(live: Live) -> None:
     flow = live.flow()
     chain(flow, "a")
