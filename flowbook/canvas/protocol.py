@@ -379,13 +379,13 @@ def fit_canvas(snapshot: Canvas, *, max_bytes: int = MAX_BUNDLE_BYTES, is_live: 
     With ``is_live`` it is fit to be sent to a subscribed view instead, which may say *live*.
 
     What is left out, only as far as needed and in this order: pictures, columns of ports, previews, the ends of long
-    texts, settings, the document, keys at their default, ports, and at last whole nodes (those in trouble stay longest), which
-    ``summarised`` tells. The given snapshot is not changed.
+    texts, settings, the document, keys at their default, ports, and at last whole nodes (those in trouble stay
+    longest), which ``summarised`` tells. The given snapshot is not changed.
     """
     fitted = snapshot if is_live else _with_cards(snapshot, _as_stored)
     for shrink in (
-        _without_pictures, _without_columns, _without_previews, _with_short_texts, _without_settings, _without_document, _lean_canvas,
-        _without_ports,
+        _without_pictures, _without_columns, _without_previews, _with_short_texts, _without_settings,
+        _without_document, _lean_canvas, _without_ports,
     ):  # fmt: skip
         if size_bytes(fitted) <= max_bytes:
             return fitted

@@ -92,7 +92,7 @@ def test_who_declines_is_passed_over_until_it_asks_again(live: Live) -> None:
 
 def test_who_declined_is_not_asked_again_with_every_move_of_a_slider(live: Live) -> None:
     flow = live.flow()
-    flow.node(lambda count=1: count, name="n")
+    flow.node(name="n")(lambda count=1: count)
     browser = live.browser("f")
     live.settle()
     browser.say("lease", flow="f", held=False)
