@@ -5,8 +5,10 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copy
+import itertools
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from types import FunctionType
@@ -29,6 +31,7 @@ from flowbook.errors import (
     DuplicateIdError,
     FlowbookError,
     RunError,
+    StoreError,
     UnknownIdError,
     WiringError,
     did_you_mean,
@@ -918,6 +921,24 @@ class Flow:
             StoreError: FB901, FB903, FB906: the file of the letters cannot be used.
         """
         return FlowLetters(self, self._letters(), self._submit)
+
+    def letter_counts(self) -> dict[str, int]:
+        """Count the dead letters of nodes that have some, as far as this process knows; for views, which ask often.
+
+        Those of a node in a subflow count for the subflow, too.
+        """
+        letters = self._results.letters
+        if letters is None or not letters.open_works:
+            return {}
+        counts: Counter[str] = Counter()
+        with contextlib.suppress(StoreError):  # who asks for the letters themselves is told
+            for letter in letters.store.letters(self.name):
+                counts.update(itertools.accumulate(letter.error.node_id.split(SEPARATOR), "{}/{}".format))
+        return counts
+
+    def letters_changed(self) -> None:
+        """Dead letters were dropped: views show how many there are."""
+        session.hub.flow_changed(self)
 
     @property
     def cache(self) -> FlowCache:
