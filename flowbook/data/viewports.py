@@ -5,8 +5,9 @@ is kept while the grid shows it, and every further page gathers its rows by it.
 
 What a browser cannot show as a number, a truth or a time arrives as text that is cut short: long texts, bytes, nested
 values, Python objects, decimals and integers of 128 bits (which the browser's Arrow library cannot read), durations and
-times of day. How much of a text there is room for depends on how many cells are asked for, so that 1,000 rows of 8
-columns never take more than 200 KB. The whole of one cell is had by ``cell``.
+times of day. A time with a zone arrives as a clock in that zone shows it. How much of a text there is room for depends
+on how many cells are asked for, so that 1,000 rows of 8 columns never take more than 200 KB. The whole of one cell is
+had by ``cell``.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class TableView:
         self._orders: dict[tuple[SortKey, ...], pl.Series] = {}
         self._stats: dict[int, dict[str, Any]] = {}
         self._source = _source(value)
+        self._count: int | None = None
 
     @property
     def height(self) -> int | None:
@@ -157,6 +159,23 @@ class TableView:
             with self._lock:
                 self._stats[column] = known
         return known
+
+    def count(self) -> int:
+        """Count the rows; those of a lazy table are computed for it, once, and not kept.
+
+        Raises:
+            DataError: FB604, polars panicked.
+            polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
+        """
+        import polars as pl
+
+        if self._source.height is None and self._count is None:
+            try:
+                counted: Any = plans.collect([self._source.lazy().select(pl.len())])[0]
+            except pl.exceptions.PanicException as panic:
+                raise plans.panic_refused(panic) from panic
+            self._count = int(counted.item())
+        return self._source.height if self._source.height is not None else self._count or 0
 
     def _check(self, sort: tuple[SortKey, ...]) -> None:
         import polars as pl
@@ -324,6 +343,8 @@ def _written(part: pl.DataFrame) -> tuple[bytes, tuple[bool, ...]]:
     for index, column in enumerate(columns):
         if not _is_plain(column.dtype):
             texts[index] = _as_text(column)
+        elif getattr(column.dtype, "time_zone", None):
+            columns[index] = column.dt.replace_time_zone(None)  # as a clock there shows it; the type names the zone
     data = b""
     for limit in _TEXT_LIMITS:
         shown = {
