@@ -30,10 +30,14 @@ parse its text. It never records a user, a host, an address or a working directo
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+#: Looking for the nearest of so many words takes a few milliseconds.
+_MOST_WORDS: Final = 200
 
 
 class FlowbookError(Exception):
@@ -219,6 +223,16 @@ class StoreError(FlowbookError):
     """A store on disk cannot be opened or used; what is in it is unchanged."""
 
     default_code = "FB900"
+
+
+def near_miss(name: str, known: Iterable[str]) -> str:
+    """Name the nearest known word as the beginning of a hint, ``"did you mean 'late'? "``; empty when none is near.
+
+    Where very many words are known nobody looks through them.
+    """
+    words = [word for word in known if word != name]
+    near = difflib.get_close_matches(name, words, n=1, cutoff=0.6) if len(words) <= _MOST_WORDS else []
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

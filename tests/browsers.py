@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shut
 
 @contextlib.contextmanager
 def opened_browser() -> Iterator[Browser]:
-    """Open a browser; the test is skipped where there is none."""
+    """Open a browser; where there is none the test is skipped, and says so, but fails in continuous integration."""
     from playwright.sync_api import Error, sync_playwright
 
     with sync_playwright() as playwright:
@@ -27,6 +28,7 @@ def opened_browser() -> Iterator[Browser]:
         try:
             browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=arguments)
         except Error as error:
-            pytest.skip(f"no browser: {error.message.splitlines()[0]}")
+            said = f"no browser ({error.message.splitlines()[0]}): .venv/bin/python -m playwright install chromium"
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(said)
         yield browser
         browser.close()

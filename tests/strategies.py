@@ -6,12 +6,21 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 #: Few names, so that they meet: nodes, ports and inputs are drawn from the same ones.
 NAMES = ("a", "b", "c", "d", "e", "f", "g", "h")
 
 names = st.sampled_from(NAMES)
+
+
+def examples(count: int, soak: int = 5000) -> settings:
+    """Try so many examples, and so many when the tests are run to look for what nobody has thought of."""
+    is_soak = settings.default is not None and settings.default.max_examples >= 5000
+    return settings(max_examples=soak if is_soak else count)
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 #: Text as JSON may write it, with half of a surrogate pair ("\\ud800" is legal JSON).
 any_texts = st.one_of(texts, st.text(max_size=4))

@@ -384,8 +384,14 @@ class Hub:
         return {}
 
     def _set(self, channel: Channel, flow: Any, message: Message) -> Message:
+        watched = self._watched.get(flow)
+        was_told = watched is not None and not watched.marks
         flow.setting_moved(message["node"], message["name"], message["value"])
         self._edited_by(channel, flow)
+        if was_told:
+            # What follows from it is told together with it, if it comes soon: the browser shows the move already, and
+            # every message before the one that somebody waits for makes that one late.
+            self._next_tick_at = max(self._next_tick_at, self._clock.monotonic() + 1 / BATCHES_PER_S)
         return {}
 
     def _edit(self, channel: Channel, flow: Any, message: Message) -> Message:

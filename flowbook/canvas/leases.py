@@ -37,8 +37,13 @@ class WriterLease(Generic[WriterT]):
         if self.holder is None and writer not in self.declined:
             self.holder = writer
 
+    def edited(self, writer: WriterT) -> None:
+        """Give the lease to a candidate that edited, unless it said that it cannot write: it will say when it can."""
+        if writer not in self.declined:
+            self.take(writer)
+
     def take(self, writer: WriterT) -> None:
-        """Give the lease to a candidate: it edited, or asks for it."""
+        """Give the lease to a candidate that asks for it."""
         if writer in self.candidates:
             self.declined.discard(writer)
             self.holder = writer

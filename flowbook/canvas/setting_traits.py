@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import traitlets  # noqa: TID253 -- imported by who asks for traits
 
-from flowbook.errors import DefinitionError
+from flowbook.errors import DefinitionError, UnknownIdError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -54,6 +54,41 @@ def traits_of(flow: SettableFlow, node_id: str, known: MutableMapping[str, Setti
     return link.traits
 
 
+class NoTraitError(UnknownIdError, AttributeError):
+    """A node has no setting of that name; also an AttributeError, which ``hasattr`` and ``getattr`` look for."""
+
+
+class NodeSettings(traitlets.HasTraits):
+    """The settings of one node; a name that is none of them is refused instead of becoming an attribute."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Be asked for what is not there.
+
+        Raises:
+            NoTraitError: FB201.
+        """
+        raise self._no_trait(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a setting.
+
+        Raises:
+            NoTraitError: FB201, there is none of that name.
+        """
+        if not name.startswith("_") and not hasattr(type(self), name):
+            raise self._no_trait(name)
+        super().__setattr__(name, value)
+
+    def _no_trait(self, name: str) -> NoTraitError:
+        known = [] if name.startswith("_") else self.trait_names()
+        return NoTraitError(f"the node has no setting {name!r}", hint=did_you_mean(name, known), setting=name)
+
+    def __repr__(self) -> str:
+        """Show the settings: errors of ``traitlets.link`` show them too."""
+        values = ", ".join(f"{name}={value!r}" for name, value in sorted(self.trait_values().items()))
+        return f"<settings {values}>"
+
+
 class SettingLink:
     """Keeps the traits and the settings of one node equal, also when its code gives it other settings.
 
@@ -64,7 +99,7 @@ class SettingLink:
 
     def __init__(self, flow: SettableFlow, node_id: str) -> None:
         self.node_id = node_id
-        self.traits: traitlets.HasTraits = type("NodeSettings", (traitlets.HasTraits,), {})()
+        self.traits: traitlets.HasTraits = NodeSettings()
         self._flow = flow
         self._specs: dict[str, SettingSpec] = {}
         self._pulling = threading.local()  # another thread may push meanwhile

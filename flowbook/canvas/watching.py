@@ -139,7 +139,7 @@ class WatchedFlow:
     def edited_by(self, channel: Channel) -> None:
         """A channel edited the flow: if it can, it writes the cell from now on."""
         if channel in self._subscriptions:
-            self._lease.take(channel)
+            self._lease.edited(channel)
             self._tell_leases()
 
     def settle_lease(self, channel: Channel, *, wants: bool) -> None:

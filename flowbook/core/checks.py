@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from flowbook.core.policies import STATE_STORAGES
 from flowbook.core.topology import find_cycle
-from flowbook.core.wiring import Wiring, remedy, resolve, type_problem
-from flowbook.errors import DefinitionError, did_you_mean
+from flowbook.core.wiring import Wiring, links_without_constants, names_to_read, remedy, resolve, type_problem
+from flowbook.errors import DefinitionError, did_you_mean, near_miss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ def check(
         is_given: whether an unconnected input ``(node, port)`` has a value from elsewhere: the notebook, ``inputs=``.
     """
     wiring = wiring or resolve(flow)
-    findings = [*_policy(flow), *_cycles(flow, wiring), *_edges(flow)]
+    findings = [*_policy(flow), *_cycles(flow, wiring), *_edges(flow), *_constants(flow, wiring)]
     for node_id in flow.nodes:
         findings.extend(_node(flow, wiring, node_id, is_given))
         body = flow.type_of(node_id).body
@@ -65,13 +65,13 @@ def check(
 
 
 def _policy(flow: FlowData) -> Iterator[Finding]:
-    storage = flow.policy.state_storage
-    if storage not in STATE_STORAGES:
+    storage = flow.policy_extra.get("stateStorage")
+    if storage is not None:
         yield Finding(
             code="FB112",
             severity="note",
             message=f"state_storage={storage!r} is not known here: dead letters are kept in memory",
-            hint="use one of " + ", ".join(repr(name) for name in STATE_STORAGES),
+            hint=did_you_mean(str(storage), STATE_STORAGES),
         )
 
 
@@ -195,7 +195,8 @@ def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str,
                 message=f"{node_id!r} needs {port.name!r}, and nothing gives it",
                 node_id=node_id,
                 port=port.name,
-                hint=f'connect it, or give it to a run: inputs={{"{port.name}": …}}',
+                hint=near_miss(port.name, names_to_read(flow, node_id))
+                + f'connect it, or give it to a run: inputs={{"{port.name}": …}}',
             )
 
 
@@ -228,6 +229,37 @@ def _links(flow: FlowData, wiring: Wiring, node_id: str, node_type: NodeType) ->
             )
 
 
+def _constants(flow: FlowData, wiring: Wiring) -> Iterator[Finding]:
+    """Look at inputs that have a constant and could read, or do read, an edge as well."""
+    ends = [
+        (node.id, port.name)
+        for node in flow.nodes.values()
+        if node.settings
+        for port in flow.type_of(node.id).inputs
+        if port.name in node.settings
+    ]
+    for end, link in links_without_constants(flow, [end for end in ends if end not in wiring.links]).items():
+        yield Finding(
+            code="FB215",
+            severity="note",
+            message=f"a constant stands in place of the edge {link.source} → {'.'.join(end)}",
+            node_id=end[0],
+            port=end[1],
+            hint=f'del flow["{end[0]}"].settings["{end[1]}"] brings the edge back',
+        )
+    for end in ends:
+        if end in wiring.links:
+            source = wiring.links[end].source
+            yield Finding(
+                code="FB215",
+                severity="note",
+                message=f"the edge {source} → {'.'.join(end)} goes before the constant",
+                node_id=end[0],
+                port=end[1],
+                hint=f'flow.disconnect("{source}", "{".".join(end)}") lets the constant in',
+            )
+
+
 def _versions(node: NodeInstance, node_type: NodeType) -> Iterator[Finding]:
     """Another major version may mean something else by the same settings."""
     if node.version.partition(".")[0] != node_type.version.partition(".")[0]:
@@ -251,6 +283,16 @@ def _values(node: NodeInstance, node_type: NodeType) -> Iterator[Finding]:
         except DefinitionError as error:
             yield Finding(
                 code=error.code, severity="error", message=error.what, node_id=node.id, port=name, hint=error.hint
+            )
+        problem = port.problem_with(value) if spec is None and port is not None else ""
+        if problem:
+            yield Finding(
+                code="FB103",
+                severity="error",
+                message=f"{name}={value!r} {problem}",
+                node_id=node.id,
+                port=name,
+                hint=f'del flow["{node.id}"].settings["{name}"]',
             )
         if spec is None and port is None:
             known = node_type.parameter_names

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from flowbook.core.edge_book import Edge
 from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NODE_ID
-from flowbook.core.policies import POLICY_FIELDS, FlowPolicy, Policy, Retry, checked_policy
+from flowbook.core.policies import POLICY_FIELDS, STATE_STORAGES, FlowPolicy, Policy, Retry, checked_policy
 from flowbook.errors import DefinitionError, DocumentError
 
 if TYPE_CHECKING:
@@ -177,12 +177,13 @@ def from_document(document: dict[str, Any], *, name: str | None = None) -> FlowD
     _check_format(document)
     reader = _Reader(document)
     policy = reader.get("policy", dict, {})
+    foreign = {key: value for key, value in policy.items() if _is_foreign(key, value)}
     flow = FlowData(
         id=reader.get("id", str, name or "main"),
         version=reader.get("version", str, ""),
         metadata=reader.get("metadata", dict, {}),
-        policy=_read_flow_policy(policy),
-        policy_extra={key: value for key, value in policy.items() if key not in _FLOW_POLICY_KEYS.values()},
+        policy=_read_flow_policy({key: value for key, value in policy.items() if key not in foreign}),
+        policy_extra=foreign,
         notes=reader.get("notes", list, []),
         groups=reader.get("groups", list, []),
         ports=_read_ports(reader.get("ports", dict, {})),
@@ -387,6 +388,13 @@ def _flow_policy(policy: FlowPolicy) -> dict[str, Any]:
     default = FlowPolicy()
     changed = [entry.name for entry in fields(policy) if getattr(policy, entry.name) != getattr(default, entry.name)]
     return {_FLOW_POLICY_KEYS[name]: getattr(policy, name) for name in changed}
+
+
+def _is_foreign(key: str, value: Any) -> bool:
+    """Whether a field of a flow's policy is for another version: an unknown one, or a storage unknown here."""
+    if key == _FLOW_POLICY_KEYS["state_storage"]:
+        return isinstance(value, str) and value not in STATE_STORAGES
+    return key not in _FLOW_POLICY_KEYS.values()
 
 
 def _read_flow_policy(entry: dict[str, Any]) -> FlowPolicy:

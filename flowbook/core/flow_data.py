@@ -411,6 +411,9 @@ class FlowData:
 
     def set_flow_policy(self, policy: FlowPolicy) -> None:
         """Let the flow run another way."""
+        if policy.state_storage != self.policy.state_storage:
+            foreign = "stateStorage"  # one that is not known here
+            self.policy_extra = {key: value for key, value in self.policy_extra.items() if key != foreign}
         if policy != self.policy:
             self.policy, self.is_reordered = policy, True  # in which order nodes go may depend on it
             self.revision += 1
@@ -480,7 +483,19 @@ class FlowData:
                 node=node_id,
                 setting=name,
             )
-        return to_json_value(value)
+        plain = to_json_value(value)
+        problem = port.problem_with(plain) if port is not None else ""
+        if port is not None and problem:
+            raise DefinitionError(
+                f"{name}={value!r} {problem}",
+                code="FB103",
+                where=f"{self.where}, node {node_id!r}",
+                hint="a constant is JSON, and would take the place of an edge; connect a node that gives it, "
+                f"or give it to a run: flow.run(inputs={{{name!r}: …}})",
+                node=node_id,
+                setting=name,
+            )
+        return plain
 
 
 def _enter_user(users: dict[str, dict[str, None]], type_id: str, node_id: str) -> None:

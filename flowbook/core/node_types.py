@@ -39,6 +39,10 @@ ERROR = "error"
 NODE_ID = re.compile(r"[A-Za-z_]\w*")
 
 
+#: Port types whose values nobody can write as JSON; an array may be meant by a list, unless its form is asked for.
+_NEVER_JSON: Final = frozenset({"table", "series", "picture", "callable"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
     """A typed place on a node.
@@ -83,6 +87,19 @@ class Port:
             return None
         is_simple = meaning.setting is None and not meaning.options and meaning.items is None
         return _simple_spec(self.name, meaning) if is_simple else _spec(self.name, meaning)
+
+    def problem_with(self, plain: Any) -> str:
+        """Say in words why a JSON value cannot be what this port takes; empty when it can, or when nothing is known.
+
+        Values that ``plain`` describes are its business.
+        """
+        if plain is None and self.meaning is not None and self.meaning.is_optional:
+            return ""
+        items = self.meaning.items if self.meaning is not None else None
+        item_type, item_form = (items.port_type, items.form) if items is not None else (self.item_type, self.item_form)
+        if item_form or item_type in _NEVER_JSON:
+            return f"is not a list that holds a {item_type} for each item" if plain != [] else ""
+        return f"is not a {self.type}" if self.form or self.type in _NEVER_JSON else ""
 
 
 def gathered(port: Port) -> Port:

@@ -209,8 +209,8 @@ class FlowPolicy:
         flow_attempts: see ``on_error``, >= 1.
         state_storage: where what must not be lost is kept, which is dead letters: ``"memory"`` keeps the newest of each
             node until the kernel ends and writes nothing to disk, ``"sqlite"`` keeps all of them, with their inputs, in
-            ``$FLOWBOOK_STATE`` or the system's place for state. Other names, of documents for other versions, are kept
-            and mean ``"memory"``; ``check`` says so.
+            ``$FLOWBOOK_STATE`` or the system's place for state. A document that names another one keeps it; it means
+            ``"memory"`` here, and ``check`` says so.
     """
 
     max_concurrency: int | None = None
@@ -234,6 +234,10 @@ class FlowPolicy:
                 hint=f"use one of {allowed}",
                 policy="on_error",
             )
-        storage: Any = self.state_storage
-        if not isinstance(storage, str):
-            raise DefinitionError(f"state_storage={storage!r} is no name", code="FB101", policy="state_storage")
+        if self.state_storage not in STATE_STORAGES:
+            raise DefinitionError(
+                f"state_storage={self.state_storage!r} is not a policy",
+                code="FB101",
+                hint=did_you_mean(str(self.state_storage), STATE_STORAGES),
+                policy="state_storage",
+            )

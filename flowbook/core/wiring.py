@@ -51,6 +51,7 @@ class Wiring:
         successors: ids that read a node, for every node, once for each link.
         stirred: nodes whose type, settings, policy or links may be others than when somebody emptied this; None: all.
         is_shared: others hold it; it is copied before it is brought up to date.
+        own: nodes whose list of readers nobody else holds; None: all. The others' lists are copied before they change.
         names: who bears and who reads which name, once that was asked for.
     """
 
@@ -59,6 +60,7 @@ class Wiring:
     successors: dict[str, list[str]] = field(default_factory=dict)
     stirred: set[str] | None = field(default=None, compare=False, repr=False)
     is_shared: bool = field(default=False, compare=False, repr=False)
+    own: set[str] | None = field(default=None, compare=False, repr=False)
     names: _Names | None = field(default=None, compare=False, repr=False)
 
 
@@ -136,19 +138,18 @@ def resolve(flow: FlowData) -> Wiring:
 def _caught_up(flow: FlowData, wiring: Wiring) -> Wiring:
     """Resolve again what an edit of the touched nodes and ports can have changed."""
     names, wiring.names = wiring.names or _names_before(flow), None
-    is_shared = wiring.is_shared
-    if is_shared:
+    if wiring.is_shared:
         wiring = Wiring(
             links=dict(wiring.links),
             ambiguous=dict(wiring.ambiguous),
             successors=dict(wiring.successors),
             stirred=None if wiring.stirred is None else set(wiring.stirred),
+            own=set(),
         )
     wiring.names = names
-    own: set[str] | None = set() if is_shared else None
     keys = _keys_to_resolve(flow, wiring, names)
     for key in keys:
-        _relink(flow, wiring, names.bearers, key, own)
+        _relink(flow, wiring, names.bearers, key)
     for node_id in flow.touched:
         if node_id not in flow.nodes:
             wiring.successors.pop(node_id, None)
@@ -164,7 +165,7 @@ def _keys_to_resolve(flow: FlowData, wiring: Wiring, names: _Names) -> dict[tupl
     moved: dict[str, None] = {}
     for node_id, before in flow.touched.items():
         now = flow.type_of(node_id) if node_id in flow.nodes else None
-        if before is now:
+        if before is now and not flow.is_reordered:
             continue
         kinds = [kind for kind in (before, now) if kind is not None]
         if before is not None:
@@ -174,7 +175,8 @@ def _keys_to_resolve(flow: FlowData, wiring: Wiring, names: _Names) -> dict[tupl
             wiring.successors.setdefault(node_id, [])
         keys.update(dict.fromkeys((node_id, port.name) for kind in kinds for port in kind.inputs))
         keys.update(dict.fromkeys((node_id, edge.target_port) for edge in flow.edges.into(node_id)))
-        if _is_read_otherwise(before, now):
+        # One that took the place of another looks the same, but has no cuts, no constants and another place.
+        if flow.is_reordered or _is_read_otherwise(before, now):
             moved[node_id] = None
             moved.update(dict.fromkeys(name for kind in kinds for name in _telling_names(kind)))
             keys.update(dict.fromkeys((edge.target, edge.target_port) for edge in flow.edges.out_of(node_id)))
@@ -203,14 +205,8 @@ def _is_read_otherwise(before: NodeType | None, now: NodeType | None) -> bool:
     return one != other or (before.origin == "stub") != (now.origin == "stub")
 
 
-def _relink(
-    flow: FlowData,
-    wiring: Wiring,
-    bearers: Mapping[str, Collection[str]],
-    key: tuple[str, str],
-    own: set[str] | None,
-) -> None:
-    """Resolve one input; ``own`` names the nodes whose readers nobody else holds a list of, None: all."""
+def _relink(flow: FlowData, wiring: Wiring, bearers: Mapping[str, Collection[str]], key: tuple[str, str]) -> None:
+    """Resolve one input."""
     target, name = key
     old = wiring.links.pop(key, None)
     wiring.ambiguous.pop(key, None)
@@ -223,14 +219,14 @@ def _relink(
             _link_by_name(flow, wiring, bearers, key)
     now = wiring.links.get(key)
     if old is not None and (now is None or now.source != old.source):
-        _own_readers(wiring, old.source, own).remove(target)
+        _own_readers(wiring, old.source).remove(target)
     if now is not None and (old is None or now.source != old.source):
-        _own_readers(wiring, now.source, own).append(target)
+        _own_readers(wiring, now.source).append(target)
 
 
-def _own_readers(wiring: Wiring, source: str, own: set[str] | None) -> list[str]:
-    if own is not None and source not in own:
-        own.add(source)
+def _own_readers(wiring: Wiring, source: str) -> list[str]:
+    if wiring.own is not None and source not in wiring.own:
+        wiring.own.add(source)
         wiring.successors[source] = list(wiring.successors[source])
     return wiring.successors[source]
 
@@ -437,6 +433,21 @@ _LISTS = {
     "series": "return a list: series.to_list()",
     "array": "return a list: list(array)",
 }
+
+
+def names_to_read(flow: FlowData, reader: str) -> list[str]:
+    """Name what an input of ``reader`` could be called to read something: nodes, and output ports of nodes."""
+    others = [node_id for node_id in flow.nodes if node_id != reader]
+    return others + [name for node_id in others for name in _telling_names(flow.type_of(node_id))]
+
+
+def links_without_constants(flow: FlowData, ends: Collection[tuple[str, str]]) -> dict[tuple[str, str], Link]:
+    """Say what inputs that have a constant would read by their names if they had none; O(nodes) when there are any."""
+    found = Wiring()
+    bearers = _ports_by_name(flow) if ends else {}
+    for end in ends:
+        _link_by_name(flow, found, bearers, end)
+    return found.links
 
 
 def _refuse_loop(flow: FlowData, edge: Edge) -> None:

@@ -7,6 +7,7 @@ as good as a frame. Only exact classes are taken: a subclass may mean more than 
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import decimal
 import fractions
@@ -19,6 +20,7 @@ import zoneinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.interfaces import EncodedPart, EncodedValue, Refusal
+from flowbook.core.packets import ErrorPacket
 from flowbook.data import plans
 from flowbook.data.families import family_of
 from flowbook.errors import DataError
@@ -293,6 +295,12 @@ def _of_text(value: object) -> dict[str, Any]:
     return {"text": str(value)}
 
 
+def _of_error(value: ErrorPacket) -> dict[str, Any]:
+    """Write all that is told of a failure; the exception itself ends with its process."""
+    return {name: getattr(value, name) for name in _ERROR_FIELDS}
+
+
+_ERROR_FIELDS: Final = tuple(entry.name for entry in dataclasses.fields(ErrorPacket) if entry.name != "cause")
 _PATHS: Final = (pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath)
 _TEXTS: Final[dict[type, Callable[[Any], dict[str, Any]]]] = {
     complex: lambda value: {"real": repr(value.real), "imag": repr(value.imag)},
@@ -305,6 +313,7 @@ _TEXTS: Final[dict[type, Callable[[Any], dict[str, Any]]]] = {
     uuid.UUID: _of_text,
     range: lambda value: {"bounds": [hex(value.start), hex(value.stop), hex(value.step)]},
     type(...): lambda _: {},
+    ErrorPacket: _of_error,
     **dict.fromkeys(_PATHS, _of_text),
 }
 _COLLECTIONS: Final[dict[str, Callable[[Any], Any]]] = {"tuple": tuple, "set": set, "frozenset": frozenset}
@@ -321,5 +330,6 @@ _MADE: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "UUID": lambda tree: uuid.UUID(tree["text"]),
     "range": lambda tree: range(*(int(bound, 16) for bound in tree["bounds"])),
     "ellipsis": lambda _: ...,
+    "ErrorPacket": lambda tree: ErrorPacket(**{name: tree[name] for name in _ERROR_FIELDS}),
     **{cls.__name__: lambda tree, cls=cls: cls(tree["text"]) for cls in _PATHS},  # type: ignore[misc]
 }

@@ -6,10 +6,13 @@ import datetime
 from typing import TYPE_CHECKING, Final
 
 from flowbook.data.lasting_codecs import LastingCodecs
+from flowbook.errors import did_you_mean
 from flowbook.stores.disk_cache import DiskCache
 from flowbook.stores.folders import cache_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flowbook.stores.disk_cache import CacheEntry
 
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
@@ -18,9 +21,10 @@ _KEY_CHARS: Final = 12
 
 def list_cache(flow: str | None) -> int:
     """Print one line per entry, the most recently used first; returns the exit code."""
-    entries = [entry for entry in _cache().entries() if flow in (None, entry.flow)]
+    known = _cache().entries()
+    entries = [entry for entry in known if flow in (None, entry.flow)]
     if not entries:
-        print(f"nothing is kept of flow {flow!r}" if flow is not None else "nothing is kept")
+        print(_nothing_of(flow, known))
         return 0
     rows = [("FLOW", "NODE", "SIZE", "LAST USED (UTC)", "KEY"), *map(_row, entries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -40,13 +44,25 @@ def clear_cache(flow: str | None) -> int:
     Raises:
         StoreError: FB902, a file cannot be removed.
     """
-    count, size_bytes = _cache().clear(flow)
+    cache = _cache()
+    known = cache.entries() if flow is not None else []
+    count, size_bytes = cache.clear(flow)
+    if flow is not None and not count:
+        print(_nothing_of(flow, known))
+        return 0
     print(f"forgot {_total(count, size_bytes)}")
     return 0
 
 
 def _cache() -> DiskCache:
     return DiskCache(cache_folder(), LastingCodecs())
+
+
+def _nothing_of(flow: str | None, known: Sequence[CacheEntry]) -> str:
+    if flow is None:
+        return "nothing is kept"
+    hint = did_you_mean(flow, {entry.flow for entry in known})
+    return f"nothing is kept of flow {flow!r}" + (f"; {hint}" if hint else "")
 
 
 def _row(entry: CacheEntry) -> tuple[str, str, str, str, str]:

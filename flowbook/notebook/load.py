@@ -109,7 +109,8 @@ def _register_formatters(shell: Any, presenter: NotebookPresenter) -> None:
 def _show_errors_plainly(shell: Any, presenter: NotebookPresenter) -> None:
     """Show flowbook's errors without flowbook's frames, and say on a node's NameError where its value is.
 
-    Names of node cells stay out of the notebook's namespace, so reading one is the first mistake everybody makes.
+    Names of node cells stay out of the notebook's namespace, so reading one is the first mistake everybody makes; a
+    forgotten ``await`` is the second.
     """
     if shell.custom_exceptions:
         return  # somebody else's handler; IPython has room for one
@@ -119,12 +120,15 @@ def _show_errors_plainly(shell: Any, presenter: NotebookPresenter) -> None:
             hint = _where_the_value_is(error.name or "", presenter.current_flow)
             if hint:
                 error.add_note(hint)
+        elif isinstance(error, TypeError | AttributeError):
+            if "'coroutine' object" in str(error):
+                error.add_note("a coroutine has no value before it is awaited: run = await flow.run()")
         elif not hasattr(error, "_render_traceback_"):
             trim_traceback(error)
             trace = error.__traceback__
         shell.showtraceback((cls, error, trace), tb_offset=tb_offset, running_compiled_code=True)
 
-    shell.set_custom_exc((NameError, FlowbookError), explain)
+    shell.set_custom_exc((NameError, TypeError, AttributeError, FlowbookError), explain)
 
 
 def _where_the_value_is(name: str, current: str) -> str:

@@ -136,6 +136,8 @@ class Magics:
         own = next((error for error in run.errors if error.node_id == cell.name), None)
         if own is not None:
             cause = own.cause if own.cause is not None else CellError(own.message, code=own.code, hint=own.hint)
+            if own.hint and not isinstance(cause, FlowbookError) and own.hint not in getattr(cause, "__notes__", ()):
+                cause.add_note(own.hint)
             raise as_cell_error(cause, self.shell, self._filenames)
 
     # -- %%flow and %flow

@@ -19,8 +19,9 @@ LOOK_S = 0.5
 #: Between two rounds of updates, seconds: at most eight a second (a server drops more than a thousand messages a
 #: second).
 INTERVAL_S = 0.125
-#: How long a first mark waits for others, seconds.
-GATHER_S = 0.04
+#: How long a first mark waits for others, seconds: a browser that watches the flow has shown what it was told by then,
+#: and somebody who moves a slider does not wait for outputs to be drawn again.
+GATHER_S = 0.1
 _SETTLE_LIMIT_S = 10.0
 
 logger = logging.getLogger(__name__)

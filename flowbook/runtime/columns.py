@@ -38,7 +38,17 @@ NONE, ONE, SEVERAL, BY_NAME = range(4)
 
 #: What is called, how, from which slots, and the digest of the slot's own part of the key.
 Step = tuple[Any, int, Any, str]
+#: What a value was made from: the digest of the slot's own part of the key, and the version that each input read.
 Seen = tuple[Any, ...]
+#: Inputs that read another node, and which one, in the order of the versions in ``Seen``.
+Reads = tuple[tuple[str, str], ...]
+
+
+class Was(NamedTuple):
+    """What a slot was when its value was made: its own part of the key, and what it read."""
+
+    own: KeyParts
+    reads: Reads
 
 
 class Kept(NamedTuple):
@@ -92,7 +102,6 @@ class Columns:
         versions: of the values; 0 without one.
         seen: own digest and input versions that the value was made from; a batch knows them of what it made.
         commits: counts what was entered that no sweep made.
-        moved: slots with a value that read something else since; until it is known whether that makes a difference.
         made: who made the value: a batch, a result or what the cache kept.
         own: the part of a slot's key that is its own.
         steps: how it is called.
@@ -110,11 +119,10 @@ class Columns:
         self.versions = [0] * size
         self.seen: list[Seen | Batch | None] = [None] * size
         self.commits = 0
-        self.moved: set[int] = set()
         self.made: list[Batch | NodeResult | Kept | None] = [None] * size
         self.own: list[KeyParts | None] = [None] * size
-        #: What it was when it fired last, where that is another one.
-        self.old_own: dict[int, KeyParts] = {}
+        #: What a slot was when its value was made, where it was edited since.
+        self.was: dict[int, Was] = {}
         self.effective: list[str | None] = [None] * size
         self.dirty = bytearray(b"\1" * size)
         self.pending = bytearray(size)
@@ -194,13 +202,15 @@ class Columns:
         own = self.own[index]
         if own is None:
             return None
+        maker = self._maker_with(own)
+        for name, node_id in reads_of(self.plan, index):
+            maker.add_edge(name, node_id, f"{self.effective_key(self.plan.index[node_id])}.0")
+        return maker.finish(own.code, self.engine.versions)
+
+    def _maker_with(self, own: KeyParts) -> KeyMaker:
         maker = KeyMaker(self.engine.payloads.content_key, self.engine.identities)
         maker.parts, maker.shown = dict(own.parts), dict(own.shown)
-        for binding in self.plan.slots[index].bindings:
-            if binding.kind == "edge":
-                source = binding.source
-                maker.add_edge(binding.name, self.plan.slots[source].node_id, f"{self.effective_key(source)}.0")
-        return maker.finish(own.code, self.engine.versions)
+        return maker
 
     # -- what a slot is, and whether that changed
 
@@ -232,13 +242,14 @@ class Columns:
             if self.own[index] is not None:
                 self._watch(slot)
                 self._set_digest(index)
-            if earlier in old.old_own:
-                self.old_own[index] = old.old_own[earlier]
+            if earlier in old.was:
+                self.was[index] = old.was[earlier]
             return
-        self.moved.add(index)
-        before = old.old_own.get(earlier) or old.own[earlier]
-        if before is not None:
-            self.old_own[index] = before
+        own = old.own[earlier]
+        if earlier in old.was:
+            self.was[index] = old.was[earlier]
+        elif own is not None:
+            self.was[index] = Was(own, reads_of(old.plan, earlier))
 
     def take_plan(self, plan: Plan) -> bool:
         """Go over to another plan of the same family; False: a slot became plain, or is no longer."""
@@ -267,37 +278,40 @@ class Columns:
                 self._set_digest(index)
             else:
                 self._renew_own(slot)
-            self._note_own(index, own)
+            self._note_edit(index, own, reads_of(before, index))
             if self.front[index] and self.seen_of(index) != self.due(index):
                 self.dirty[index] = 1  # it reads something else
-                self.moved.add(index)
         return True
 
-    def is_as_before(self, index: int, was: Seen | None, due: Seen) -> bool:
-        """Whether a slot that reads other slots than before reads values that were made from the same things."""
-        if was is None or was[0] != due[0] or len(was) != len(due):
+    def is_as_before(self, index: int, seen: Seen | None, due: Seen) -> bool:
+        """Whether a slot that reads other nodes than before reads values that were made from the same things."""
+        if index not in self.was or seen is None or seen[0] != due[0]:
             return False
-        pairs = [(old, new) for old, new in zip(was[1:], due[1:], strict=True) if old != new]
-        if not all(old in self.versions and new in self.versions for old, new in pairs):
-            return False
-        place = self.versions.index
-        return all(self.effective_key(place(old)) == self.effective_key(place(new)) for old, new in pairs)
+        key = self.present_key(index)
+        return key is not None and key.digest == self.effective_key(index)
+
+    def settle(self, index: int, due: Seen) -> None:
+        """The value of a slot is what would be made from what it reads now."""
+        self.dirty[index], self.seen[index] = 0, due
+        self.was.pop(index, None)
 
     def _with_settings(self, own: KeyParts, slot: Slot) -> KeyParts:
         """Make a slot's own part anew where settings alone are others; its code is looked at by ``look``."""
-        maker = KeyMaker(self.engine.payloads.content_key, self.engine.identities)
-        maker.parts, maker.shown = dict(own.parts), dict(own.shown)
+        maker = self._maker_with(own)
         for name, plain in slot.settings.items():
             maker.add_setting(name, plain)
+        for name, _ in reads_of(self.plan, slot.index):
+            maker.add_read(name)
         return maker.finish(own.code, self.engine.versions)
 
-    def _note_own(self, index: int, before: KeyParts | None) -> None:
-        """A slot's own part was made anew; see whether it is another one."""
+    def _note_edit(self, index: int, before: KeyParts | None, reads: Reads) -> None:
+        """A slot's own part was made anew, and what it reads may be something else; keep what it was if so."""
         now = self.own[index]
-        if before is None or now is None or before.digest != now.digest:
+        is_same = before is not None and now is not None and before.digest == now.digest
+        if not is_same:
             self.dirty[index] = 1
-            if before is not None:
-                self.old_own.setdefault(index, before)
+        if before is not None and not (is_same and reads == reads_of(self.plan, index)):
+            self.was.setdefault(index, Was(before, reads))
 
     def _own_all(self) -> None:
         for slot in self.plan.slots:
@@ -350,7 +364,7 @@ class Columns:
                 continue
             before = self.own[index]
             self._renew_own(slot)
-            self._note_own(index, before)
+            self._note_edit(index, before, reads_of(self.plan, index))
 
     def _import_results(self) -> None:
         """Take over values that were computed with care, or under another name."""
@@ -441,7 +455,7 @@ class Columns:
                 self.seen[index] = self.due(index) if is_for_this_plan else None
                 self.dirty[index] = not is_for_this_plan
                 self.pending[index] = 0
-                self.old_own.pop(index, None)
+                self.was.pop(index, None)
             self.versions[index] = result.version
             if not is_new:
                 return
@@ -456,7 +470,7 @@ class Columns:
         while waiting:
             place = waiting[-1]
             if self.effective[place] is None:
-                missing = [source for source, _ in self._read(place) if self.effective[source] is None]
+                missing = [source for source in self._sources(place) if self.effective[source] is None]
                 if missing:
                     waiting.extend(missing)
                     continue
@@ -471,29 +485,35 @@ class Columns:
         self.effective_key(index)
         return self._made_key(index)
 
-    def _read(self, index: int) -> list[tuple[int, int]]:
-        """The slots that a value was made from and that still hold what it was made from, with their versions."""
-        seen = self.seen_of(index)
-        sources = [binding.source for binding in self.plan.slots[index].bindings if binding.kind == "edge"]
-        return [
-            (source, version)
-            for source, version in zip(sources, (seen or ())[1:], strict=False)
-            if self.versions[source] == version
-        ]
+    def _maker_of(self, index: int) -> Was | None:
+        """What the slot was when its present value was made; None when that is no longer known."""
+        seen, own, was = self.seen_of(index), self.own[index], self.was.get(index)
+        if was is None or seen == self.due(index):  # what holds the same values now may bear other names
+            was = None if own is None else Was(own, reads_of(self.plan, index))
+        return was if was is not None and seen is not None and seen[0] == was.own.digest else None
+
+    def _sources(self, index: int) -> list[int]:
+        """The slots that a value was made from and that still hold what it was made from."""
+        was, seen = self._maker_of(index), self.seen_of(index)
+        if was is None or seen is None:
+            return []
+        pairs = zip(was.reads, seen[1:], strict=True)
+        return [self.plan.index[node_id] for (_, node_id), version in pairs if self._holds(node_id, version)]
+
+    def _holds(self, node_id: str, version: int) -> bool:
+        index = self.plan.index.get(node_id)
+        return index is not None and self.versions[index] == version
 
     def _made_key(self, index: int) -> KeyParts | None:
-        seen, own = self.seen_of(index), self.old_own.get(index) or self.own[index]
-        if seen is None or own is None or own.digest != seen[0]:
+        was, seen = self._maker_of(index), self.seen_of(index)
+        if was is None or seen is None:
             return None
-        present = dict(self._read(index))
-        maker = KeyMaker(self.engine.payloads.content_key, self.engine.identities)
-        maker.parts, maker.shown = dict(own.parts), dict(own.shown)
-        edges = [binding for binding in self.plan.slots[index].bindings if binding.kind == "edge"]
-        for binding, version in zip(edges, seen[1:], strict=True):
-            source = binding.source
-            key = self.effective[source] if present.get(source) == version else key_of_version(version)
-            maker.add_edge(binding.name, self.plan.slots[source].node_id, f"{key}.0")
-        return maker.finish(own.code, self.engine.versions)
+        maker = self._maker_with(was.own)
+        for (name, node_id), version in zip(was.reads, seen[1:], strict=True):
+            is_there = self._holds(node_id, version)
+            key = self.effective[self.plan.index[node_id]] if is_there else key_of_version(version)
+            maker.add_edge(name, node_id, f"{key}.0")
+        return maker.finish(was.own.code, self.engine.versions)
 
     # -- objects, when somebody asks
 
@@ -520,7 +540,7 @@ class Columns:
             self.own_values()
             self.values[index] = self.made[index] = self.seen[index] = None
             self.versions[index], self.pending[index], self.dirty[index] = 0, 0, 1
-            self.moved.discard(index)
+            self.was.pop(index, None)
 
     def bring_up(self, node_id: str) -> None:
         """Write what is known of a node into its ``NodeState``."""
@@ -551,6 +571,13 @@ def result_of(
         shape=payloads.shape(value),
         size_bytes=payloads.size_bytes(value),
     )
+
+
+def reads_of(plan: Plan, index: int) -> Reads:
+    """Say which inputs of a slot read another node, and which one."""
+    slots = plan.slots
+    edges = [binding for binding in slots[index].bindings if binding.kind == "edge"]
+    return tuple((binding.name, slots[binding.source].node_id) for binding in edges)
 
 
 def skipped_names(slot: Slot) -> list[str]:
@@ -651,6 +678,8 @@ def _fixed_values(slot: Slot, given: Mapping[str, Any]) -> dict[str, Any] | None
         fixed[spec.name] = spec, plain
     for binding in slot.bindings:
         if binding.kind == "constant":
+            if binding.port is not None and binding.port.plain is None and binding.port.problem_with(binding.value):
+                return None  # a firing says what is wrong with it
             fixed[binding.name] = binding.port.plain if binding.port is not None else None, binding.value
         elif binding.kind == "problem":
             return None

@@ -556,7 +556,7 @@ class Execution:
         gathered = SlotInputs(self, slot)
         key = gathered.key()
         with self.results.lock:
-            known = self.results.state(slot.node_id).result
+            known = self.results.value_of(slot)
         reuse = sparing.reusable(self, slot, key, known)
         if reuse is not None:
             decision = Decision(status="ok", stamp="cached", reason=reuse[1], result=reuse[0])
@@ -1033,7 +1033,6 @@ class Execution:
         if active.items is not None:  # guarded one by one
             outputs, values = returned, [item for values in returned for item in values]
         else:
-            firings.refuse_error_value(returned, slot.node_id)
             outputs = tuple(
                 payloads.publish(value) for value in firings.split_outputs(slot.node_type, slot.node_id, returned)
             )
@@ -1191,7 +1190,7 @@ class Execution:
         if slot.index in self.request.scope:
             return None
         with self.results.lock:
-            return self.results.state(slot.node_id).result
+            return self.results.value_of(slot)
 
     def error_of(self, slot: Slot) -> ErrorPacket | None:
         """Return the failure of ``slot`` that a reader of its error port gets, or None."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from flowbook.core.node_types import RESULT
 from flowbook.core.packets import ErrorPacket, Packet
 from flowbook.errors import (
     DataError,
@@ -15,14 +16,17 @@ from flowbook.errors import (
     MissingInputError,
     NodeTimeoutError,
     WorkerDiedError,
+    near_miss,
 )
 from flowbook.runtime.fusion import Tally
 from flowbook.runtime.named_lines import named_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flowbook.core.interfaces import PayloadCopy, Payloads
     from flowbook.core.node_types import NodeType
-    from flowbook.runtime.plan import Slot
+    from flowbook.runtime.plan import Plan, Slot
     from flowbook.runtime.results import NodeResult
 
 #: Longest message and hint of an error packet.
@@ -92,12 +96,16 @@ def _tapped(payloads: Payloads, result: NodeResult, output: int, reader: str) ->
     return known[1] if known is not None else value
 
 
-def missing_input(flow: str, slot: Slot, name: str) -> MissingInputError:
+def missing_input(plan: Plan, slot: Slot, name: str) -> MissingInputError:
     """Make the error of an input that nothing gives."""
+    others = [other for other in plan.slots if other is not slot]
+    known = [other.node_id for other in others]
+    known += [port.name for other in others for port in other.node_type.outputs if port.name != RESULT]
     return MissingInputError(
         f"{slot.node_id!r} needs {name!r}, and nothing gives it",
-        where=f"flow {flow!r}, node {slot.node_id!r}",
-        hint=f'define a node {name!r}, connect one, or give it: flow.run(inputs={{"{name}": …}})',
+        where=f"flow {plan.flow!r}, node {slot.node_id!r}",
+        hint=near_miss(name, known)
+        + f'define a node {name!r}, connect one, or give it: flow.run(inputs={{"{name}": …}})',
         node=slot.node_id,
         port=name,
     )
@@ -119,10 +127,14 @@ def split_outputs(node_type: NodeType, node_id: str, returned: Any) -> tuple[Any
 
     Raises:
         DefinitionError: FB110, it returned something else than its outputs say.
+        DataError: FB650, a coroutine is among it.
     """
     ports = node_type.outputs
     if node_type.origin == "cell":
-        return tuple(returned[port.name] for port in ports)
+        returned = tuple(returned[port.name] for port in ports)
+        refuse_coroutines(node_type, node_id, returned)
+        return returned  # type: ignore[no-any-return]  # made above
+    refuse_coroutines(node_type, node_id, returned if type(returned) is tuple else (returned,))
     if node_type.is_tuple_result:
         if isinstance(returned, tuple | list) and len(returned) == len(ports):
             return tuple(returned)
@@ -213,6 +225,8 @@ def _hint(error: BaseException, node_type: NodeType) -> str:
         return 'this code needs the main thread: @flow.node(executor="main"), or %%node … --executor main'
     if isinstance(error, ValueError) and ("read-only" in text or "WRITEABLE" in text):
         return "inputs are shared: change a copy, x = x.copy(), or say @flow.node(mutable=True), %%node … --mutable"
+    if isinstance(error, TypeError | AttributeError) and "coroutine" in text:
+        return _how_to_await(node_type)
     notes = getattr(error, "__notes__", [])
     return _cut(str(notes[0])) if notes else ""
 
@@ -231,17 +245,24 @@ def failing_line(error: BaseException, node_type: NodeType) -> int | None:
     return found
 
 
-def refuse_error_value(value: Any, node_id: str) -> None:
-    """Refuse a coroutine that a plain function returned: nobody would ever await it.
+def refuse_coroutines(node_type: NodeType, node_id: str, values: Iterable[Any]) -> None:
+    """Refuse coroutines that code left behind: nobody would ever await them.
 
     Raises:
         DataError: FB650.
     """
-    if hasattr(value, "__await__") and hasattr(value, "close"):
-        value.close()
-        raise DataError(
-            f"{node_id!r} returned a coroutine that nobody awaits",
-            code="FB650",
-            where=f"node {node_id!r}",
-            hint="make the node itself `async def`, and await inside it",
-        )
+    for value in values:
+        if hasattr(value, "__await__") and hasattr(value, "close"):
+            value.close()
+            raise DataError(
+                f"{node_id!r} returned a coroutine that nobody awaits",
+                code="FB650",
+                where=f"node {node_id!r}",
+                hint=_how_to_await(node_type),
+            )
+
+
+def _how_to_await(node_type: NodeType) -> str:
+    if node_type.is_async or node_type.origin == "cell":
+        return "write `await` before the call that made it"
+    return "make the node itself `async def`, and await inside it"

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flowbook.errors import MissingInputError, RunError
+from flowbook.errors import DefinitionError, MissingInputError, RunError
 from flowbook.runtime import firing as firings
 from flowbook.runtime.code_keys import CodeKey
 from flowbook.runtime.keys import KeyMaker
@@ -99,7 +99,7 @@ class SlotInputs:
         """Make the slot's key.
 
         Args:
-            with_edges: False leaves out what it reads of other nodes.
+            with_edges: False leaves out what other nodes give, and says only which inputs read one.
             without: inputs to leave out.
 
         Raises:
@@ -108,16 +108,11 @@ class SlotInputs:
         slot, engine = self.slot, self.view.engine
         maker = KeyMaker(engine.payloads.content_key, engine.identities)
         environment: dict[str, object] = {}
-        fed = {binding.name for binding in slot.bindings}
-        for name, plain in self._settings.items():
-            if name not in fed:
-                maker.add_setting(name, plain)
-                spec = slot.node_type.setting(name)
-                if spec is not None and spec.is_required and plain is None:
-                    raise firings.missing_setting(self.view.plan.flow, slot, name)
-                self._add_files(maker, spec, plain)
+        self._add_settings(maker)
         for binding in slot.bindings:
-            if (with_edges or binding.kind != "edge") and binding.name not in without:
+            if binding.kind == "edge" and not with_edges:
+                maker.add_read(binding.name)
+            elif binding.name not in without:
                 self._add(maker, binding, environment)
         if slot.policy.on_item_error != "fail" and slot.node_type.each_names and not without:
             maker.add_setting("on_item_error", slot.policy.on_item_error)
@@ -135,6 +130,17 @@ class SlotInputs:
         code = engine.code_keys.key(body, extra=environment, skip=skip)
         maker.add_files(code.paths)
         return maker.finish(code, engine.versions)
+
+    def _add_settings(self, maker: KeyMaker) -> None:
+        slot = self.slot
+        fed = {binding.name for binding in slot.bindings}
+        for name, plain in self._settings.items():
+            if name not in fed:
+                maker.add_setting(name, plain)
+                spec = slot.node_type.setting(name)
+                if spec is not None and spec.is_required and plain is None:
+                    raise firings.missing_setting(self.view.plan.flow, slot, name)
+                self._add_files(maker, spec, plain)
 
     @staticmethod
     def _add_files(maker: KeyMaker, spec: SettingSpec | None, plain: Any) -> None:
@@ -200,7 +206,7 @@ class SlotInputs:
             else:
                 maker.add_value(f"{label} {binding.name}", value)
         elif binding.port is None or binding.port.is_required:
-            raise firings.missing_input(self.view.plan.flow, self.slot, binding.name)
+            raise firings.missing_input(self.view.plan, self.slot, binding.name)
 
     def _lookup(self, binding: Binding) -> tuple[bool, Any, str]:
         view, name = self.view, binding.name
@@ -269,6 +275,15 @@ class SlotInputs:
     def _constant(self, binding: Binding) -> Any:
         plain = self._constants[binding.name]
         spec = binding.port.plain if binding.port is not None else None
+        problem = binding.port.problem_with(plain) if spec is None and binding.port is not None else ""
+        if problem:
+            raise DefinitionError(
+                f"{binding.name}={plain!r} {problem}",
+                code="FB103",
+                where=f"flow {self.view.plan.flow!r}, node {self.slot.node_id!r}",
+                hint=f'del flow["{self.slot.node_id}"].settings["{binding.name}"]',
+                setting=binding.name,
+            )
         return plain if spec is None else spec.to_python(spec.checked(plain))
 
     @property

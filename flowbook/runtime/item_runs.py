@@ -503,7 +503,6 @@ class ItemRun:
     def _guarded(self, returned: Any) -> tuple[Any, ...]:
         """Spread what the function returned over its outputs, in the form that its annotation says."""
         payloads, slot = self._engine.payloads, self._slot
-        firings.refuse_error_value(returned, slot.node_id)
         values = []
         for port, value in zip(
             slot.node_type.outputs, firings.split_outputs(slot.node_type, slot.node_id, returned), strict=True

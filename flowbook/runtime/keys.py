@@ -41,6 +41,7 @@ class KeyMaker:
         self._identities = identities
         self.parts: dict[str, str] = {}
         self.shown: dict[str, str] = {}
+        self._read: list[str] = []
 
     def add_setting(self, name: str, plain: Any) -> None:
         """Add a setting or constant in its JSON form."""
@@ -55,6 +56,10 @@ class KeyMaker:
         """Add what an input reads: the source's effective key."""
         self.parts[f"input {name}"] = key
         self.shown[f"input {name}"] = source
+
+    def add_read(self, name: str) -> None:
+        """Add that an input reads a node, and leave open what it gives: a key with such inputs is part of one."""
+        self._read.append(name)
 
     def add_value(self, label: str, value: object) -> None:
         """Add a value that came from outside: content when small, identity when large."""
@@ -80,6 +85,8 @@ class KeyMaker:
         digest.update(versions.encode())
         for label in sorted(self.parts):
             digest.update(f"\0{label}\1{self.parts[label]}".encode())
+        for name in self._read:
+            digest.update(f"\0reads {name}".encode())
         return KeyParts(digest=digest.hexdigest(), code=code, parts=self.parts or _NONE, shown=self.shown or _NONE)
 
 

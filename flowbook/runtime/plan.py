@@ -61,6 +61,8 @@ class Slot:
         settings: values by name, JSON form, defaults filled in.
         bindings: input ports in order, then settings that an edge feeds.
         predecessors: slots it reads.
+        strays: slots from which edges lead here that it does not read, for there is no such input or output. It comes
+            after them all the same.
         successors: slots that read it.
         is_leaf: nobody reads its values (its errors, perhaps).
     """
@@ -72,6 +74,7 @@ class Slot:
     settings: dict[str, Any]
     bindings: tuple[Binding, ...] = ()
     predecessors: tuple[int, ...] = ()
+    strays: tuple[int, ...] = ()
     successors: list[int] = field(default_factory=list)
     is_leaf: bool = True
 
@@ -208,12 +211,13 @@ def _with_slots(plan: Plan, flow: FlowData, wiring: Wiring, stirred: set[str]) -
     for place in sorted(other.index[node_id] for node_id in stirred):
         before = plan.slots[place] if place < len(plan.slots) else None
         slot = _slot(flow, wiring, last[place - len(plan.slots)] if before is None else before.node_id, other.index)
-        if any(source >= place for source in slot.predecessors):
+        sources = {*slot.predecessors, *slot.strays}
+        if any(source >= place for source in sources):
             return None
         were = before.predecessors if before is not None else ()
+        if before is not None and not plan.is_as_added and not sources.issuperset({*were, *before.strays}):
+            return None
         for source in set(were).difference(slot.predecessors):
-            if not plan.is_as_added:
-                return None
             lost.setdefault(source, set()).add(place)
         for source in slot.predecessors:  # also those it read before: it may read another output
             won.setdefault(source, set()).add(place)
@@ -263,7 +267,18 @@ def _slot(flow: FlowData, wiring: Wiring, node_id: str, index: dict[str, int]) -
         settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings},
         bindings=tuple(bindings),
         predecessors=tuple(dict.fromkeys(binding.source for binding in bindings if binding.kind == "edge")),
+        strays=_strays(flow, wiring, node_id, bindings, index),
     )
+
+
+def _strays(
+    flow: FlowData, wiring: Wiring, node_id: str, bindings: list[Binding], index: dict[str, int]
+) -> tuple[int, ...]:
+    ports = {edge.target_port for edge in flow.edges.into(node_id)}
+    if ports:
+        ports -= {binding.name for binding in bindings if binding.kind == "edge"}
+    links = [wiring.links[node_id, port] for port in sorted(ports) if (node_id, port) in wiring.links]
+    return tuple(index[link.source] for link in links)
 
 
 def _port_binding(flow: FlowData, wiring: Wiring, node_id: str, port: Port, index: dict[str, int]) -> Binding:

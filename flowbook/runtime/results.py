@@ -399,6 +399,14 @@ class FlowResults:
                 self.columns.bring_up(node_id)
             return self.own_state(node_id)
 
+    def value_of(self, slot: Slot) -> NodeResult | None:
+        """Return the present value of a node; None when it has none, or one with fewer outputs than its code now gives.
+
+        Whoever reads an output asks here: the code may have been edited since the value was made.
+        """
+        result = self.state(slot.node_id).result
+        return result if result is not None and len(result.outputs) >= len(slot.node_type.outputs) else None
+
     def own_state(self, node_id: str) -> NodeState:
         """Return the node's state as it was written last, without asking the columns. Under the lock."""
         found = self.states.get(node_id)

@@ -67,7 +67,7 @@ class _Planned:
 
     def result_of(self, slot: Slot) -> NodeResult | None:
         built = self.built.get(slot.index)
-        return built if built is not None else self.results.state(slot.node_id).result
+        return built if built is not None else self.results.value_of(slot)
 
     def error_of(self, slot: Slot) -> ErrorPacket | None:  # noqa: ARG002 -- what a run sees
         return None
@@ -145,9 +145,7 @@ def _call(view: _Planned, slot: Slot) -> Any:
     if slot.node_type.context_name:
         arguments[slot.node_type.context_name] = context
     with firing_in_progress(context), view.engine.capture.firing(effects):
-        returned = slot.node_type.function(**arguments)  # type: ignore[misc]
-    firings.refuse_error_value(returned, slot.node_id)
-    return returned
+        return slot.node_type.function(**arguments)  # type: ignore[misc]
 
 
 def _enter(view: _Planned, slot: Slot, outputs: tuple[Any, ...], found: Schemas) -> None:

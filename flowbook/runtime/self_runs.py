@@ -1,9 +1,9 @@
 """Runs that nobody asks for: what a moved setting changes is computed again by itself.
 
-A move by itself, a step of a slider, is run almost at once. Moves that come thick and fast, a slider that is dragged,
-become few runs: one when there was no move for ``COALESCE_S``, and one every ``LONGEST_S`` while they go on. The latest
-value wins, so a run that is still under way when the next one begins is cancelled, and the next one does its work as
-well. While a run that somebody asked for goes on, moves wait for its end: it is not disturbed, and afterwards what it
+A move by itself, a step of a slider, is run at once. Moves that follow thick and fast, a slider that is dragged, become
+few runs: one when there was no move for ``COALESCE_S``, and one every ``LONGEST_S`` while they go on. The latest value
+wins, so a run that is still under way when the next one begins is cancelled, and the next one does its work as well.
+While a run that somebody asked for goes on, moves wait for its end: it is not disturbed, and afterwards what it
 computed with older settings is computed again.
 """
 
@@ -13,12 +13,10 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Set
+    from collections.abc import Callable, Iterable, Set
 
     from flowbook.core.interfaces import Clock
 
-#: How long a move by itself waits for others, seconds.
-LEAD_S = 0.02
 #: Moves that are less than this apart are not by themselves, seconds.
 APART_S = 0.05
 #: How long one of many moves waits for others, seconds.
@@ -45,7 +43,8 @@ class SelfRuns:
 
     Args:
         clock: tells how long ago something was.
-        call_later: ``(seconds, job)``: call the job later, on a thread that may run flows; returns how to take it back.
+        call_later: ``(seconds, job)``: call the job so much later, 0 at once, on another thread, one that may run flows;
+            returns how to take it back.
         begin: ``(moved ids)``: begin a run of what follows from these nodes; None when nothing does.
         wait_for_others: ``(job)``: when a run that somebody asked for goes on, call the job at its end and return True.
     """
@@ -71,10 +70,10 @@ class SelfRuns:
         self._current: SelfRun | None = None
         self._current_moved: frozenset[str] = frozenset()
 
-    def moved(self, node_id: str) -> None:
-        """A setting of that node was moved."""
+    def moved(self, node_ids: Iterable[str]) -> None:
+        """Settings of these nodes were moved in one go."""
         with self._lock:
-            self._moved.add(node_id)
+            self._moved.update(node_ids)
             if self._is_waiting:
                 return
             now = self._clock.monotonic()
@@ -82,7 +81,7 @@ class SelfRuns:
             is_alone = self._first_at is None and not is_running and now - self._last_at >= APART_S
             self._first_at = now if self._first_at is None else self._first_at
             self._last_at = now
-            due_at = now + LEAD_S if is_alone else min(now + COALESCE_S, self._first_at + LONGEST_S)
+            due_at = now if is_alone else min(now + COALESCE_S, self._first_at + LONGEST_S)
             if self._disarm is not None:
                 self._disarm()
             self._disarm = self._call_later(due_at - now, self._fire)

@@ -132,9 +132,13 @@ def reusable(run: Execution, slot: Slot, key: KeyParts, known: NodeResult | None
 
 
 def _kept_when_plain(run: Execution, slot: Slot, key: KeyParts) -> NodeResult | None:
-    own = {label: part for label, part in key.parts.items() if not label.startswith("input ")}
     maker = KeyMaker(run.engine.payloads.content_key, run.engine.identities)
-    maker.parts, maker.shown = own, {}
+    for label, part in key.parts.items():
+        kind, _, name = label.partition(" ")
+        if kind == "input":
+            maker.add_read(name)
+        else:
+            maker.parts[label] = part
     with run.results.lock:
         kept = run.results.kept(run.plan, slot, maker.finish(key.code, run.engine.versions).digest)
     if kept is not None:

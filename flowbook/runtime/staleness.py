@@ -36,7 +36,7 @@ class _Present:
         self.request = _NoInputs()
 
     def result_of(self, slot: Slot) -> NodeResult | None:
-        return self.results.state(slot.node_id).result
+        return self.results.value_of(slot)
 
     def error_of(self, slot: Slot) -> ErrorPacket | None:
         return self.results.state(slot.node_id).error

@@ -64,10 +64,11 @@ def _result(plan: Plan, results: FlowResults, node_id: str, states: dict[str, No
     made: list[NodeResult] = []
     for place, port in enumerate(nesting.types[node_id].outputs):
         leaf, inner = nesting.exits[node_id, port.name]
-        result = results.state(leaf).result
+        slot = plan.slots[plan.index[leaf]]
+        result = results.value_of(slot)
         if result is None:
             return None
-        names = [entry.name for entry in plan.slots[plan.index[leaf]].node_type.outputs]
+        names = [entry.name for entry in slot.node_type.outputs]
         index = names.index(inner)
         outputs.append(result.outputs[index])
         if index in result.collected:

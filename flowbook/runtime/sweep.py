@@ -20,7 +20,7 @@ from flowbook.core.events import NodeFinished, NodeStarted
 from flowbook.core.interfaces import Effects
 from flowbook.runtime import keys
 from flowbook.runtime.capture import outside_firings
-from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, Kept, result_of
+from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, Kept, Was, reads_of, result_of
 from flowbook.runtime.context import SweptFiring, current_firing, forget_in_progress, note_in_progress
 from flowbook.runtime.decisions import Decision
 from flowbook.runtime.firing_sink import SweptSink, current_sink
@@ -61,7 +61,7 @@ class Batch:
             computed anew nothing is noted, for that is why.
         roots: slots, and their places in ``fired``, of which the cache may be asked by themselves.
         firsts: slots that fired and had no value before.
-        old_own: by slot, what its own part of the key was when it fired before, where that is another one.
+        was: by slot, what it was when it fired before, where it was edited since.
         versions: of the values of all slots, as this sweep saw and made them.
         steps: how the slots were called.
         reused: slots whose value came from the cache.
@@ -85,13 +85,13 @@ class Batch:
         "is_forced",
         "new",
         "news",
-        "old_own",
         "reused",
         "roots",
         "steps",
         "trace_id",
         "values",
         "versions",
+        "was",
     )
 
     def __init__(self, columns: Columns, covered: bytes, *, flow: str, trace_id: str, is_forced: bool) -> None:
@@ -109,7 +109,7 @@ class Batch:
         self.firsts: list[int] = []
         #: Slots of which it made another value, once it is over.
         self.new: list[int] = []
-        self.old_own: dict[int, KeyParts] = {}
+        self.was: dict[int, Was] = {}
         self.versions: list[int] = columns.versions
         self.steps: list[Step | None] = columns.steps
         self.reused: dict[int, Kept] = {}
@@ -145,8 +145,8 @@ class Batch:
         if news is None:
             due = self.due(index)
             news = (None if index in self.firsts else (due[0], 0)), due
-        old_own = self.old_own.get(index) or self.columns.old_own.get(index)
-        return reason_of(self.columns, index, (*news, old_own), self.before_of(index))
+        was = self.was.get(index) or self.columns.was.get(index)
+        return reason_of(self.columns, index, (*news, was), self.before_of(index))
 
     def before_of(self, index: int) -> tuple[KeyParts | None, bool] | None:
         """What was known of a slot without a value: the key of its last attempt, and whether that failed."""
@@ -198,9 +198,9 @@ class Batch:
         if self.firsts and self.columns.results.states:
             found = ((index, self.before_of(index)) for index in self.firsts)
             self.before = {index: before for index, before in found if before is not None}
-        old_own = self.columns.old_own
-        if old_own:
-            self.old_own = {index: old_own.pop(index) for index in self.new if index in old_own}
+        was = self.columns.was
+        if was:
+            self.was = {index: was.pop(index) for index in self.new if index in was}
 
     def enter(self, index: int, state: NodeState, result: NodeResult | None) -> None:
         """Write what the sweep made of a node into its state."""
@@ -293,33 +293,28 @@ class Batch:
 def reason_of(
     columns: Columns,
     index: int,
-    news: tuple[Seen | None, Seen, KeyParts | None],
+    news: tuple[Seen | None, Seen, Was | None],
     before: tuple[KeyParts | None, bool] | None,
 ) -> str:
     """Say in words why a slot has to fire: what its key was made from before, and is made from now."""
-    seen, due, old_own = news
+    seen, due, was = news
     own = columns.own[index]
     if seen is None:
         if before is None or before[0] is None or own is None:
             return "first run"
-        now = columns.present_key(index)
-        why = keys.explain(before[0], now) if now is not None else "first run"
+        key = columns.present_key(index)
+        why = keys.explain(before[0], key) if key is not None else "first run"
         return why if why != REUSED else "failed last time" if before[1] else "its value was not kept"
     if own is None:
         return "code changed"
-    names = [
-        (binding.name, columns.plan.slots[binding.source].node_id)
-        for binding in columns.plan.slots[index].bindings
-        if binding.kind == "edge"
-    ]
-    old = _with_versions(old_own or own, names, seen, "before")
-    why = keys.explain(old, _with_versions(own, names, due, "after"))
+    now = Was(own, reads_of(columns.plan, index))
+    why = keys.explain(_with_versions(was or now, seen, "before"), _with_versions(now, due, "after"))
     return why if why != "flowbook or polars was upgraded" else "its value was not kept"
 
 
-def _with_versions(own: KeyParts, names: list[tuple[str, str]], seen: Seen, word: str) -> KeyParts:
-    parts, shown = dict(own.parts), dict(own.shown)
-    for (name, source), version in zip(names, seen[1:], strict=False):
+def _with_versions(was: Was, seen: Seen, word: str) -> KeyParts:
+    own, parts, shown = was.own, dict(was.own.parts), dict(was.own.shown)
+    for (name, source), version in zip(was.reads, seen[1:], strict=False):
         parts[f"input {name}"], shown[f"input {name}"] = str(version), source
     return KeyParts(digest=word, code=own.code, parts=parts, shown=shown)
 
@@ -540,16 +535,11 @@ class Sweep:
     def _is_due(self, index: int) -> bool | None:
         """Whether a dirty slot has to fire because its value would be made from something else; None: it was known."""
         columns, batch = self.columns, self.batch
-        due, was = batch.due(index), columns.seen_of(index)
-        if was == due:
-            columns.dirty[index] = 0
-            return False
+        due, seen = batch.due(index), columns.seen_of(index)
         newest = max(due[1:], default=0)
-        if index in columns.moved and newest < batch.first and not batch.reused:
-            columns.moved.remove(index)
-            if columns.is_as_before(index, was, due):
-                columns.dirty[index], columns.seen[index] = 0, due
-                return False
+        if seen == due or (newest < batch.first and not batch.reused and columns.is_as_before(index, seen, due)):
+            columns.settle(index, due)
+            return False
         if newest < batch.first:  # what is made from a new value was never there before
             if not batch.is_forced:
                 known = columns.results.cache.get_plain((columns.plan.node_ids[index], due), newest)
@@ -557,13 +547,12 @@ class Sweep:
                     self._reuse(index, due, Kept._make(known))
                     return None
             batch.roots.append((index, len(batch.fired)))
-        batch.news[index] = (was, due)
+        batch.news[index] = (seen, due)
         return True
 
     def _reuse(self, index: int, due: Seen, known: Kept) -> None:
         columns, batch = self.columns, self.batch
-        columns.dirty[index], columns.seen[index] = 0, due
-        columns.old_own.pop(index, None)
+        columns.settle(index, due)
         batch.values[index] = known.value
         batch.reused[index] = known
         if batch.versions[index] != known.version:

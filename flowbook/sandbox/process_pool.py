@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from flowbook.core.interfaces import PayloadCopy
-from flowbook.errors import FlowbookError, RunError, WorkerDiedError
+from flowbook.errors import FlowbookError, NodeTimeoutError, RunError, WorkerDiedError
 from flowbook.sandbox.call_guard import SLICE_S, CallGuard, resident_bytes
 from flowbook.sandbox.channel import Channel, ChannelClosedError, PlainPacking
 from flowbook.sandbox.kernel_segments import KernelSegments
@@ -26,7 +26,7 @@ from flowbook.sandbox.memory_limits import memory_bytes
 from flowbook.sandbox.remote_errors import ToldError, fatal_places, made_again, traceback_of
 from flowbook.sandbox.segments import has_segments
 from flowbook.sandbox.transports import SegmentTransport, StreamTransport
-from flowbook.sandbox.worker import Answer, Order
+from flowbook.sandbox.worker import ASKS, Answer, Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +40,8 @@ _RETIRE_BYTES: Final = 1024**3
 _MOST_WORKERS: Final = 4
 #: An idle worker that does not answer within this time is ended, seconds.
 _NEWS_S: Final = 2.0
+#: Longest wait for a process that is about to be ended to say where it stands, seconds.
+_STACK_S: Final = 1.0
 
 
 class ProcessPool:
@@ -331,6 +333,9 @@ class _Worker:
             answer, value = self._conversation(effects)
         except ChannelClosedError as error:
             raise self._death(call, guard) from error
+        except (NodeTimeoutError, WorkerDiedError) as error:  # it overran, and is about to be ended
+            self._ask_where_it_stands()
+            raise self._with_place(error, call) from None
         self._channel.check = None
         self.is_usable = resident_bytes(self.process_id, self._shared_bytes()) < _RETIRE_BYTES
         if answer.story is not None:
@@ -397,17 +402,37 @@ class _Worker:
     def _death(self, call: IsolatedCall, guard: CallGuard) -> FlowbookError:
         """Say how the worker died."""
         code = self._end_now(kills=False)
-        self._crash_report.seek(0)
-        places = fatal_places(self._crash_report.read().decode("utf-8", "replace"))
-        own = next((place for place in reversed(places) if place.filename == call.code.filename), None)
-        line = f", in line {own.line}" if own is not None else ""
         error = WorkerDiedError(
-            f"the process of {call.node_id!r} ended: {_how(code)}{line}",
+            f"the process of {call.node_id!r} ended: {_how(code)}",
             where=guard.where,
             hint=_DEATH_HINTS.get(code or 0, ""),
             node=call.node_id,
             **({} if code is None else {"exit_code": code} if code >= 0 else {"signal": _signal_name(-code)}),
         )
+        return self._with_place(error, call)
+
+    def _ask_where_it_stands(self) -> None:
+        """Have the process write down its Python stack; one that does not answer soon is not waited for."""
+        if ASKS is None:
+            return
+        report, deadline = self._crash_report.fileno(), time.monotonic() + _STACK_S
+        sizes = [os.fstat(report).st_size]
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.process_id, ASKS)
+        while time.monotonic() < deadline:
+            time.sleep(_STACK_S / 100)
+            sizes.append(os.fstat(report).st_size)
+            if sizes[0] < sizes[-1] == sizes[-2] == sizes[-3]:
+                return  # it has written, and writes no more
+
+    def _with_place(self, error: FlowbookError, call: IsolatedCall) -> FlowbookError:
+        """Give an error the line of the node's code at which its process stood when it ended, where that is known."""
+        self._crash_report.seek(0)
+        places = fatal_places(self._crash_report.read().decode("utf-8", "replace"))
+        own = next((place for place in reversed(places) if place.filename == call.code.filename), None)
+        if own is not None:
+            error.what += f", in line {own.line}"
+            error.args = (error.what,)
         return error.with_traceback(traceback_of(places))
 
     def end(self) -> None:

@@ -105,10 +105,12 @@ def _frame_at(place: Place) -> FrameType:
 
 
 def fatal_places(report: str) -> tuple[Place, ...]:
-    """Read the frames of the thread that crashed from what ``faulthandler`` wrote, outermost first."""
+    """Read the frames of the thread that crashed, or was asked, from what ``faulthandler`` wrote, outermost first."""
     _, _, current = report.partition("Current thread ")
     block = current.partition("\n\n")[0]
     found = [Place(match["file"], int(match["line"]), match["name"]) for match in _FATAL_FRAME.finditer(block)]
+    while found and found[0].filename.startswith(_ROOM):
+        del found[0]  # who wrote it
     return _own(found[::-1])
 
 

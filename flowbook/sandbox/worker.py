@@ -13,12 +13,13 @@ import inspect
 import io
 import logging
 import os
+import signal
 import sys
 import threading
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from flowbook.errors import RunError
 from flowbook.sandbox.channel import Channel, ChannelClosedError
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 _LONGEST_LOG_CHARS: Final = 100_000
 #: Address space is refused beyond the limit of memory plus this: libraries reserve much and use little.
 _ADDRESS_SLACK_BYTES: Final = 4 * 1024**3
+#: The signal by which a kernel asks where a worker stands; None where there is none.
+ASKS: Final = getattr(signal, "SIGUSR1", None)
 #: File systems may be this much behind the clock, nanoseconds.
 _CLOCK_TICK_NS: Final = 10_000_000
 
@@ -295,9 +298,24 @@ def serve(link: socket.socket, crash_report: int) -> None:
         crash_report: file descriptor that takes the Python stack should the process crash.
     """
     faulthandler.enable(crash_report)
+    _tell_where_it_ends(crash_report)
     served = _Worker(link)
     _send_effects_to(served.channel)
     served.serve()
+
+
+def _tell_where_it_ends(crash_report: int) -> None:
+    """Have the Python stack written down also by ``os._exit``, and when the kernel asks before it ends the process."""
+    if ASKS is not None:
+        faulthandler.register(ASKS, crash_report, all_threads=True)
+    worker, leave = os.getpid(), os._exit
+
+    def told_exit(status: int) -> NoReturn:
+        if os.getpid() == worker:  # not a process that node code has forked
+            faulthandler.dump_traceback(crash_report)
+        leave(status)
+
+    os._exit = told_exit
 
 
 def _settle(order: Order) -> None:

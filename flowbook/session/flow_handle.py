@@ -22,7 +22,16 @@ from flowbook.core.node_types import NodeType, default_node_id, node_type_of, st
 from flowbook.core.policies import FlowPolicy
 from flowbook.core.subflows import TYPE_PREFIX, subflow_type
 from flowbook.core.wiring import Wiring, edge_between, resolve, wiring_of
-from flowbook.errors import DocumentError, DuplicateIdError, FlowbookError, RunError, WiringError
+from flowbook.errors import (
+    DefinitionError,
+    DocumentError,
+    DuplicateIdError,
+    FlowbookError,
+    RunError,
+    UnknownIdError,
+    WiringError,
+    did_you_mean,
+)
 from flowbook.observe.event_bus import EventBus, EventHistory, Subscription
 from flowbook.observe.traces import Trace
 from flowbook.runtime.asking import Wish, make_request
@@ -553,11 +562,11 @@ class Flow:
             applied = apply_operations(self._data, operations, self)
             self._data = applied.data
             self._values_follow(applied.became)
-            for node_id in dict.fromkeys(applied.moved):
-                self._rerun_soon(node_id)
         for old, new in applied.became:
             if new is not None and session.presenter is not None:
                 session.presenter.renamed(self, old, new)
+        if applied.moved:
+            self._rerun_soon(applied.moved)
 
     def _values_follow(self, became: Iterable[tuple[str, str | None]]) -> None:
         """Let what is known of nodes follow them: ``(old id, new id)``, or None for a node that is gone."""
@@ -667,18 +676,48 @@ class Flow:
         if session.presenter is not None:
             session.presenter.changed(self)
 
-    def set(self, node_id: str, **values: Any) -> None:
-        """Set settings or constants of a node; its value and those below it turn stale.
+    def set(self, node_id: str, /, *unnamed: object, **values: Any) -> None:
+        """Set settings or constants of a node: ``flow.set("delays", min_minutes=60)``.
+
+        Its value and those below it turn stale. A constant of an input takes the place of the edge that names imply,
+        and waits behind one that somebody drew: ``check`` says which. To take it back:
+        ``del flow["delays"].settings["flights"]``.
+
+        Args:
+            node_id: the node.
+            unnamed: nothing; a value needs the name of its setting.
+            values: by setting or input.
 
         Raises:
             UnknownIdError, DefinitionError: nothing was set.
         """
+        if unnamed or "." in node_id:
+            raise _unnamed_value(self._data, node_id, unnamed)
         with self._edit():
             node_id, values = self._outermost(node_id, values)
             for name, value in values.items():  # all are checked before any is set
                 self._data.checked_value(node_id, name, value)
             for name, value in values.items():
                 self._data.set_value(node_id, name, value)
+
+    def clear_constant(self, node_id: str, name: str) -> None:
+        """Take back the constant of an input.
+
+        Raises:
+            UnknownIdError: a KeyError: FB201, it has none.
+        """
+        with self._edit():
+            node_id, values = self._outermost(node_id, {name: None})
+            (name,) = values
+            known = self._data.node(node_id).settings
+            if name not in known:
+                raise UnknownIdError(
+                    f"nothing is set for {name!r} of {node_id!r}",
+                    where=self._data.where,
+                    hint=did_you_mean(name, known),
+                    node=node_id,
+                )
+            self._data.clear_value(node_id, name)
 
     def _outermost(self, node_id: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Say of a subflow what is said of a node in it: of ``sub/inner`` its ``n``, of ``sub`` then ``inner.n``."""
@@ -1009,10 +1048,11 @@ class Flow:
     def setting_moved(self, node_id: str, name: str, value: Any) -> None:
         """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
-            if self._data.set_value(node_id, name, value):
-                self._rerun_soon(node_id)
+            is_other = self._data.set_value(node_id, name, value)
+        if is_other:
+            self._rerun_soon([node_id])
 
-    def _rerun_soon(self, node_id: str) -> None:
+    def _rerun_soon(self, node_ids: Iterable[str]) -> None:
         with self._lock:
             if self._self_runs is None:
                 self._self_runs = SelfRuns(
@@ -1021,10 +1061,14 @@ class Flow:
                     begin=self._run_moved,
                     wait_for_others=self._wait_for_others,
                 )
-        self._self_runs.moved(node_id)
+        self._self_runs.moved(node_ids)
 
     def _call_later(self, delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
-        return self.engine.timers.call_later(delay_s, lambda: self.engine.pool.submit(job))
+        pool = self.engine.pool
+        if delay_s > 0:
+            return self.engine.timers.call_later(delay_s, lambda: pool.submit(job))
+        pool.submit(job)  # somebody waits, and a timer's thread takes its time to wake up
+        return lambda: None
 
     def _wait_for_others(self, job: Callable[[], None]) -> bool:
         """Call the job when a run that somebody asked for is over; False when none goes on."""
@@ -1103,6 +1147,27 @@ class _Teller:
         session.hub.event(flow, self.run, event, is_private=self._is_private)
         if session.presenter is not None:
             session.presenter.event(flow, self.run, event, is_private=self._is_private)
+
+
+def _unnamed_value(data: FlowData, node_id: str, unnamed: Sequence[object]) -> DefinitionError:
+    """Make the error of a value whose setting is not named by a keyword: ``flow.set("delays.min_minutes", 60)``."""
+    outer, _, name = node_id.partition(".")
+    known = data.type_of(outer).parameter_names if outer in data.nodes else []
+    if not name and len(unnamed) > 1 and isinstance(unnamed[0], str):
+        name, unnamed = unnamed[0], unnamed[1:]
+    shown = repr(unnamed[0])[:40] if unnamed else "…"
+    named = name if name.isidentifier() else known[0] if len(known) == 1 else "name"
+    hint = f'flow.set("{outer}", {named}={shown})'
+    if name.isidentifier() and known and name not in known:
+        hint += f"; {did_you_mean(name, known)}"
+    return DefinitionError(
+        f"flow.set takes a node, and its settings as keywords, not {node_id!r}"
+        if "." in node_id
+        else "flow.set takes settings by name",
+        code="FB115",
+        where=data.where,
+        hint=hint,
+    )
 
 
 def _join_notebook() -> None:

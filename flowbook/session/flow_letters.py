@@ -99,7 +99,7 @@ class FlowLetters(Sequence["DeadLetter"]):
             if execution.results is self._flow.results:
                 Run(execution, None).wait()
         store = self._letters.store
-        letter = self._own(store.take(number))
+        letter = self._own(self._taken(number))
         try:
             run = self._begin(letter, more)
         except BaseException:
@@ -109,6 +109,16 @@ class FlowLetters(Sequence["DeadLetter"]):
         while not run.wait(min(store.lease_s / 3, 3600.0)):
             store.keep_hold(number)
         return run
+
+    def _taken(self, number: int) -> DeadLetter:
+        try:
+            return self._letters.store.take(number)
+        except StoreError as error:
+            if error.code == "FB904":
+                numbers = ", ".join(str(letter.letter_id) for letter in self._list()[:8])
+                error.where = f"flow {self._flow.name!r}"
+                error.hint = f"flow.dead_letters lists what there is: {numbers or 'nothing'}"
+            raise
 
     def _own(self, letter: DeadLetter) -> DeadLetter:
         if letter.flow != self._flow.name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from flowbook.errors import RunError
+from flowbook.errors import RunError, UnknownIdError, did_you_mean
 from flowbook.runtime.run import node_failed
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class Node:
         state, where = self._state, f"flow {self._flow.name!r}"
         plan = self._flow.plan
         slot = plan.slots[plan.index[self.id]]
-        if state.result is None:
+        result = self._flow.results.value_of(slot)
+        if result is None:
             if state.error is not None:
                 raise node_failed(state.error, where) from state.error.cause
             raise RunError(
@@ -51,11 +52,11 @@ class Node:
             )
         if slot.primary is None:
             return {
-                port.name: self._flow.engine.value_for_user(state.result, index, port.form)
+                port.name: self._flow.engine.value_for_user(result, index, port.form)
                 for index, port in enumerate(slot.node_type.outputs)
             }
         form = slot.node_type.outputs[slot.primary].form
-        return self._flow.engine.value_for_user(state.result, slot.primary, form)
+        return self._flow.engine.value_for_user(result, slot.primary, form)
 
     @property
     def status(self) -> Status:
@@ -85,7 +86,10 @@ class Node:
 
     @property
     def settings(self) -> MutableMapping[str, Any]:
-        """Its settings by name; setting one turns it and what is below it stale."""
+        """Its settings by name; setting one turns it and what is below it stale.
+
+        An input's name may be set too, to a constant, and deleted again; it is not among them otherwise.
+        """
         return _Settings(self._flow, self.id)
 
     def traits(self) -> Any:
@@ -114,7 +118,13 @@ class _Settings(MutableMapping[str, Any]):
         data = self._flow.data_around(self._node_id)
         spec = data.type_of(self._node_id).setting(name)
         if spec is None:
-            raise KeyError(name)
+            raise UnknownIdError(
+                f"{self._node_id!r} has no setting {name!r}",
+                where=data.where,
+                hint=did_you_mean(name, self) or "it has none",
+                node=self._node_id,
+                setting=name,
+            )
         return spec.to_python(data.node(self._node_id).settings.get(name, spec.default))
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -123,8 +133,9 @@ class _Settings(MutableMapping[str, Any]):
     def __delitem__(self, name: str) -> None:
         spec = self._flow.data_around(self._node_id).type_of(self._node_id).setting(name)
         if spec is None:
-            raise KeyError(name)
-        self._flow.set(self._node_id, **{name: spec.to_python(spec.default)})
+            self._flow.clear_constant(self._node_id, name)
+        else:
+            self._flow.set(self._node_id, **{name: spec.to_python(spec.default)})
 
     def __iter__(self) -> Iterator[str]:
         return iter([spec.name for spec in self._flow.data_around(self._node_id).type_of(self._node_id).settings])

@@ -14,9 +14,9 @@ import copy
 import dataclasses
 import itertools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowbook.errors import DefinitionError, FlowbookError, UnknownIdError, did_you_mean
 from flowbook.observe.traces import Trace
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from flowbook.core.events import Event, RunStatus
     from flowbook.core.packets import ErrorPacket
-    from flowbook.runtime.plan import Plan
+    from flowbook.runtime.plan import Plan, Slot
     from flowbook.runtime.sweep import Batch
     from flowbook.session.flow_handle import Flow
 
@@ -123,6 +123,8 @@ class ParameterSweep:
         self._is_over = threading.Event()
         self._on_over: list[Any] = []
         self._rows: list[SweepRow] = []
+        #: What a table says of the values of each row.
+        self._told_of: list[dict[str, _Told]] = []
         self._is_cancelled = False
         #: What kept the sweep itself from going on.
         self._fault: BaseException | None = None
@@ -228,9 +230,11 @@ class ParameterSweep:
         """Put a combination that is over into the table, and go on."""
         run = Run(execution, trace)
         values: dict[str, Any] = {}
+        told: dict[str, _Told] = {}
         for name in self._outputs:
             with contextlib.suppress(FlowbookError):  # it failed, or was not reached; the row says which
                 values[name] = run[name] if execution.covers(self._leaf(name)) else self._flow_value(name)
+                told[name] = self._told(values[name], execution, name)
         row = SweepRow(
             settings=dict(zip(self._axes, self._written(len(self._rows)), strict=True)),
             values=values,
@@ -243,6 +247,7 @@ class ParameterSweep:
         with self._has_news:
             if not self._is_cancelled or run.status != "cancelled":
                 self._rows.append(row)
+                self._told_of.append(told)
             self._has_news.notify_all()
         self._next()
 
@@ -254,14 +259,32 @@ class ParameterSweep:
 
     def _flow_value(self, name: str) -> Any:
         """Return a wanted value that no combination changes."""
-        node_id, _, port = self._plan.nesting.output(name).partition(".")
-        slot = self._plan.slots[self._plan.index[node_id]]
-        names = [entry.name for entry in slot.node_type.outputs]
-        index = names.index(port) if port else slot.primary
-        result = self._results.state(node_id).result
+        slot, index = self._output_of(name)
+        result = self._results.value_of(slot)
         if index is None or result is None:
             return None
         return self._engine.value_for_user(result, index, slot.node_type.outputs[index].form)
+
+    def _output_of(self, name: str) -> tuple[Slot, int | None]:
+        """Find the slot that gives a wanted value, and which of its outputs it is."""
+        node_id, _, port = self._plan.nesting.output(name).partition(".")
+        slot = self._plan.slots[self._plan.index[node_id]]
+        return slot, [entry.name for entry in slot.node_type.outputs].index(port) if port else slot.primary
+
+    def _told(self, value: Any, execution: Execution, name: str) -> _Told:
+        """Say what a table shows of a value: a lazy table was collected, because it was wanted, and knows its rows."""
+        shape = self._engine.payloads.shape(value)
+        if shape.is_lazy:
+            slot, index = self._output_of(name)
+            is_covered = execution.covers(slot.node_id)
+            result = execution.result_of(slot) if is_covered else self._results.state(slot.node_id).result
+            if result is not None and index is not None:
+                value = result.collected.get(index, value)
+                shape = self._engine.payloads.shape(value)
+        is_single = not shape.is_lazy and shape.rows == 1 and shape.columns in (None, 1)
+        if shape.kind in ("table", "series") and is_single:
+            return _Told(shape.text, value.item())
+        return _Told(shape.text or value)
 
     def _end(self) -> None:
         with self._has_news:
@@ -379,21 +402,28 @@ class ParameterSweep:
     def table(self) -> Any:
         """Return a row per finished combination as a polars DataFrame.
 
-        Columns: a setting each, a wanted output each (a table or array by its shape in words), status, fired (how many
-        nodes), took_s, error.
+        Columns: a setting each, a wanted output each, status, fired (how many nodes), took_s, error. Of a table the
+        output's column says ``"rows × columns"``, of an array its shape; tables that have one row and one column in
+        every combination, a mean or a count, show what is in them. The values themselves are in ``sweep.rows``.
         """
-        return self._engine.payloads.table([self._record(row) for row in self._rows], self._types())
+        with self._lock:
+            rows, told_of = list(self._rows), list(self._told_of)
+        single = {
+            name for name in self._outputs if all(told[name].item is not _NOTHING for told in told_of if name in told)
+        }
+        records = [self._record(row, told, single) for row, told in zip(rows, told_of, strict=True)]
+        return self._engine.payloads.table(records, self._types())
 
     def _types(self) -> dict[str, type]:
         return {} if self._rows else dict.fromkeys([*self._axes, *self._outputs], str)
 
-    def _record(self, row: SweepRow) -> dict[str, Any]:
-        record = {**row.settings, **{name: self._shown(row.values.get(name)) for name in self._outputs}}
+    def _record(self, row: SweepRow, told_of: Mapping[str, _Told], single: Set[str]) -> dict[str, Any]:
+        record = dict(row.settings)
+        for name in self._outputs:
+            found = told_of.get(name)
+            record[name] = None if found is None else found.item if name in single else found.shown
         told = (row.status, len(row.fired), row.took_s, row.errors[0].message if row.errors else None)
         return {**record, **dict(zip(_OWN_COLUMNS, told, strict=True))}
-
-    def _shown(self, value: Any) -> Any:
-        return self._engine.payloads.shape(value).text or value
 
     def __len__(self) -> int:
         """Count the combinations, finished or not."""
@@ -435,6 +465,17 @@ class ParameterSweep:
         failed = sum(row.status == "failed" for row in self._rows)
         tail = f", {failed} failed" if failed else ""
         return f"<sweep of {self._flow.name} over {', '.join(self._axes)}: {self.status}, {done}{tail}>"
+
+
+_NOTHING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a table shows of a value, and what is in it if that is one thing alone."""
+
+    shown: Any
+    item: Any = _NOTHING
 
 
 class _Teller:

@@ -138,8 +138,8 @@ class SubflowNode(Node):
         plan = self._flow.plan
         node_id, inner = plan.nesting.exits[self.id, port]
         slot = plan.slots[plan.index[node_id]]
-        state = self._flow.results.state(node_id)
-        if state.result is None:
+        state, result = self._flow.results.state(node_id), self._flow.results.value_of(slot)
+        if result is None:
             if state.error is not None:
                 raise node_failed(state.error, f"flow {self._flow.name!r}") from state.error.cause
             raise RunError(
@@ -149,7 +149,7 @@ class SubflowNode(Node):
                 hint=f'await flow.run(to="{self.id}")',
             )
         index = [entry.name for entry in slot.node_type.outputs].index(inner)
-        return self._flow.engine.value_for_user(state.result, index, slot.node_type.outputs[index].form)
+        return self._flow.engine.value_for_user(result, index, slot.node_type.outputs[index].form)
 
     @property
     def status(self) -> Any:

@@ -242,7 +242,7 @@ def beside_ray(size_bytes: int, pool: ProcessPool) -> None:
     try:
         import ray
     except ImportError:
-        print("Ray is not installed: not compared")
+        print("Ray is not installed: not compared (.venv/bin/pip install --editable '.[bench-ray]')")
         return
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
 

@@ -17,7 +17,8 @@ from flowbook.canvas.control import BATCHES_PER_S, Hub
 from flowbook.canvas.messages import MAX_MESSAGE_BYTES
 from flowbook.errors import FlowbookError
 from flowbook.session import Flow, session
-from tests.canvas.live_kit import Live, fresh_state
+from tests.canvas.live_kit import Browser, Live, fresh_state
+from tests.runtime.watching import Firings, over, until
 from tests.strategies import json_values
 
 if TYPE_CHECKING:
@@ -170,6 +171,54 @@ def test_the_end_of_a_run_is_told_ahead_of_its_tick(live: Live) -> None:
     live.clock.advance(1 / BATCHES_PER_S)
     live.hub.turn()
     assert len(browser.batches()) == 1
+
+
+def moved(live: Live, firings: Firings) -> tuple[Browser, fb.Run]:
+    """Move a setting of a node whose second firing waits; the browser that did, and the run that follows by itself."""
+    flow = live.flow()
+
+    @flow.node
+    def n(count: int = 1) -> int:
+        return count * firings.fire()
+
+    firings.let_go(1)
+    first = flow.run_sync()
+    browser = live.browser("f")
+    live.settle()
+    browser.told()
+    assert browser.ask("set", flow="f", node="n", name="count", value=5)["kind"] == "ack"
+    firings.wait_for(2)
+    run = flow.last_run
+    assert run is not None
+    assert run is not first
+    return browser, run
+
+
+def test_a_moved_setting_is_told_with_what_follows_from_it(live: Live) -> None:
+    firings = Firings()
+    browser, run = moved(live, firings)
+    live.hub.turn()
+    assert browser.told() == [], "whatever goes ahead of the outcome makes it late"
+    firings.let_go(2)
+    over(run)
+    live.hub.turn()
+    (batch,) = browser.batches()
+    (card,) = batch["cards"]
+    assert (card["settings"][0]["value"], card["status"]) == (5, "ok")
+    assert card["preview"] == {"kind": "text", "text": "10"}
+
+
+def test_what_follows_from_a_moved_setting_is_not_waited_for_long(live: Live) -> None:
+    firings = Firings()
+    browser, run = moved(live, firings)
+    for value in range(6, 10):  # a slider that is dragged puts nothing off
+        browser.ask("set", flow="f", node="n", name="count", value=value)
+        live.clock.advance(0.5 / BATCHES_PER_S)
+    live.hub.turn()
+    assert {batch["cards"][0]["status"] for batch in browser.batches()} == {"running"}
+    session.flows["f"].cancel()
+    firings.let_go(*range(2, 10))
+    over(run)
 
 
 def test_there_are_at_most_thirty_batches_a_second(live: Live) -> None:

@@ -90,6 +90,19 @@ def test_who_declines_is_passed_over_until_it_asks_again(live: Live) -> None:
     assert holders(first, second) == [True, False]
 
 
+def test_who_declined_is_not_asked_again_with_every_move_of_a_slider(live: Live) -> None:
+    flow = live.flow()
+    flow.node(lambda count=1: count, name="n")
+    browser = live.browser("f")
+    live.settle()
+    browser.say("lease", flow="f", held=False)
+    live.settle()
+    browser.told()
+    assert browser.ask("set", flow="f", node="n", name="count", value=2)["kind"] == "ack"
+    live.settle()
+    assert [message["kind"] for message in browser.told() if message["kind"] != "batch"] == []
+
+
 def test_a_holder_that_does_not_write_loses_the_lease_to_one_that_may(live: Live) -> None:
     flow = live.flow()
     host = live.hub.host = CellHost()

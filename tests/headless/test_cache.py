@@ -55,6 +55,14 @@ def test_one_flow_or_all_can_be_cleared(cache: DiskCache, capsys: pytest.Capture
     assert cache.entries() == []
 
 
+def test_a_mistyped_flow_is_told_with_the_nearest(cache: DiskCache, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(cache, 1, "flights", "delays", 500)
+    for action in ("clear", "list"):
+        assert main(["cache", action, "fligths"]) == 0
+        assert capsys.readouterr().out == "nothing is kept of flow 'fligths'; did you mean 'flights'?\n"
+    assert len(cache.entries()) == 1
+
+
 def test_a_mistyped_action_is_told_and_exits_2(cache: DiskCache, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "empty"]) == 2
     assert "invalid choice: 'empty'" in capsys.readouterr().err

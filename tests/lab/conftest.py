@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browsers import opened_browser
 from tests.lab.lab_page import LabPage, page_apart
 from tests.lab.lab_server import EXTENSION, start_lab
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from tests.lab.lab_server import LabServer
 
-#: A browser of the machine's; without one Playwright's own is tried.
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 #: Where `screenshot` puts pictures that are to be looked at; nowhere when it is not set.
 _PICTURES = os.environ.get("FLOWBOOK_SCREENSHOTS")
 
@@ -37,18 +35,9 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """A browser."""
-    from playwright.sync_api import Error, sync_playwright
-
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--font-render-hinting=none"]
-        try:
-            browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=arguments)
-        except Error as error:
-            said = error.message.splitlines()[0]
-            pytest.fail(f"no browser ({said}): python -m playwright install chromium")
+    """A browser; its tests are skipped where there is none."""
+    with opened_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")

@@ -377,6 +377,21 @@ def test_names_of_nodes_stay_out_of_the_namespace_and_a_name_error_says_where_th
     assert f'fb.flow("{notebook.flow}")["total"].value' in cell.error
 
 
+def test_a_forgotten_await_is_said_in_a_cell_and_in_a_node(notebook: Notebook) -> None:
+    notebook.cell("async def load():\n    return [3]")
+    cell = notebook.cell("%%node rows\nrows = load()", fails=True)
+    assert "[FB650]" in cell.error
+    assert "write `await` before the call" in cell.error
+    cell = notebook.cell("%%node first\nfirst = load()[0]", fails=True)
+    assert "TypeError" in cell.error
+    assert cell.error.count("write `await` before the call that made it") == 1
+    notebook.cell("%%node first\nfirst = (await load())[0]", cell)
+    cell = notebook.cell(f"run = __import__('flowbook').flow({notebook.flow!r}).run()\nrun['first']", fails=True)
+    assert "run = await flow.run()" in cell.error
+    notebook.cell("run.close()")
+    assert notebook.ask(f"__import__('flowbook').flow({notebook.flow!r})['first'].value") == 3
+
+
 def test_a_name_error_on_an_output_says_where_that_is(notebook: Notebook) -> None:
     notebook.cell("%%node split -> train, test\ntrain, test = [1, 2], [3]")
     cell = notebook.cell("train + [1]", fails=True)

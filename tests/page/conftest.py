@@ -37,7 +37,7 @@ def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the page in every theme of JupyterLab."""
     esbuild = ROOT / "js" / "node_modules" / ".bin" / "esbuild"
     if not esbuild.exists():
-        pytest.skip("esbuild is not installed: make extension")
+        pytest.fail("esbuild is not installed: make extension")
     folder = tmp_path_factory.mktemp("page")
     command: list[str | Path] = [
         *(esbuild, "tests/page/page.tsx", "--bundle", f"--outdir={folder}", "--jsx=automatic"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import json
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,23 @@ def function_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
     return made
 
 
+@dataclass(frozen=True)
+class Code:
+    """What a node is made from: its inputs, its variant, and the names of its outputs if it has two."""
+
+    ports: tuple[str, ...]
+    variant: int
+    outputs: tuple[str, ...] | None
+
+    def define(self, flow: fb.Flow, node_id: str) -> None:
+        function = pair_of(self.ports, self.variant) if self.outputs else function_of(self.ports, self.variant)
+        flow.node(name=node_id, outputs=self.outputs)(function)
+
+    def renamed(self, other: dict[str, str]) -> Code:
+        ports, outputs = ([other.get(name, name) for name in names or ()] for names in (self.ports, self.outputs))
+        return Code(tuple(ports), self.variant, tuple(outputs) or None)
+
+
 @functools.cache
 def pair_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
     """Make the function of a node with two outputs."""
@@ -82,12 +100,13 @@ def pair_of(ports: tuple[str, ...], variant: int) -> Callable[..., Any]:
     return later_two if inspect.iscoroutinefunction(one) else two
 
 
-_fired: list[tuple[str, str]] = []
+#: Node ids by trace id, in the order in which they fired.
+_fired: dict[str, list[str]] = {}
 
 
 def note(ctx: fb.Context) -> None:
     """Remember that a node's code was called, behind the back of the key: a list it read would be part of the key."""
-    globals()["_fired"].append((ctx.trace_id, ctx.node_id))
+    globals()["_fired"].setdefault(ctx.trace_id, []).append(ctx.node_id)
 
 
 @dataclass
@@ -96,7 +115,7 @@ class Lived:
 
     names: Sequence[str]
     flow: fb.Flow = field(default_factory=lambda: fb.Flow("lived"))
-    code: dict[str, tuple[Callable[..., Any], tuple[str, ...] | None]] = field(default_factory=dict)
+    code: dict[str, Code] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
     runs: list[fb.Run] = field(default_factory=list)
 
@@ -106,18 +125,24 @@ class Lived:
         known = [*self.names[:rank][:-5:-1], *FREE]
         ports = tuple(name for bit, name in enumerate(known) if shape.ports >> bit & 1)
         outputs = (self.names[(rank + 3) % len(self.names)], "right") if shape.output_count == 2 else None
-        function = pair_of(ports, shape.variant) if outputs else function_of(ports, shape.variant)
-        self.code[node_id] = (function, outputs)
-        _define(self.flow, node_id, function, outputs)
+        self.code[node_id] = Code(ports, shape.variant, outputs)
+        self.code[node_id].define(self.flow, node_id)
 
     def fresh(self) -> fb.Flow:
         """Make a flow of the same document and code that never ran; its nodes stand in another order."""
         made = fb.Flow("fresh")
         for node_id in reversed(list(self.code)):
-            _define(made, node_id, *self.code[node_id])
-        document = self.flow.document()
-        made.replace_document(fb.Flow.document_text(self.flow))
-        assert made.document() == document
+            self.code[node_id].define(made, node_id)
+        made.replace_document(self.flow.document_text())
+        assert made.document() == self.flow.document()
+        return made
+
+    def mirrored(self, other: dict[str, str]) -> fb.Flow:
+        """Make the same flow with other names for nodes, inputs and outputs; it never ran."""
+        made = fb.Flow("mirrored")
+        for node_id, code in self.code.items():
+            code.renamed(other).define(made, other[node_id])
+        made.replace_document(json.dumps(_renamed(self.flow.document(), other)))
         return made
 
     def open_inputs(self, flow: fb.Flow) -> dict[str, int]:
@@ -126,13 +151,19 @@ class Lived:
         return {name: value for name, value in self.given.items() if any(entry.name == name for entry in bindings)}
 
 
-def _define(flow: fb.Flow, node_id: str, function: Callable[..., Any], outputs: tuple[str, ...] | None) -> None:
-    flow.node(name=node_id, outputs=outputs)(function)
+def _renamed(entry: Any, other: dict[str, str]) -> Any:
+    """Give what bears a name, anywhere in a document, the other one."""
+    if isinstance(entry, dict):
+        return {other.get(key, key): _renamed(value, other) for key, value in entry.items()}
+    if isinstance(entry, list):
+        return [_renamed(value, other) for value in entry]
+    return other.get(entry, entry) if isinstance(entry, str) else entry
 
 
 def live(names: Sequence[str], shapes: Sequence[Shape], steps: Sequence[Step]) -> Lived:
     """Build a flow and let the steps happen to it; a step that is refused must leave it as it was."""
     lived = Lived(names)
+    _fired.clear()
     for name, shape in zip(names, shapes, strict=False):
         lived.define(name, shape)
     for step in steps:
@@ -308,7 +339,7 @@ def watched_run(flow: fb.Flow, **scope: Any) -> fb.Run:
     assert len(set(started)) == len(started)
     assert sorted(event.node_id for event in finished) == sorted(covered) == sorted(run.node_ids)
     assert set(started) <= set(covered)
-    fired = [node_id for trace_id, node_id in _fired if trace_id == run.id]
+    fired = _fired.get(run.id, [])
     assert len(set(fired)) == len(fired)
     assert set(fired) <= set(started)
     assert run.recomputed == started

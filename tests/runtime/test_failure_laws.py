@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import flowbook as fb
 from flowbook.core.events import NodeFinished, NodeStarted
+from tests.strategies import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -239,13 +240,6 @@ def hurried_threads() -> Iterator[None]:
 
 
 @given(cases)
-@settings(max_examples=800)
+@examples(1000, soak=50_000)
 def test_a_run_comes_to_what_is_reckoned_whoever_fails(case: tuple[list[Spec], fb.FlowPolicy]) -> None:
-    obeys(*case)
-
-
-@pytest.mark.soak
-@given(cases)
-@settings(max_examples=50_000)
-def test_fifty_thousand_runs_come_to_what_is_reckoned(case: tuple[list[Spec], fb.FlowPolicy]) -> None:
     obeys(*case)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import flowbook as fb
@@ -41,6 +42,7 @@ edits = st.tuples(
 )
 
 
+@functools.cache
 def type_of(type_id: str, chance: int) -> NodeType:
     names, outputs = INPUTS[chance % len(INPUTS)], OUTPUTS[chance % len(OUTPUTS)]
     namespace: dict[str, Any] = {}
@@ -111,6 +113,35 @@ def binding_facts(binding: plans.Binding) -> tuple[Any, ...]:
 
 
 @given(st.lists(st.tuples(edits, st.booleans(), st.booleans()), max_size=30))
+# A node that takes the place of another one looks the same, but the cut went with the other one.
+@example(
+    [
+        (("add", "a", "a", 0), False, False),
+        (("add", "b", "b", 1), False, False),
+        (("cut", "a", "b", 0), True, False),
+        (("rename", "a", "c", 0), False, False),
+        (("add", "a", "a", 0), True, False),
+    ]
+)
+# So it did with the constant that one of the very same type had.
+@example(
+    [
+        (("add", "a", "a", 0), False, False),
+        (("add", "b", "b", 1), False, False),
+        (("constant", "b", "b", 1), True, False),
+        (("remove", "b", "b", 0), False, False),
+        (("add", "b", "b", 1), True, False),
+    ]
+)
+# An edge into an input that a node does not have orders the nodes, too.
+@example(
+    [
+        (("add", "a", "a", 0), True, False),
+        (("add", "b", "a", 0), False, False),
+        (("undefine", "a", "a", 0), False, False),
+        (("connect", "b", "a", 0), True, False),
+    ]
+)
 @settings(deadline=None)
 def test_edits_lead_to_the_wiring_and_the_plan_that_are_made_anew(
     steps: list[tuple[tuple[str, str, str, int], bool, bool]],
@@ -134,6 +165,8 @@ def test_edits_lead_to_the_wiring_and_the_plan_that_are_made_anew(
 
 
 @given(st.lists(edits, max_size=12), st.lists(edits, min_size=1, max_size=6))
+# An edit after another: the copy that the first one made holds lists of readers that the holder has too.
+@example([("add", "b", "a", 0)], [("add", "a", "a", 0), ("connect", "b", "a", 0)])
 @settings(deadline=None)
 def test_who_holds_a_wiring_or_a_plan_keeps_it(first: list[Any], then: list[Any]) -> None:
     data = FlowData(id="f")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flowbook.runtime.self_runs import APART_S, COALESCE_S, LEAD_S, LONGEST_S, SelfRuns
+from flowbook.runtime.self_runs import APART_S, COALESCE_S, LONGEST_S, SelfRuns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Set
@@ -84,35 +84,41 @@ def setup() -> Setup:
     return Setup()
 
 
-def test_one_move_runs_almost_at_once(setup: Setup) -> None:
-    setup.runs.moved("a")
-    setup.timers.advance(LEAD_S)
-    assert [(run.moved, run.at) for run in setup.begun] == [({"a"}, LEAD_S)]
-    assert LEAD_S <= 0.025, "a person sees what a slider does within a tenth of a second"
+def test_one_move_runs_at_once(setup: Setup) -> None:
+    setup.runs.moved(["a"])
+    setup.timers.advance(0)
+    assert [(run.moved, run.at) for run in setup.begun] == [({"a"}, 0)]
+
+
+def test_what_is_moved_in_one_go_is_one_run(setup: Setup) -> None:
+    setup.runs.moved(["a", "b"])
+    setup.timers.advance(1)
+    assert [run.moved for run in setup.begun] == [{"a", "b"}]
 
 
 def test_steps_that_follow_what_they_did_each_run_at_once(setup: Setup) -> None:
     """Somebody moves on as soon as the picture has changed, as with the arrow keys."""
     for step in range(1, 6):
-        setup.runs.moved("a")
-        setup.timers.advance(LEAD_S)
+        setup.runs.moved(["a"])
+        setup.timers.advance(0)
         assert len(setup.begun) == step
         setup.begun[-1].status = "ok"
-        setup.timers.advance(APART_S)
+        setup.timers.advance(APART_S + 0.001)
 
 
-def test_moves_that_come_together_become_one_run(setup: Setup) -> None:
+def test_moves_that_follow_the_first_become_one_run(setup: Setup) -> None:
     for name in ("a", "b", "a", "c"):
-        setup.runs.moved(name)
-        setup.timers.advance(LEAD_S / 4)
+        setup.runs.moved([name])
+        setup.timers.advance(0.005)
+        setup.begun[0].status = "ok"
     setup.timers.advance(1)
-    assert [run.moved for run in setup.begun] == [{"a", "b", "c"}]
-    assert setup.begun[0].at <= LEAD_S + COALESCE_S
+    assert [run.moved for run in setup.begun] == [{"a"}, {"a", "b", "c"}]
+    assert setup.begun[1].at <= 0.015 + COALESCE_S
 
 
 def test_a_slider_that_is_dragged_runs_every_now_and_then(setup: Setup) -> None:
     for _ in range(300):  # three seconds, a move every ten milliseconds
-        setup.runs.moved("a")
+        setup.runs.moved(["a"])
         setup.timers.advance(0.01)
         if setup.begun:
             setup.begun[-1].status = "ok"
@@ -123,32 +129,32 @@ def test_a_slider_that_is_dragged_runs_every_now_and_then(setup: Setup) -> None:
 
 
 def test_while_a_run_goes_on_moves_gather(setup: Setup) -> None:
-    setup.runs.moved("a")
-    setup.timers.advance(LEAD_S)
+    setup.runs.moved(["a"])
+    setup.timers.advance(0)
     for _ in range(3):
         setup.timers.advance(APART_S + 0.01)
-        setup.runs.moved("a")
+        setup.runs.moved(["a"])
     assert len(setup.begun) == 1
     setup.timers.advance(COALESCE_S)
     assert len(setup.begun) == 2
 
 
 def test_a_run_that_the_next_one_overtakes_is_cancelled_and_its_work_is_done_too(setup: Setup) -> None:
-    setup.runs.moved("a")
+    setup.runs.moved(["a"])
     setup.timers.advance(1)
-    setup.runs.moved("b")
+    setup.runs.moved(["b"])
     setup.timers.advance(1)
-    setup.runs.moved("c")
+    setup.runs.moved(["c"])
     setup.timers.advance(1)
     assert [run.moved for run in setup.begun] == [{"a"}, {"a", "b"}, {"a", "b", "c"}]
     assert [run.status for run in setup.begun] == ["cancelled", "cancelled", "running"]
 
 
 def test_a_run_that_is_over_is_not_done_again(setup: Setup) -> None:
-    setup.runs.moved("a")
+    setup.runs.moved(["a"])
     setup.timers.advance(1)
     setup.begun[0].status = "ok"
-    setup.runs.moved("b")
+    setup.runs.moved(["b"])
     setup.timers.advance(1)
     assert [run.moved for run in setup.begun] == [{"a"}, {"b"}]
     assert setup.begun[0].status == "ok"
@@ -156,9 +162,9 @@ def test_a_run_that_is_over_is_not_done_again(setup: Setup) -> None:
 
 def test_moves_wait_for_the_end_of_a_run_that_somebody_asked_for(setup: Setup) -> None:
     setup.is_busy = True
-    setup.runs.moved("a")
+    setup.runs.moved(["a"])
     setup.timers.advance(1)
-    setup.runs.moved("b")
+    setup.runs.moved(["b"])
     setup.timers.advance(1)
     assert setup.begun == []
     setup.end_others()
@@ -166,25 +172,25 @@ def test_moves_wait_for_the_end_of_a_run_that_somebody_asked_for(setup: Setup) -
 
 
 def test_cancelling_forgets_what_waits_and_ends_what_runs(setup: Setup) -> None:
-    setup.runs.moved("a")
+    setup.runs.moved(["a"])
     setup.timers.advance(1)
-    setup.runs.moved("b")
+    setup.runs.moved(["b"])
     setup.runs.forget()
     setup.timers.advance(1)
     assert [(run.moved, run.status) for run in setup.begun] == [({"a"}, "cancelled")]
     setup.is_busy = True
-    setup.runs.moved("c")
+    setup.runs.moved(["c"])
     setup.timers.advance(1)
     setup.runs.forget()
     setup.end_others()
     assert len(setup.begun) == 1
-    setup.runs.moved("d")
+    setup.runs.moved(["d"])
     setup.timers.advance(1)
     assert setup.begun[-1].moved == {"d"}, "and what comes later is run again"
 
 
 def test_a_node_that_is_renamed_before_its_run_is_run_under_its_new_name(setup: Setup) -> None:
-    setup.runs.moved("a")
+    setup.runs.moved(["a"])
     setup.runs.renamed("a", "z")
     setup.timers.advance(1)
     assert setup.begun[0].moved == {"z"}

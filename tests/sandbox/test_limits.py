@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,9 +53,11 @@ def test_a_segfault_ends_its_worker_alone_and_is_told_with_its_line(own_pool: Pr
 
 def test_os_exit_ends_its_worker_alone(own_pool: ProcessPool) -> None:
     worker = call(own_pool, WHO)
-    with pytest.raises(WorkerDiedError, match="exit code 7") as caught:
-        call(own_pool, "def f():\n    import os\n    os._exit(7)")
+    function = code("def f():\n    import os\n    os._exit(7)", first_line=5)
+    with pytest.raises(WorkerDiedError, match="exit code 7, in line 7") as caught:
+        call(own_pool, function)
     assert caught.value.fields["exit_code"] == 7
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].lineno == 7
     assert heals(own_pool, worker)
 
 
@@ -85,9 +88,10 @@ def test_memory_within_the_limit_is_given(own_pool: ProcessPool) -> None:
 
 def test_an_endless_loop_is_ended_in_time(own_pool: ProcessPool) -> None:
     worker, told = call(own_pool, WHO), Told()
-    with pytest.raises(NodeTimeoutError, match=r"'late' took longer than 0\.3 s") as caught:
-        call(own_pool, LOOP, told, timeout_s=0.3)
+    with pytest.raises(NodeTimeoutError, match=r"'late' took longer than 0\.3 s.*, in line 1[34]") as caught:
+        call(own_pool, code(LOOP, first_line=11), told, timeout_s=0.3)
     assert caught.value.code == "FB404"
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].lineno in (13, 14)
     assert told.printed == "begun\n"
     assert heals(own_pool, worker)
 
@@ -95,7 +99,7 @@ def test_an_endless_loop_is_ended_in_time(own_pool: ProcessPool) -> None:
 def test_a_loop_that_never_lets_go_of_the_interpreter_is_ended_too(own_pool: ProcessPool) -> None:
     worker = call(own_pool, WHO)
     text = "def f():\n    import re\n    return re.match('(a+)+$', 'a' * 60 + 'b')"
-    with pytest.raises(NodeTimeoutError):
+    with pytest.raises(NodeTimeoutError, match="in line 3"):
         call(own_pool, text, timeout_s=0.3)
     assert heals(own_pool, worker)
 

@@ -211,24 +211,6 @@ def test_a_flow_that_is_cancelled_before_its_next_turn_leaves_the_letters_of_thi
     assert (run.status, len(flow.dead_letters)) == ("ok", 0)
 
 
-def test_a_handler_that_fails_is_a_letter_whose_packet_cannot_be_kept_on_disk() -> None:
-    flow = fb.Flow("handler", policy=LASTING)
-
-    @flow.node
-    def bad() -> int:
-        raise OSError
-
-    @flow.node
-    def handler(error: fb.ErrorPacket) -> str:
-        message = "worse"
-        raise ValueError(message)
-
-    flow.connect("bad.error", "handler.error")
-    failed(flow)
-    (letter,) = flow.dead_letters
-    assert (letter.error.node_id, list(letter.missing)) == ("handler", ["error"])
-
-
 def test_what_never_fired_was_given_nothing_and_is_no_letter() -> None:
     flow = fb.Flow("missing")
 
@@ -462,11 +444,17 @@ def test_a_disk_that_refuses_is_told_on_the_node_and_the_run_ends(monkeypatch: p
 
 
 def test_a_storage_of_another_version_is_kept_noted_and_means_memory(state: Path) -> None:
-    flow = orders_flow(fb.FlowPolicy(state_storage="redis"))
+    flow = orders_flow(fb.FlowPolicy())
+    flow.apply([{"op": "document", "text": '{"flowbook": "1", "policy": {"stateStorage": "redis"}}'}])
     failed(flow)
     assert (len(flow.dead_letters), state.exists()) == (1, False)
     assert [finding.code for finding in flow.check()] == ["FB112"]
     assert flow.document()["policy"] == {"stateStorage": "redis"}
+    flow.policy = fb.FlowPolicy(max_concurrency=2)
+    assert flow.document()["policy"] == {"stateStorage": "redis", "maxConcurrency": 2}
+    flow.policy = LASTING
+    assert flow.document()["policy"] == {"stateStorage": "sqlite"}
+    assert flow.check() == []
 
 
 def test_a_flow_is_got_with_a_policy_or_keeps_its_own() -> None:
@@ -474,3 +462,32 @@ def test_a_flow_is_got_with_a_policy_or_keeps_its_own() -> None:
     assert fb.flow("got with a policy") is flow
     assert flow.policy == LASTING
     assert fb.flow("got with a policy", policy=fb.FlowPolicy()).policy.state_storage == "memory"
+
+
+def test_a_letter_of_a_node_that_reads_failures_keeps_the_failure(state: Path) -> None:
+    def told_flow() -> fb.Flow:
+        flow = fb.Flow("told", policy=LASTING)
+
+        @flow.node
+        def breaks(n: int = 1) -> float:
+            return n / 0
+
+        @flow.node
+        def tells(failure: fb.ErrorPacket, is_down: bool = True) -> str:
+            if is_down:
+                message = "no network"
+                raise OSError(message)
+            return f"{failure.node_id} line {failure.line}: {failure.code} {failure.message}"
+
+        flow.connect("breaks.error", "tells.failure")
+        return flow
+
+    run = failed(told_flow())
+    other = told_flow()  # as in another kernel
+    (letter,) = other.dead_letters
+    assert (letter.error.node_id, letter.input_names, dict(letter.missing)) == ("tells", ("failure",), {})
+    other.set("tells", is_down=False)
+    (again,) = other.dead_letters.replay()
+    line = next(error.line for error in run.errors if error.node_id == "breaks")
+    assert again["tells"] == f"breaks line {line}: FB402 ZeroDivisionError: division by zero"
+    assert len(other.dead_letters) == 0

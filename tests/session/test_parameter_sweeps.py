@@ -93,6 +93,33 @@ def test_the_table_has_a_column_for_each_setting_and_output(flow: fb.Flow) -> No
     assert table["fired"].to_list() == [3, 3, 3]
 
 
+def test_the_table_shows_how_large_lazy_tables_are_and_what_is_in_single_ones() -> None:
+    flow = fb.Flow("lazy")
+
+    @flow.node
+    def load() -> pl.LazyFrame:
+        return pl.LazyFrame({"x": [1, 5, 20, 70]})
+
+    @flow.node
+    def late(load: pl.LazyFrame, least: int = 0) -> pl.LazyFrame:
+        return load.filter(pl.col("x") >= least)
+
+    @flow.node
+    def mean(late: pl.LazyFrame) -> pl.LazyFrame:
+        return late.select(pl.col("x").mean())
+
+    @flow.node
+    def top(late: pl.DataFrame) -> pl.Series:
+        return late["x"].top_k(1)
+
+    names = ["late", "mean", "top", "load"]
+    table = done(flow.sweep({"late.least": [5, 70]}, outputs=names)).table()
+    assert table.select("late.least", *names).rows() == [
+        (5, "3 × 1", 95 / 3, 70, "4 × 1"),
+        (70, "1 × 1", 70.0, 70, "4 × 1"),
+    ]
+
+
 def test_a_sweep_is_awaited_and_iterated_as_it_goes(flow: fb.Flow) -> None:
     async def main() -> list[float]:
         sweep = await flow.sweep({"load.n": range(1, 4)}, outputs="late")

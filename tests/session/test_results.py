@@ -256,6 +256,40 @@ def test_a_coroutine_that_nobody_awaits_is_refused() -> None:
     assert "async def" in run.errors[0].hint
 
 
+def test_a_coroutine_used_as_a_value_says_that_it_was_not_awaited() -> None:
+    flow = fb.Flow("coroutine")
+    made = []
+
+    async def awaited() -> int:
+        return 1
+
+    def later() -> Any:
+        made.append(awaited())
+        return made[-1]
+
+    @flow.node
+    async def adds() -> int:
+        return int(later() + 1)
+
+    @flow.node
+    def reads() -> int:
+        return int(later().real)
+
+    @flow.node(outputs=("one", "other"))
+    async def gives() -> tuple[int, Any]:
+        return 1, later()
+
+    run = flow.run_sync(raise_errors=False)
+    for coroutine in made:
+        coroutine.close()  # otherwise Python complains as well
+    found = {error.node_id: (error.code, error.hint) for error in run.errors}
+    assert found == {
+        "adds": ("FB402", "write `await` before the call that made it"),
+        "reads": ("FB402", "make the node itself `async def`, and await inside it"),
+        "gives": ("FB650", "write `await` before the call that made it"),
+    }
+
+
 def test_a_node_can_have_the_packet_instead_of_its_payload(flow: fb.Flow) -> None:
     @flow.node
     def reads(good: fb.Packet) -> fb.Packet:
@@ -281,3 +315,30 @@ def test_a_node_is_told_who_it_is() -> None:
     run = flow.run_sync()
     assert globals()["_told"] == ("services", "asks", run.id, 1, False)
     assert run.trace.spans[0].effects.progress == 1.0
+
+
+@pytest.mark.parametrize("on_change", ["auto", "once"])
+def test_a_value_of_older_code_is_none_of_more_outputs(on_change: Any) -> None:
+    flow = fb.Flow("f")
+
+    @flow.node
+    def split(n: int = 4) -> int:
+        return n
+
+    flow.set_policy("split", on_change=on_change)
+    assert flow.run_sync()["split"] == 4
+
+    @flow.node(name="split", outputs=("low", "high"))
+    def halves(n: int = 4) -> tuple[int, int]:
+        return n // 2, n - n // 2
+
+    @flow.node
+    def top(high: int) -> int:
+        return high
+
+    with pytest.raises(RunError, match="'split' has no value yet"):
+        _ = flow["split"].value
+    run = flow.run_sync(only="top", raise_errors=False)
+    assert [error.message for error in run.errors] == ["'top' needs 'split', which has no value yet"]
+    assert flow.run_sync()["top"] == 2
+    assert flow["split"].value == {"low": 2, "high": 2}

@@ -2,6 +2,7 @@ import { ReactFlowProvider, useStoreApi } from "@xyflow/react";
 import {
   type KeyboardEvent,
   type MouseEvent,
+  memo,
   type PointerEvent,
   type ReactElement,
   type RefObject,
@@ -50,14 +51,17 @@ export interface FlowCanvasProps {
   readonly onLeave?: () => void;
 }
 
-/** A flow as a canvas of cards. It fills its parent, whose height has to be given. */
-export function FlowCanvas(props: FlowCanvasProps): ReactElement {
+/**
+ * A flow as a canvas of cards. It fills its parent, whose height has to be given. What stands around it is drawn anew
+ * with every run, the canvas only where its flow changed.
+ */
+export const FlowCanvas = memo(function FlowCanvas(props: FlowCanvasProps): ReactElement {
   return (
     <ReactFlowProvider>
       <Canvas {...props} />
     </ReactFlowProvider>
   );
-}
+});
 
 const NO_ACTIONS: readonly Action[] = [];
 

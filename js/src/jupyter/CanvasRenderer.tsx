@@ -8,6 +8,7 @@ import { FlowStore } from "../model/store";
 import { CANVAS_MIME } from "../protocol/bundles";
 import { readCanvas } from "../protocol/reading";
 import { LastRun } from "../trace/LastRun";
+import { afterPaint } from "./afterPaint";
 import type { Controls } from "./Controls";
 import { OutputKeeping } from "./keeping";
 import { OutputLink } from "./OutputLink";
@@ -71,7 +72,7 @@ export class CanvasRenderer extends ReactWidget implements IRenderMime.IRenderer
         {run}
       </CanvasOutput>,
     );
-    queueMicrotask(() => this.#keep()); // an output that is being added cannot be changed yet
+    afterPaint(this.#keep);
   }
 
   /** What the notebook around the canvas does for it. */
@@ -83,9 +84,9 @@ export class CanvasRenderer extends ReactWidget implements IRenderMime.IRenderer
   }
 
   /** Store what is shown, when it says something else than what is stored. */
-  #keep(): void {
+  readonly #keep = (): void => {
     if (this.isDisposed) return;
     const { link } = this.#output;
     this.#keeping.keep(link?.store.isLive ? link.output(null) : undefined);
-  }
+  };
 }

@@ -4,6 +4,7 @@ import type { ISessionContext } from "@jupyterlab/apputils";
 import type { INotebookTracker, NotebookPanel } from "@jupyterlab/notebook";
 import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
 import { Listeners } from "../model/listeners";
+import { doNow } from "./afterPaint";
 import { KernelControl } from "./KernelControl";
 
 export class Controls {
@@ -15,7 +16,10 @@ export class Controls {
   /** `tracker` is null where there are no notebooks; everything stays as it was recorded then. */
   constructor(tracker: INotebookTracker | null) {
     this.#tracker = tracker;
-    tracker?.widgetAdded.connect(() => this.onNotebook.call());
+    tracker?.widgetAdded.connect((_, { context }) => {
+      context.saveState.connect((_, state) => state === "started" && doNow());
+      this.onNotebook.call();
+    });
   }
 
   /**

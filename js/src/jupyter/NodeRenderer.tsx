@@ -10,6 +10,7 @@ import { FlowStore } from "../model/store";
 import { whyNoTable } from "../model/tablePorts";
 import { NODE_MIME, type NodeBundle } from "../protocol/bundles";
 import { readNode } from "../protocol/reading";
+import { afterPaint } from "./afterPaint";
 import type { Controls } from "./Controls";
 import { type MimeData, OutputKeeping } from "./keeping";
 import { OutputLink } from "./OutputLink";
@@ -33,6 +34,7 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
   readonly #shown: { effects: Shown | null; value: Shown | null } = { effects: null, value: null };
   #model: IRenderMime.IMimeModel | null = null;
   #bundle: NodeBundle | null = null;
+  #store: FlowStore | null = null;
   #drawing: Promise<void> = Promise.resolve();
 
   /** `onTable` shows the value of a node as a grid; null where there is no place for one. */
@@ -46,7 +48,7 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
     this.#onTable = onTable;
     this.addClass("fb-output");
     this.#registry = registry;
-    this.#output = new OutputLink(controls, resolver, () => this.#update());
+    this.#output = new OutputLink(controls, resolver, () => this.#hear());
     this.addWidget(this.#strip);
   }
 
@@ -85,10 +87,17 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
     super.dispose();
   }
 
+  /** There is news of the flow: the strip hears of its node by itself. */
+  #hear(): void {
+    if (this.#store !== (this.#output.link?.store ?? null)) this.#update();
+    else afterPaint(this.#keep);
+  }
+
   #update(): void {
     const bundle = this.#bundle;
     if (!bundle || this.isDisposed) return;
     const store = this.#output.link?.store ?? null;
+    this.#store = store;
     this.#strip.draw(
       <LiveStrip
         bundle={bundle}
@@ -98,16 +107,17 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
         onTable={this.#onTable && (() => this.#onTable?.(bundle.flow, bundle.node))}
       />,
     );
-    queueMicrotask(() => this.#keep(bundle)); // an output that is being added cannot be changed yet
+    afterPaint(this.#keep);
   }
 
   /** Store the node's output as the kernel made it last, when it says something else than what is stored. */
-  #keep(bundle: NodeBundle): void {
-    if (this.isDisposed || this.#bundle !== bundle) return;
+  readonly #keep = (): void => {
+    const bundle = this.#bundle;
+    if (!bundle || this.isDisposed) return;
     const { link } = this.#output;
     const news = link?.store.isLive ? link.node(bundle.node) : undefined;
     if (!news?.shrunk) this.#keeping.keep(news?.data);
-  }
+  };
 
   #set(node: string, name: string, value: Json): void {
     this.#output.link?.editor.set(node, name, value);

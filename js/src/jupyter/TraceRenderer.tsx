@@ -3,6 +3,7 @@ import type { Trace } from "../model/flow";
 import { TRACE_MIME } from "../protocol/bundles";
 import { readTrace } from "../protocol/reading";
 import { TracePanel } from "../trace/TracePanel";
+import { afterPaint } from "./afterPaint";
 import type { Controls } from "./Controls";
 import { OutputKeeping } from "./keeping";
 import { OutputLink } from "./OutputLink";
@@ -14,6 +15,7 @@ export class TraceRenderer extends ReactWidget implements IRenderMime.IRenderer 
   readonly #output: OutputLink;
   readonly #keeping = new OutputKeeping();
   #stored: Trace | null = null;
+  #drawn: { readonly trace: Trace; readonly isLive: boolean } | null = null;
 
   constructor(controls: Controls, resolver: IRenderMime.IResolver | null) {
     super("fb-output");
@@ -24,6 +26,7 @@ export class TraceRenderer extends ReactWidget implements IRenderMime.IRenderer 
     this.#keeping.shows(model);
     this.#stored = readTrace(model.data[TRACE_MIME]);
     if (!this.#stored) {
+      this.#drawn = null;
       this.draw(<PlainNote data={model.data} />);
       return;
     }
@@ -42,14 +45,18 @@ export class TraceRenderer extends ReactWidget implements IRenderMime.IRenderer 
     const { link } = this.#output;
     const told = link?.trace(stored.runId);
     const trace = told && (told.seq > stored.seq || told.final) ? told : stored;
-    this.draw(<TracePanel trace={trace} isLive={told !== undefined && link?.store.isLive === true} />);
-    queueMicrotask(() => this.#keep()); // an output that is being added cannot be changed yet
+    const isLive = told !== undefined && link?.store.isLive === true;
+    if (this.#drawn?.trace !== trace || this.#drawn.isLive !== isLive) {
+      this.#drawn = { trace, isLive };
+      this.draw(<TracePanel trace={trace} isLive={isLive} />);
+    }
+    afterPaint(this.#keep);
   }
 
   /** Store the run as it ended: the output may have missed that, in a page that was loaded while it went on. */
-  #keep(): void {
+  readonly #keep = (): void => {
     if (this.isDisposed) return;
     const { link } = this.#output;
     this.#keeping.keep(this.#stored && link?.store.isLive ? link.output(this.#stored.runId) : undefined);
-  }
+  };
 }

@@ -2,7 +2,7 @@
  * What a person does to one flow: shown at once, sent to the kernel, remembered for undo.
  *
  * Every gesture gives one message and one step of the history, however many operations it has. Moved settings travel
- * alone, at most one message per setting and frame. Nothing is done without a kernel that answers, and `whyNot` says so.
+ * alone: the first at once, and then at most one message per setting and frame. Nothing is done without a kernel that answers, and `whyNot` says so.
  */
 
 import type { TypeEntry } from "./catalogue";
@@ -50,6 +50,7 @@ export class Editor {
   readonly #channel: Channel | null;
   readonly #nextFrame: (call: () => void) => void;
   readonly #moved = new Map<string, { readonly cid: string; readonly change: Change & { readonly op: "set" } }>();
+  #isFrameOver = true;
   #document: { readonly from: unknown; readonly facts: DocumentFacts | null } = { from: null, facts: null };
 
   /**
@@ -108,8 +109,15 @@ export class Editor {
     const undo = inverseOf(this.store.state, [change], this.background);
     const cid = newCid();
     this.store.propose(cid, change);
-    if (!this.#moved.size) this.#nextFrame(() => this.#sendMoved());
     this.#moved.set(JSON.stringify([node, name]), { cid, change });
+    if (this.#isFrameOver) {
+      this.#isFrameOver = false;
+      this.#nextFrame(() => {
+        this.#isFrameOver = true;
+        this.#sendMoved();
+      });
+      this.#sendMoved();
+    }
     this.history.add({
       label: `set ${node}.${name}`,
       key: `set ${node} ${name}`,
