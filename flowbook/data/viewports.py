@@ -31,10 +31,14 @@ MOST_ROWS: Final = 2_000
 MOST_COLUMNS: Final = 100
 # 200 KB for 1,000 rows of 8 columns, and something for the description of the columns.
 _BYTES_PER_CELL: Final = 24
-_LEAST_BYTES: Final = 16_000
+_LEAST_BYTES: Final = 96_000  # what is on one screen: texts of 48 characters in all of 1,000 cells
 _TEXT_LIMITS: Final = (160, 48, 24, 12, 3)  # twelve bytes of text take no room of their own
 _WHOLE_CELL_CHARS: Final = 20_000
 _KEPT_ORDERS: Final = 2
+_OBJECTS: Final = (
+    "Column {0!r} holds Python objects, which are shown by their class and cannot be sorted. Text can: "
+    "pl.col({0!r}).map_elements(str, return_dtype=pl.String)"
+)
 _MOST_ARRAY_COLUMNS: Final = 4_000  # every column of an array becomes one of a table to be shown; an image shows more
 
 
@@ -90,8 +94,20 @@ class TableView:
 
     @property
     def columns(self) -> list[dict[str, str]]:
-        """Name and type of every column: ``[{"name": "carrier", "type": "string"}]``; names are not cut."""
-        return [{"name": name, "type": dtype_label(dtype)} for name, dtype in self._source.schema.items()]
+        """Name and type of every column: ``[{"name": "carrier", "type": "string"}]``; names are not cut.
+
+        A column of Python objects has a ``note`` as well: what is shown of it, and what to do about that.
+        """
+        import polars as pl
+
+        return [
+            {
+                "name": name,
+                "type": dtype_label(dtype),
+                **({"note": _OBJECTS.format(name)} if dtype == pl.Object else {}),
+            }
+            for name, dtype in self._source.schema.items()
+        ]
 
     def rows(
         self,
@@ -143,6 +159,9 @@ class TableView:
     def stats(self, column: int) -> dict[str, Any]:
         """Describe one column, by its position; computed when it is first asked for, see `value_stats.column_stats`.
 
+        Of a lazy table at most the first million rows are computed for it; ``rows`` counts those, and ``sampled`` says
+        that there are more.
+
         Raises:
             DataError: FB604, polars panicked.
             polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
@@ -153,12 +172,23 @@ class TableView:
             known = self._stats.get(column)
         if known is None:
             try:
-                known = value_stats.column_stats(self._source.lazy().select(pl.nth(column)), self.height)
+                known = self._described(column)
             except pl.exceptions.PanicException as panic:
                 raise plans.panic_refused(panic) from panic
             with self._lock:
                 self._stats[column] = known
         return known
+
+    def _described(self, column: int) -> dict[str, Any]:
+        import polars as pl
+
+        plan = self._source.lazy().select(pl.nth(column))
+        if self.height is not None:
+            return value_stats.column_stats(plan, self.height)
+        # A plan is computed for it, so there is an end to how much of it.
+        head: Any = plans.collect([plan.head(value_stats.SAMPLED_VALUES + 1)])[0]
+        made = value_stats.column_stats(head.head(value_stats.SAMPLED_VALUES).lazy())
+        return {**made, "sampled": head.height > value_stats.SAMPLED_VALUES}
 
     def count(self) -> int:
         """Count the rows; those of a lazy table are computed for it, once, and not kept.
@@ -373,7 +403,11 @@ def _as_text(column: pl.Series) -> pl.Series:
 
     if column.dtype == pl.String:
         return column
-    if column.dtype.base_type() in {pl.Categorical, pl.Enum, pl.Time} or column.dtype.is_integer():
+    if column.dtype == pl.Duration:
+        return column.dt.to_string("polars")  # Python's own durations end at microseconds
+    if column.dtype == pl.Time:
+        return column.dt.to_string("%T%.f")
+    if column.dtype.base_type() in {pl.Categorical, pl.Enum, pl.Decimal} or column.dtype.is_integer():
         return column.cast(pl.String)
     is_there = column.is_not_null()
     texts = pl.Series(previews.cell_texts(column, _TEXT_LIMITS[0]), dtype=pl.String)

@@ -117,11 +117,12 @@ function shortest(value: number, most: number, isSame: (read: number) => boolean
 const single = (value: number): string =>
   Number.isFinite(value) ? shortest(value, 10, (read) => Math.fround(read) === value) : number(value);
 
-/** Half precision keeps about three digits: five always tell two of them apart. */
-const half = (value: number): string =>
-  Number.isFinite(value)
-    ? shortest(value, 6, (read) => Math.abs(read - value) <= Math.abs(value) / 4096)
-    : number(value);
+/** Half precision: a step is 1/1024 of the power of two below, and no smaller than the smallest number there is. */
+function half(value: number): string {
+  if (!Number.isFinite(value) || Number.isInteger(value)) return number(value);
+  const step = 2 ** Math.max(Math.floor(Math.log2(Math.abs(value))) - 10, -24);
+  return shortest(value, 8, (read) => Math.abs(read - value) < step / 2);
+}
 
 // -- the calendar
 
