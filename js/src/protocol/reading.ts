@@ -266,7 +266,7 @@ function readSetting(json: unknown): Setting {
   };
 }
 
-function readPreview(json: unknown): Preview | null {
+export function readPreview(json: unknown): Preview | null {
   const fields = record(json);
   const numbers = (key: string): readonly number[] => list(fields, key).filter((item) => typeof item === "number");
   switch (fields["kind"]) {
@@ -303,7 +303,7 @@ function readPreview(json: unknown): Preview | null {
   }
 }
 
-function readColumn(json: unknown): Column {
+export function readColumn(json: unknown): Column {
   const fields = record(json);
   return { name: text(fields, "name"), type: text(fields, "type") };
 }
@@ -333,17 +333,17 @@ export function text(fields: Fields, key: string, otherwise = ""): string {
   return typeof found === "string" ? found : otherwise;
 }
 
-function textOrNull(fields: Fields, key: string): string | null {
+export function textOrNull(fields: Fields, key: string): string | null {
   const found = fields[key];
   return typeof found === "string" ? found : null;
 }
 
-function number(fields: Fields, key: string): number | null {
+export function number(fields: Fields, key: string): number | null {
   const found = fields[key];
   return typeof found === "number" && Number.isFinite(found) ? found : null;
 }
 
-function list(fields: Fields, key: string): readonly unknown[] {
+export function list(fields: Fields, key: string): readonly unknown[] {
   const found = fields[key];
   return Array.isArray(found) ? found : [];
 }
