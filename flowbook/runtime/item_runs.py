@@ -141,6 +141,8 @@ class ItemRun:
         self._failure: ErrorPacket | None = None
         self._is_cancelled = self._is_over = False
         self._called_count, self._called_s = 0, 0.0
+        #: Hands that are about to give the cache what they computed.
+        self._keeping_count = 0
         self._is_isolated = self._policy.isolation == "process"
         self._is_async = slot.node_type.is_async and not self._is_isolated
         self._is_main = not (self._is_async or self._is_isolated) and self._policy.executor == "main"
@@ -229,7 +231,7 @@ class ItemRun:
         """Hand the lists to the run when every item is decided, or none will be any more. Under the lock."""
         if self._is_over:
             return True
-        if self._busy or self._ready or self._alarms:
+        if self._busy or self._ready or self._alarms or self._keeping_count:
             return False
         self._is_over = True
         self._take_hands_back()
@@ -549,8 +551,9 @@ class ItemRun:
             if error is None and values is not None:
                 self._spans[attempt.index].status = "ok"
                 self._decide(attempt.index, values)
-                key = self._item_key(attempt.index)  # now: without the lock, another hand may end it all
+                key = self._item_key(attempt.index)
                 self._keys.pop(attempt.index)
+                self._keeping_count += key is not None
             elif error is not None:
                 self._failed(attempt.index, error)
             if self._spans[attempt.index].status != "queued":  # there is no further attempt
@@ -563,7 +566,12 @@ class ItemRun:
             if self._is_cancelled or self._error is not None:
                 self._end_if_over()
         if key is not None and values is not None:
-            self._keep(key, values)
+            try:
+                self._keep(key, values)
+            finally:
+                with self._run.lock:
+                    self._keeping_count -= 1
+                    self._end_if_over()
 
     def _end_attempt(self, attempt: _Attempt) -> float:
         del self._busy[attempt.index]

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from pathlib import Path  # noqa: TC003 -- nodes read their annotations
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 import flowbook as fb
 from flowbook.data.lasting_codecs import LastingCodecs
+from flowbook.runtime.item_runs import ItemRun
 from flowbook.session.process import session
 from flowbook.stores.disk_cache import DiskCache
 from tests.runtime.watching import until
@@ -350,6 +352,28 @@ def test_items_of_a_forced_run_that_end_at_once_are_all_kept() -> None:
             assert CALLS["met"] == ["alone"], "both were there"
     finally:
         sys.setswitchinterval(interval_s)
+
+
+def test_a_map_is_not_over_before_its_items_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = fb.Flow("kept")
+    meeting, runs, was_over = threading.Barrier(2), Queue[fb.Run](), []
+    keep = ItemRun._keep
+
+    def late(items: ItemRun, key: str, values: tuple[Any, ...]) -> None:
+        if values == (1,):  # the other hand is done before this one
+            was_over.append(runs.get(timeout=20).wait(0.5))
+        keep(items, key, values)
+
+    @flow.node(max_concurrency=2)
+    def met(given: fb.each[int]) -> int:
+        meeting.wait(20)
+        return given
+
+    monkeypatch.setattr(ItemRun, "_keep", late)
+    run = flow.start(inputs={"given": [1, 2]})
+    runs.put(run)
+    assert run.wait(20)
+    assert was_over == [False]
 
 
 def test_another_policy_about_failures_is_another_value(flow: fb.Flow) -> None:
