@@ -356,24 +356,29 @@ def test_items_of_a_forced_run_that_end_at_once_are_all_kept() -> None:
 
 def test_a_map_is_not_over_before_its_items_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     flow = fb.Flow("kept")
-    meeting, runs, was_over = threading.Barrier(2), Queue[fb.Run](), []
-    keep = ItemRun._keep
+    runs, was_over = Queue[fb.Run](), Queue[bool]()
+    meeting, is_keeping, keep = threading.Barrier(2), threading.Event(), ItemRun._keep
 
     def late(items: ItemRun, key: str, values: tuple[Any, ...]) -> None:
-        if values == (1,):  # the other hand is done before this one
-            was_over.append(runs.get(timeout=20).wait(0.5))
+        if values == (1,):
+            is_keeping.set()  # from here on the other one can end
+            was_over.put(runs.get(timeout=20).wait(0.5))
         keep(items, key, values)
+
+    def both_at_once(given: int) -> None:
+        meeting.wait(20)
+        assert given == 1 or is_keeping.wait(20)
 
     @flow.node(max_concurrency=2)
     def met(given: fb.each[int]) -> int:
-        meeting.wait(20)
+        both_at_once(given)
         return given
 
     monkeypatch.setattr(ItemRun, "_keep", late)
     run = flow.start(inputs={"given": [1, 2]})
     runs.put(run)
     assert run.wait(20)
-    assert was_over == [False]
+    assert not was_over.get(timeout=20)
 
 
 def test_another_policy_about_failures_is_another_value(flow: fb.Flow) -> None:
