@@ -1028,6 +1028,8 @@ class Flow:
             request = make_request(self._expanded, plan, wish)
             if not request.is_private:
                 self._results.remember(request.inputs)
+            if session.only_defines:
+                request = Request(scope=frozenset())
             return self._submit(plan, request, supersedes=supersedes)
 
     def sweep(

@@ -56,6 +56,8 @@ class Session:
         self.presenter: Presenter | None = None
         #: ``to=`` of every run that names no scope itself; set by the command line.
         self.default_targets: tuple[str, ...] = ()
+        #: Runs fire nothing: a notebook is read for its nodes; set by the command line.
+        self.only_defines = False
         #: Tells live views what happens to flows.
         self.hub = Hub(self)
         #: Tells flows what happens to the flows they use as nodes.
@@ -145,9 +147,13 @@ def _new_watch() -> ValueWatch:
     return MutationWatch()
 
 
-def headless_defaults(*, to: Sequence[str] = ()) -> None:
-    """Make ``to`` the target of every run that does not name its own scope; used by ``flowbook run --to``."""
+def headless_defaults(*, to: Sequence[str] = (), only_defines: bool = False) -> None:
+    """Make ``to`` the target of every run that does not name its own scope, or have no run fire anything.
+
+    Used by ``flowbook run --to`` and ``flowbook letters replay``.
+    """
     session.default_targets = tuple(to)
+    session.only_defines = only_defines
 
 
 def drain(timeout_s: float | None = None) -> None:
