@@ -70,6 +70,10 @@ class Payloads(Protocol):
         """Describe ``value`` in O(1)."""
         ...
 
+    def columns(self, value: object) -> tuple[tuple[str, str], ...] | None:
+        """Name the columns of a table with their types, in order; None for what is no table. Never raises."""
+        ...
+
     def publish(self, value: object) -> object:
         """Guard a value that a node just made, so that no consumer can change it for another (arrays: frozen)."""
         ...

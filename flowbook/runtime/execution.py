@@ -22,6 +22,7 @@ from flowbook.runtime import disk_results, sparing
 from flowbook.runtime import firing as firings
 from flowbook.runtime.context import Context, Services, firing_in_progress
 from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Books, Decision
+from flowbook.runtime.executors import Gate
 from flowbook.runtime.fused_pass import Outcome, compute
 from flowbook.runtime.fusion import PATIENCE_S, Collecting, Fusion, Parked, Region, ends_plan, is_shown
 from flowbook.runtime.inputs import SlotInputs
@@ -106,6 +107,48 @@ class Execution:
         sink: told every event of this run, in order.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_collecting",
+        "_columns",
+        "_costs_s",
+        "_due",
+        "_firings",
+        "_flow_attempt",
+        "_fusion",
+        "_has_concluded",
+        "_has_started",
+        "_hears",
+        "_is_cancelled",
+        "_is_cheap",
+        "_later",
+        "_letters_under_way",
+        "_limit",
+        "_on_done",
+        "_passes",
+        "_push",
+        "_put_off",
+        "_scheduler",
+        "_sink",
+        "_state",
+        "_superseded",
+        "_sweep",
+        "_was_plain",
+        "_worker_count",
+        "decisions",
+        "done",
+        "engine",
+        "fired",
+        "lock",
+        "plan",
+        "reasons",
+        "request",
+        "results",
+        "status",
+        "stopped_by",
+        "trace_id",
+    )
+
     def __init__(
         self, plan: Plan, request: Request, results: FlowResults, engine: Engine, sink: Callable[[Event], None]
     ) -> None:
@@ -115,7 +158,7 @@ class Execution:
         self.engine = engine
         self.trace_id = new_trace_id()
         self.status: RunStatus = "running"
-        self.done = threading.Event()
+        self.done = Gate()
         #: What fired, in the order in which it began: ids of nodes, and sweeps.
         self.fired: list[str | Batch] = []
         self.decisions = Books(plan)
@@ -368,7 +411,7 @@ class Execution:
     # -- sweeping
 
     def _run_sweep(self) -> bool:
-        """Fire the plain nodes; False when this worker was given up meanwhile."""
+        """Fire the plain nodes; False when nothing is left for this worker, or it was given up meanwhile."""
         if self.request.is_private or self.engine.watch is not None:  # debug mode looks at every single firing
             with self.lock:
                 self._begin_general(())
@@ -405,7 +448,7 @@ class Execution:
         return covered.count(1) > 1 and not self._sweep_over(columns, covered)
 
     def _sweep_over(self, columns: Columns, covered: bytes) -> bool:
-        """Sweep what is covered; False when this worker was given up meanwhile."""
+        """Sweep what is covered; False when nothing is left for this worker, or it was given up meanwhile."""
         sweep = Sweep(self, columns, covered)
         with self.lock:
             if self.done.is_set():
@@ -427,7 +470,9 @@ class Execution:
                 self._begin_general(())
                 self._kick(spare=1)
                 self._finish_if_over()
-                return True
+                if self.done.is_set():
+                    self._worker_count -= 1
+                return not self.done.is_set()
         assert left is not None  # noqa: S101 -- somebody took the firing out, or it could not stay
         active.has_returned.set()
         return self._advance(active, left)
@@ -444,7 +489,7 @@ class Execution:
     def show(self) -> None:
         """Somebody looks: a firing that goes on in a sweep is put where it can be seen. Returns at once."""
         sweep = self._sweep
-        if sweep is None or not sweep.token or not self.lock.acquire(blocking=False):
+        if sweep is None or sweep.batch.called is None or not self.lock.acquire(blocking=False):
             return
         try:
             index = sweep.claim_at_once() if self._sweep is sweep else None
@@ -469,7 +514,8 @@ class Execution:
         sweep.firing.pinned = context
         if not sweep.is_over:
             sweep.sink.pinned()
-        began = batch.ends[-1] if batch.ends else batch.begin
+        place = len(batch.fired) - 1  # it is the last one; its end may be noted at this moment
+        began = batch.ends[place - 1] if place else batch.begin
         reason = sweep.reason_at(index)
         self._enter_batch(sweep, index)
         inputs = SlotInputs(self, slot)
@@ -1324,12 +1370,15 @@ class Execution:
         self.status = "cancelled" if self._is_cancelled else "failed" if failed else "ok"
         self._publish(RunFinished(flow=self.plan.flow, trace_id=self.trace_id, at=self._now(), status=self.status))
         self._state = None  # whoever holds the run does not hold what its nodes shared
-        self.done.set()
-        callbacks, self._on_done = self._on_done, []
-        for callback in callbacks:
-            callback()
-        # Who is told of the run holds the run; let go, it is gone with its last reader instead of with the garbage.
-        self._sink, self._later, self._push, self._hears = _tell_nobody, None, None, None
+        self.done.mark()
+        try:
+            callbacks, self._on_done = self._on_done, []
+            for callback in callbacks:
+                callback()
+        finally:
+            # Who is told of the run holds the run; let go, it is gone with its last reader, not with the garbage.
+            self._sink, self._later, self._push, self._hears = _tell_nobody, None, None, None
+            self.done.set()
 
     @property
     def _has_another_turn(self) -> bool:

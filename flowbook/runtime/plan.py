@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowbook.core.document import policy_with_overrides
 from flowbook.core.expansion import Nesting
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from flowbook.core.node_types import NodeType, Port
     from flowbook.core.policies import FlowPolicy, Policy
     from flowbook.core.wiring import Link, Wiring
+    from flowbook.runtime.decisions import Request
 
 #: Output index of the error port.
 ERROR_INDEX = -1
+
+#: What slots without settings share; it is never changed.
+_NONE_SET: Final[dict[str, Any]] = {}
 
 BindingKind = Literal["edge", "constant", "open", "problem"]
 
@@ -112,6 +116,7 @@ class Plan:
         family: the same object in all plans of the same nodes in the same order.
         nesting: where the nodes of subflows went.
         changed: slots that may differ from those of other plans of the family.
+        requests: what is asked of a run of all of it, with force and without; they are the same for all of the family.
     """
 
     flow: str
@@ -126,6 +131,7 @@ class Plan:
     is_as_added: bool = False
     family: object = None
     changed: frozenset[int] = frozenset()
+    requests: dict[bool, Request] = field(default_factory=dict)
     nesting: Nesting = field(default_factory=Nesting)
 
     def __post_init__(self) -> None:
@@ -134,9 +140,10 @@ class Plan:
 
     def begin_family(self) -> None:
         """Become the first plan of its nodes."""
-        self.everything = frozenset(range(len(self.slots)))
+        # Of a dictionary, whose size is known, and of the same numbers: a set that grows takes twice the memory.
+        self.everything = frozenset(dict.fromkeys(self.index.values()))
         self.node_ids = tuple(slot.node_id for slot in self.slots)
-        self.family, self.changed = object(), frozenset()
+        self.family, self.changed, self.requests = object(), frozenset(), {}
 
     def upstream(self, node_ids: list[str]) -> set[int]:
         """Return the slots of these nodes and of everything they read, directly or not."""
@@ -273,7 +280,7 @@ def _slot(flow: FlowData, wiring: Wiring, node_id: str, index: dict[str, int]) -
         node_id=node_id,
         node_type=node_type,
         policy=policy_with_overrides(node_type.policy, node.policy),
-        settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings},
+        settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings} or _NONE_SET,
         bindings=tuple(bindings),
         predecessors=tuple(
             dict.fromkeys(source for binding in bindings if binding.kind == "edge" for source in binding.sources)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copy
+import itertools
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import flowbook
@@ -28,6 +31,7 @@ from flowbook.errors import (
     DuplicateIdError,
     FlowbookError,
     RunError,
+    StoreError,
     UnknownIdError,
     WiringError,
     did_you_mean,
@@ -142,6 +146,9 @@ def node(
 
 def _remember(function: Callable[..., Any], node_type: NodeType) -> None:
     """Let ``flow.add(function)`` find its declaration; a bound method bears no attributes and is declared anew."""
+    if isinstance(function, FunctionType):
+        setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
+        return
     with contextlib.suppress(AttributeError):
         setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
 
@@ -656,14 +663,16 @@ class Flow:
                 with contextlib.suppress(WiringError):  # it would contain itself: the node waits
                     incoming.types[TYPE_PREFIX + name] = type_of_flow(flow, self)
 
-    @contextlib.contextmanager
-    def _edit(self, *, is_by_person: bool = True) -> Iterator[None]:
-        with self._lock:
-            before = self._data.revision
-            yield
-            changed = self._data.revision != before
-            self._edit_count += changed and is_by_person
-        self._leave_due()
+    def _edit(self, *, is_by_person: bool = True) -> _Edit:
+        return _Edit(self, is_by_person=is_by_person)
+
+    def _end_edit(self, before: int | None, *, is_by_person: bool) -> None:
+        """Leave the lock and tell of what changed since that revision; None: the edit was refused."""
+        changed = before is not None and self._data.revision != before
+        self._edit_count += changed and is_by_person
+        self._lock.release()
+        if before is not None:
+            self._leave_due()
         if changed:
             self._changed()
 
@@ -913,6 +922,24 @@ class Flow:
         """
         return FlowLetters(self, self._letters(), self._submit)
 
+    def letter_counts(self) -> dict[str, int]:
+        """Count the dead letters of nodes that have some, as far as this process knows; for views, which ask often.
+
+        Those of a node in a subflow count for the subflow, too.
+        """
+        letters = self._results.letters
+        if letters is None or not letters.open_works:
+            return {}
+        counts: Counter[str] = Counter()
+        with contextlib.suppress(StoreError):  # who asks for the letters themselves is told
+            for letter in letters.store.letters(self.name):
+                counts.update(itertools.accumulate(letter.error.node_id.split(SEPARATOR), "{}/{}".format))
+        return counts
+
+    def letters_changed(self) -> None:
+        """Dead letters were dropped: views show how many there are."""
+        session.hub.flow_changed(self)
+
     @property
     def cache(self) -> FlowCache:
         """How much memory results of earlier settings hold, and may hold: ``flow.cache.budget_bytes = 2**30``."""
@@ -1141,6 +1168,25 @@ class Flow:
         state = self._results.state(slot.node_id)
         is_quick = state.cost_s is None or state.cost_s <= SELF_RUN_LIMIT_S
         return state.result is not None and is_quick and slot.policy.on_change == "auto"
+
+
+class _Edit:
+    """A block in which a flow is edited, under its lock; whoever listens is told once, after it."""
+
+    __slots__ = ("_before", "_flow", "_is_by_person")
+
+    def __init__(self, flow: Flow, *, is_by_person: bool) -> None:
+        self._flow = flow
+        self._is_by_person = is_by_person
+        self._before = 0
+
+    def __enter__(self) -> None:
+        self._flow.lock.acquire()
+        self._before = self._flow.data.revision
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        before = self._before if failed is None else None
+        self._flow._end_edit(before, is_by_person=self._is_by_person)  # noqa: SLF001 -- it is the flow's own
 
 
 class _Teller:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import flowbook as fb
 from flowbook.data import plans
 from flowbook.runtime import fusion
 from tests.runtime.watching import over, reached, until
+from tests.strategies import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -724,7 +725,7 @@ def _tables(flow: fb.Flow) -> dict[str, pl.DataFrame]:
 
 
 @given(_pipelines)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_fused_or_not_the_tables_are_equal_in_values_types_and_order(
     pipeline: list[tuple[str, int, int, str, str]],
 ) -> None:
