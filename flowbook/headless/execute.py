@@ -65,6 +65,7 @@ class FlowNotebookClient(NotebookClient):
         observer: is told what happens.
         to: nodes that every run goes to unless it says otherwise; none: all.
         only_defines: runs fire nothing, the cells define nodes.
+        runs_once: see ``session.headless_defaults``.
 
     Attributes:
         execution: what has come of it so far.
@@ -80,6 +81,7 @@ class FlowNotebookClient(NotebookClient):
         observer: Observer,
         to: Sequence[str] = (),
         only_defines: bool = False,
+        runs_once: bool = False,
     ) -> None:
         manager = new_manager(kernel_name_of(notebook))
         super().__init__(
@@ -96,7 +98,7 @@ class FlowNotebookClient(NotebookClient):
         self._numbers = numbers
         self._observer = observer
         self._to = tuple(to)
-        self._only_defines = only_defines
+        self._defaults = {"only_defines": only_defines, "runs_once": runs_once}
         self._cell_count = len(notebook.cells)
         self.has_started = False
         self._errors: list[dict[str, Any]] = []  # replies of the cell that runs now
@@ -161,9 +163,9 @@ class FlowNotebookClient(NotebookClient):
     async def _run_cells(self, **kwargs: Any) -> None:
         self.reset_execution_trackers()
         await self._open_kernel(**kwargs)
-        if self._to or self._only_defines:
-            defaults = {"to": self._to, "only_defines": self._only_defines}
-            told = ", ".join(f"{name}={value!r}" for name, value in defaults.items() if value)
+        defaults = {name: value for name, value in {"to": self._to, **self._defaults}.items() if value}
+        if defaults:
+            told = ", ".join(f"{name}={value!r}" for name, value in defaults.items())
             await self._run_hidden(DEFAULTS_SOURCE.format(what=told))
             self._check_defaults()
         for position in range(self._cell_count):

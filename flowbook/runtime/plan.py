@@ -282,11 +282,17 @@ def _slot(flow: FlowData, wiring: Wiring, node_id: str, index: dict[str, int]) -
         policy=policy_with_overrides(node_type.policy, node.policy),
         settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings} or _NONE_SET,
         bindings=tuple(bindings),
-        predecessors=tuple(
-            dict.fromkeys(source for binding in bindings if binding.kind == "edge" for source in binding.sources)
-        ),
+        predecessors=_predecessors(bindings),
         strays=_strays(flow, wiring, node_id, bindings, index),
     )
+
+
+def _predecessors(bindings: list[Binding]) -> tuple[int, ...]:
+    found = dict.fromkeys(binding.source for binding in bindings if binding.kind == "edge")
+    for binding in bindings:
+        if binding.others:
+            found.update(dict.fromkeys(binding.others))
+    return tuple(found)
 
 
 def _strays(

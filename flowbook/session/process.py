@@ -58,6 +58,8 @@ class Session:
         self.default_targets: tuple[str, ...] = ()
         #: Runs fire nothing: a notebook is read for its nodes; set by the command line.
         self.only_defines = False
+        #: What is run is run once, and nobody looks at it afterwards; set by the command line.
+        self.runs_once = False
         #: Tells live views what happens to flows.
         self.hub = Hub(self)
         #: Tells flows what happens to the flows they use as nodes.
@@ -147,13 +149,17 @@ def _new_watch() -> ValueWatch:
     return MutationWatch()
 
 
-def headless_defaults(*, to: Sequence[str] = (), only_defines: bool = False) -> None:
-    """Make ``to`` the target of every run that does not name its own scope, or have no run fire anything.
+def headless_defaults(*, to: Sequence[str] = (), only_defines: bool = False, runs_once: bool = False) -> None:
+    """Say what the command line wants of the runs of this process.
 
-    Used by ``flowbook run --to`` and ``flowbook letters replay``.
+    Args:
+        to: the target of every run that does not name its own scope.
+        only_defines: no run fires anything.
+        runs_once: nobody looks at values afterwards but at those that the runs were for.
     """
     session.default_targets = tuple(to)
     session.only_defines = only_defines
+    session.runs_once = runs_once
 
 
 def drain(timeout_s: float | None = None) -> None:
