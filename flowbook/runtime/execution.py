@@ -193,8 +193,8 @@ class Execution:
         self._sweep: Sweep | None = None
         #: Lazy tables that are computed together; made with the scheduler.
         self._fusion: Fusion | None = None
-        #: The passes that go on; a node that was reused has no firing that could end its pass.
-        self._passes: set[Collecting] = set()
+        #: The passes that go on, with the nodes in them that were reused: these have no firing that could end it.
+        self._passes: dict[Collecting, frozenset[int]] = {}
         #: Regions whose pass waits for a worker, because the flow allows for no further one.
         self._due: list[Region] = []
         self._columns: Columns | None = None
@@ -301,7 +301,8 @@ class Execution:
         """Whether that node is being fired by this run at this moment."""
         with self.lock:
             self._come_out()
-            return self.plan.index.get(node_id) in self._firings
+            index = self.plan.index.get(node_id)
+            return index in self._firings or any(index in reused for reused in self._passes.values())
 
     def supersede(self, node_id: str) -> None:
         """Give up that node and what depends on it: a newer run computes it. The rest of this run goes on."""
@@ -309,9 +310,12 @@ class Execution:
             self._come_out()
             index = self.plan.index.get(node_id)
             active = self._firings.get(index) if index is not None else None
-            if active is None or self.done.is_set():
+            if not self.is_firing(node_id) or self.done.is_set():
                 return
             self._superseded |= self.plan.downstream([node_id])
+            self._leave_passes(self._superseded)
+            if active is None:
+                return
             self._ask_to_end(active)
             self._strike(active)
             self._watch(active)
@@ -329,7 +333,14 @@ class Execution:
                 return False
             undecided = {index for index in indexes if self.plan.slots[index].node_id not in self.decisions}
             self._superseded |= undecided
+            self._leave_passes(undecided)
             return True
+
+    def _leave_passes(self, indexes: set[int]) -> None:
+        """End the passes that go on for nodes alone which were reused and are left to a newer run. Under the lock."""
+        for one_pass, reused in self._passes.items():
+            for index in reused & indexes:
+                one_pass.leave(index)
 
     def is_superseded(self, slot: Slot) -> bool:
         """Whether a newer run computes that slot."""
@@ -946,7 +957,7 @@ class Execution:
         except Exception as error:  # a fault of the engine's own must not leave them parked
             outcome = Outcome(failures={entry.slot.index: error for entry in entries})
         with self.lock:
-            self._passes.discard(one_pass)
+            self._passes.pop(one_pass, None)
         if outcome.event is not None:
             self._publish(outcome.event)
         failed: dict[int, Decision] = {}
@@ -957,6 +968,9 @@ class Execution:
                 continue
             with self.lock:
                 if not self.done.is_set() and entry.slot.node_id not in self.decisions:
+                    if self.is_superseded(entry.slot):
+                        root = entry.slot.node_id
+                        decision = Decision(status="skipped", reason=SUPERSEDED, root=root, is_kept=False)
                     self._decide(entry.slot, self._cancelled(entry.slot) if self._is_cancelled else decision, None)
                     self._after_decision()
 
@@ -995,7 +1009,7 @@ class Execution:
                     self._conclude(entry.firing, entry.decision)
 
         with self.lock:
-            self._passes.add(one_pass)
+            self._passes[one_pass] = frozenset(entry.slot.index for entry in entries if entry.firing is None)
             if self._is_cancelled:  # between the last node that was built and here
                 one_pass.end()
             for entry in entries:

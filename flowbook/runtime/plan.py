@@ -40,6 +40,8 @@ class Binding:
         source: slot that gives, for edges.
         output: index among the source's outputs, ``ERROR_INDEX`` for its error port, None when it must be asked at run
             time (a stub).
+        group: the subflow whose error port is read: ``source`` is one of its nodes.
+        others: the further slots of it whose failures are read.
         value: the constant.
         error: what reading it raises.
     """
@@ -49,8 +51,15 @@ class Binding:
     port: Port | None = None
     source: int = 0
     output: int | None = None
+    group: str = ""
+    others: tuple[int, ...] = ()
     value: Any = None
     error: FlowbookError | None = None
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The slots that give, for edges: one, save for the error port of a subflow."""
+        return (self.source, *self.others) if self.others else (self.source,)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -273,7 +282,9 @@ def _slot(flow: FlowData, wiring: Wiring, node_id: str, index: dict[str, int]) -
         policy=policy_with_overrides(node_type.policy, node.policy),
         settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings} or _NONE_SET,
         bindings=tuple(bindings),
-        predecessors=tuple(dict.fromkeys(binding.source for binding in bindings if binding.kind == "edge")),
+        predecessors=tuple(
+            dict.fromkeys(source for binding in bindings if binding.kind == "edge" for source in binding.sources)
+        ),
         strays=_strays(flow, wiring, node_id, bindings, index),
     )
 
@@ -309,6 +320,17 @@ def _port_binding(flow: FlowData, wiring: Wiring, node_id: str, port: Port, inde
 
 
 def _edge_binding(flow: FlowData, link: Link, port: Port | None, index: dict[str, int]) -> Binding:
+    if link.group:
+        failing = sorted(index[source] for source in (link.source, *link.others))
+        return Binding(
+            name=link.target_port,
+            kind="edge",
+            port=port,
+            source=failing[0],
+            output=ERROR_INDEX,
+            group=link.group,
+            others=tuple(failing[1:]),
+        )
     outputs = [output.name for output in flow.type_of(link.source).outputs]
     output: int | None = None
     if link.source_port in outputs:

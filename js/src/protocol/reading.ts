@@ -118,6 +118,7 @@ export function readCard(json: unknown): Card | null {
     error: readFailure(fields["error"]),
     pinned: fields["pinned"] === true,
     bypassed: fields["bypassed"] === true,
+    letters: number(fields, "letters") ?? 0,
   };
 }
 
@@ -241,6 +242,8 @@ function readOutput(json: unknown): OutputPort {
     type: text(fields, "type", "any"),
     connected: fields["connected"] === true,
     shape: textOrNull(fields, "shape"),
+    columns: list(fields, "columns").map(readColumn),
+    columnCount: number(fields, "columnCount") ?? 0,
   };
 }
 
@@ -263,7 +266,7 @@ function readSetting(json: unknown): Setting {
   };
 }
 
-function readPreview(json: unknown): Preview | null {
+export function readPreview(json: unknown): Preview | null {
   const fields = record(json);
   const numbers = (key: string): readonly number[] => list(fields, key).filter((item) => typeof item === "number");
   switch (fields["kind"]) {
@@ -300,7 +303,7 @@ function readPreview(json: unknown): Preview | null {
   }
 }
 
-function readColumn(json: unknown): Column {
+export function readColumn(json: unknown): Column {
   const fields = record(json);
   return { name: text(fields, "name"), type: text(fields, "type") };
 }
@@ -330,17 +333,17 @@ export function text(fields: Fields, key: string, otherwise = ""): string {
   return typeof found === "string" ? found : otherwise;
 }
 
-function textOrNull(fields: Fields, key: string): string | null {
+export function textOrNull(fields: Fields, key: string): string | null {
   const found = fields[key];
   return typeof found === "string" ? found : null;
 }
 
-function number(fields: Fields, key: string): number | null {
+export function number(fields: Fields, key: string): number | null {
   const found = fields[key];
   return typeof found === "number" && Number.isFinite(found) ? found : null;
 }
 
-function list(fields: Fields, key: string): readonly unknown[] {
+export function list(fields: Fields, key: string): readonly unknown[] {
   const found = fields[key];
   return Array.isArray(found) ? found : [];
 }
