@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowbook.runtime import executors
 from flowbook.runtime.executors import Gate, WorkerPool
@@ -31,7 +32,8 @@ def do(pool: WorkerPool) -> str:
     return names[0]
 
 
-def test_an_idle_thread_is_given_the_next_job() -> None:
+def test_an_idle_thread_is_given_the_next_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "IDLE_S", DEADLINE_S)
     pool = WorkerPool("idle")
     first = do(pool)
     for _ in range(200):
@@ -69,6 +71,25 @@ def test_a_patient_job_waits_for_a_thread_that_is_at_work_or_for_relief() -> Non
     assert done.wait(DEADLINE_S)
     go_on.set()
     assert not pool.relieve()
+
+
+def test_a_job_is_done_though_an_interrupt_came_before_its_thread_was_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(list[Any]):
+        """Idle threads, of which none is woken."""
+
+        def pop(self, *_: Any) -> Any:
+            super().pop()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(executors, "IDLE_S", 0.05)
+    pool, done = WorkerPool("interrupted"), threading.Event()
+    do(pool)
+    until(lambda: len(pool._idle) == 1 or not threads("interrupted"))
+    with pool._lock:
+        pool._idle = Interrupted(pool._idle)
+    with contextlib.suppress(KeyboardInterrupt):
+        pool.submit(done.set)
+    assert done.wait(DEADLINE_S)
 
 
 def test_an_idle_thread_ends_and_the_next_job_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
