@@ -1,4 +1,4 @@
-"""What is inside a subflow's node, as a view sees it: the nodes of the flow it is made from, and what they came to here.
+"""What is inside a subflow's node, as a view sees it: the nodes of the flow it is made from, with what they came to.
 
 The node ``clean`` made from a flow with ``parse`` and ``fill`` runs as ``clean/parse`` and ``clean/fill``. Looked into,
 it is a flow of two nodes called ``parse`` and ``fill``, with the values, statuses and settings that they have in this
@@ -127,7 +127,7 @@ class _Made:
         self.data.revision = outer.data.revision
         self.wiring = resolve(self.data)
         self.nesting = _nesting_inside(plan.nesting, prefix)
-        #: Slots of other nodes that give values to inner ones, by ``inner node.port``.
+        #: Nodes outside that give values to inner ones, with the output, by ``inner node.port``.
         self.fed: dict[str, tuple[str, int | None]] = {}
         self.slots = [self._named_inside(slot, place, prefix) for place, slot in enumerate(inner)]
         self.index = {slot.node_id: slot.index for slot in self.slots}
@@ -195,8 +195,13 @@ class _Results:
     def given(self) -> dict[str, Any]:
         """What inner nodes take from outside: of other nodes what they came to, and what runs were given."""
         found = {key.removeprefix(self.prefix): value for key, value in self.outer.given.items()}
+        sources: dict[str, set[tuple[str, int | None]]] = {}
+        for end, fed in self.fed.items():
+            sources.setdefault(end.partition(".")[2], set()).add(fed)
         for end, (source, output) in self.fed.items():
             result = self.outer.state(source).result
             if result is not None and output is not None and 0 <= output < len(result.outputs):
-                found[end] = result.collected.get(output, result.outputs[output])
+                name = end.partition(".")[2]
+                key = name if len(sources[name]) == 1 else end  # named as the flow's own input is, where that is clear
+                found[key] = result.collected.get(output, result.outputs[output])
         return found
