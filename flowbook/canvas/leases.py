@@ -68,6 +68,12 @@ class WriterLease(Generic[WriterT]):
         self.candidates.remove(writer)
         self.candidates.append(writer)
 
+    @property
+    def turns(self) -> int:
+        """After how many lapses whoever holds the lease has it again; 0 where there is nobody else."""
+        willing = len(self.candidates) - len(self.declined)
+        return willing if willing > 1 else 0
+
     def leave(self, writer: WriterT) -> None:
         """Forget a writer."""
         if writer not in self.candidates:

@@ -22,6 +22,9 @@ CANVAS_MIME = "application/vnd.flowbook.canvas+json"
 TRACE_MIME = "application/vnd.flowbook.trace+json"
 NODE_MIME = "application/vnd.flowbook.node+json"
 
+MOST_PORT_COLUMNS = 24
+"""Of a wider table the first columns are told."""
+
 MAX_BUNDLE_BYTES = 256 * 1024
 """The most bytes one bundle may take as compact UTF-8 JSON."""
 
@@ -53,13 +56,25 @@ class InputPort(TypedDict):
     constant: NotRequired[Json]
 
 
+class Column(TypedDict):
+    """A column of a table; ``type`` is polars' name of it."""
+
+    name: str
+    type: str
+
+
 class OutputPort(TypedDict):
-    """An output; ``shape`` is what its last value looked like, ``"336,776 × 19"``."""
+    """An output; ``shape`` is what its last value looked like, ``"336,776 × 19"``.
+
+    ``columns`` are those of a table, at most ``MOST_PORT_COLUMNS``; ``columnCount`` counts them all.
+    """
 
     name: str
     type: str
     connected: bool
     shape: str | None
+    columns: NotRequired[list[Column]]
+    columnCount: NotRequired[int]
 
 
 class Setting(TypedDict):
@@ -77,13 +92,6 @@ class Setting(TypedDict):
     options: NotRequired[list[Json] | None]
     unit: NotRequired[str | None]
     help: NotRequired[str | None]
-
-
-class Column(TypedDict):
-    """A column of a table preview; ``type`` is polars' name of it."""
-
-    name: str
-    type: str
 
 
 class TablePreview(TypedDict):
@@ -145,6 +153,7 @@ class Card(TypedDict):
         x: left edge, pixels; ``y``: top edge; ``w``, ``h``: size.
         reason: the short why: "first run", "setting min_minutes 15 → 30", "skipped: x failed".
         tookS: seconds of the last firing, or None.
+        letters: its failures that nobody took and ``flow.dead_letters`` keeps; absent: none.
         copies: copies of payload bytes its inputs needed, ``copiedBytes`` their size.
     """
 
@@ -170,6 +179,7 @@ class Card(TypedDict):
     error: Failure | None
     pinned: bool
     bypassed: bool
+    letters: NotRequired[int]
 
 
 class Edge(TypedDict):
@@ -372,14 +382,14 @@ def fit_canvas(snapshot: Canvas, *, max_bytes: int = MAX_BUNDLE_BYTES, is_live: 
 
     With ``is_live`` it is fit to be sent to a subscribed view instead, which may say *live*.
 
-    What is left out, only as far as needed and in this order: pictures, previews, the ends of long texts, settings,
-    the document, keys at their default, ports, and at last whole nodes (those in trouble stay longest), which
-    ``summarised`` tells. The given snapshot is not changed.
+    What is left out, only as far as needed and in this order: pictures, columns of ports, previews, the ends of long
+    texts, settings, the document, keys at their default, ports, and at last whole nodes (those in trouble stay
+    longest), which ``summarised`` tells. The given snapshot is not changed.
     """
     fitted = snapshot if is_live else _with_cards(snapshot, _as_stored)
     for shrink in (
-        _without_pictures, _without_previews, _with_short_texts, _without_settings, _without_document, _lean_canvas,
-        _without_ports,
+        _without_pictures, _without_columns, _without_previews, _with_short_texts, _without_settings,
+        _without_document, _lean_canvas, _without_ports,
     ):  # fmt: skip
         if size_bytes(fitted) <= max_bytes:
             return fitted
@@ -453,6 +463,13 @@ def _without_pictures(snapshot: Canvas) -> Canvas:
         return {**card, "preview": None} if preview and preview["kind"] == "picture" else card
 
     return _with_cards(snapshot, without_picture)
+
+
+def _without_columns(snapshot: Canvas) -> Canvas:
+    def bare(port: OutputPort) -> Mapping[str, Json]:
+        return {key: value for key, value in port.items() if key not in ("columns", "columnCount")}
+
+    return _with_cards(snapshot, lambda card: {**card, "outputs": [bare(port) for port in card.get("outputs", [])]})
 
 
 def _without_previews(snapshot: Canvas) -> Canvas:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict, cast
 from flowbook.canvas.cards import card_size
 from flowbook.canvas.pieces.markup import one_line
 from flowbook.canvas.placement import placed
+from flowbook.canvas.protocol import MOST_PORT_COLUMNS
 from flowbook.core.document import json_names, to_document
 from flowbook.core.interfaces import copy_reasons
 from flowbook.core.policies import Policy
@@ -81,6 +82,10 @@ class FlowView(Protocol):
         """Nodes that runs under way have not come to."""
         ...
 
+    def letter_counts(self) -> Mapping[str, int]:
+        """Count the dead letters of nodes that have some."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -91,12 +96,14 @@ class Look:
         stale: reasons by node.
         ahead: nodes that runs under way have not come to.
         read_ports: output ports that something reads, by node.
+        letters: how many dead letters nodes have.
     """
 
     is_live: bool
     stale: Mapping[str, str]
     ahead: Set[str]
     read_ports: Mapping[str, Set[str | None]]
+    letters: Mapping[str, int]
 
 
 def look_at(flow: FlowView, *, is_live: bool = False, stale: Mapping[str, str] | None = None) -> Look:
@@ -110,7 +117,8 @@ def look_at(flow: FlowView, *, is_live: bool = False, stale: Mapping[str, str] |
     read_ports: dict[str, set[str | None]] = {}
     for link in flow.wiring.links.values():
         read_ports.setdefault(link.source, set()).add(link.source_port)
-    return Look(is_live, flow.stale() if stale is None else stale, flow.ahead(), read_ports)
+    known = flow.stale() if stale is None else stale
+    return Look(is_live, known, flow.ahead(), read_ports, flow.letter_counts())
 
 
 def snapshot(flow: FlowView, *, seq: int = 0, is_live: bool = False) -> Canvas:
@@ -195,6 +203,7 @@ def _content(flow: FlowView, node_id: str, look: Look) -> dict[str, Any]:
         "error": _error(state.error),
         "pinned": policy.pinned,
         "bypassed": policy.bypassed,
+        **({"letters": look.letters[node_id]} if look.letters.get(node_id) else {}),
     }
 
 
@@ -266,11 +275,25 @@ def _outputs(
     for index, port in enumerate(node_type.outputs):
         shape = None
         port_type = port.type
+        columns: dict[str, Any] = {}
         if result is not None and index < len(result.outputs):
-            described = flow.engine.payloads.shape(result.collected.get(index, result.outputs[index]))
+            value = result.collected.get(index, result.outputs[index])
+            described = flow.engine.payloads.shape(value)
             shape = described.text or None
             port_type = described.kind if port_type == "any" else port_type
-        found.append({"name": port.name, "type": port_type, "connected": port.name in read, "shape": shape})
+            if described.kind == "table":
+                columns = _columns(flow, result, index, value)
+        found.append({"name": port.name, "type": port_type, "connected": port.name in read, "shape": shape, **columns})
+    return found
+
+
+def _columns(flow: FlowView, result: NodeResult, index: int, value: object) -> dict[str, Any]:
+    """The columns of a table, as a port tells them; nothing where they are not known."""
+    if index not in result.columns:
+        named = flow.engine.payloads.columns(value)
+        told = [{"name": one_line(name), "type": kind} for name, kind in (named or ())[:MOST_PORT_COLUMNS]]
+        result.columns[index] = {"columns": told, "columnCount": len(named)} if named else {}
+    found: dict[str, Any] = result.columns[index]
     return found
 
 

@@ -167,9 +167,9 @@ class WatchedFlow:
         if not self._view.cell["due"]:
             self._write_by = NEVER
         elif is_news:
-            self._write_by, self._lapses_left = now + WRITE_S, len(self._lease.candidates) - 1
+            self._write_by, self._lapses_left = now + WRITE_S, self._lease.turns
         elif now >= self._write_by and self._lapses_left <= 0:
-            self._write_by = NEVER  # everybody had a turn
+            self._write_by = NEVER  # everybody had a turn, and the one that held it first has it again
         elif now >= self._write_by:
             self._write_by, self._lapses_left = now + WRITE_S, self._lapses_left - 1
             self._lease.lapse()

@@ -70,6 +70,10 @@ class Payloads(Protocol):
         """Describe ``value`` in O(1)."""
         ...
 
+    def columns(self, value: object) -> tuple[tuple[str, str], ...] | None:
+        """Name the columns of a table with their types, in order; None for what is no table. Never raises."""
+        ...
+
     def publish(self, value: object) -> object:
         """Guard a value that a node just made, so that no consumer can change it for another (arrays: frozen)."""
         ...
@@ -609,6 +613,15 @@ class Isolation(Protocol):
             RunError: FB422 an argument or the result, FB423 the code cannot go to another process, FB424 there are no
                 such processes on this system.
             BaseException: what the code itself raised, with a traceback of its own lines.
+        """
+        ...
+
+    def share(self, value: object) -> Handed:
+        """Put a value where every process sees it, once, for many calls; read-only there and here.
+
+        Returns:
+            The value over that memory, and the copy that took; the value itself and none where there is nothing to be
+            gained: it is small, or there is no memory of that kind.
         """
         ...
 

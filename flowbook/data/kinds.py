@@ -48,6 +48,19 @@ def plan_width(plan: Any) -> int | None:
         return None
 
 
+def columns(value: object) -> tuple[tuple[str, str], ...] | None:
+    """Name the columns of a table with their types, in their order; None for what is no table, or does not resolve."""
+    if family_of(value) not in ("frame", "lazy_frame"):
+        return None
+    import polars as pl
+
+    table: Any = value
+    try:
+        return tuple((name, dtype_label(dtype)) for name, dtype in table.collect_schema().items())
+    except (Exception, pl.exceptions.PanicException):  # as in ``plan_width``
+        return None
+
+
 def _describe_lazy(plan: Any) -> ValueShape:
     width = plan_width(plan)
     return ValueShape(kind="table", columns=width, text="?" if width is None else f"? × {width:,}", is_lazy=True)

@@ -49,6 +49,10 @@ class TablePayloads:
         """Describe ``value`` in O(1); see `kinds.shape`."""
         return kinds.shape(value)
 
+    def columns(self, value: object) -> tuple[tuple[str, str], ...] | None:
+        """Name the columns of a table with their types; see `kinds.columns`."""
+        return kinds.columns(value)
+
     def publish(self, value: object) -> object:
         """Guard a value that a node just made; see `guards.publish`."""
         return guards.publish(value)

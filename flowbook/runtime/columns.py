@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 PLAIN: Final = frozenset({int, float, complex, bool, str, bytes, NoneType})
 #: Settings of these types say all there is to say by their value.
 _PLAIN_SETTINGS: Final = frozenset({"int", "float", "number", "bool", "str", "literal"})
-#: How a slot is called: without arguments, with one, with several in order, with several by name.
-NONE, ONE, SEVERAL, BY_NAME = range(4)
+#: How a slot is called: without arguments, with one, with two or several in order, with several by name.
+NONE, ONE, TWO, SEVERAL, BY_NAME = range(5)
 
 #: What is called, how, from which slots, and the digest of the slot's own part of the key.
 Step = tuple[Any, int, Any, str]
@@ -647,7 +647,9 @@ def step_of(slot: Slot, slots: list[Slot], given: Mapping[str, Any]) -> Step | N
     is_in_order = names == list(code.co_varnames[: len(names)]) and code.co_argcount >= len(names)
     if not is_in_order or hasattr(function, "__wrapped__"):
         return call, BY_NAME, (tuple(names), tuple(sources)), ""
-    return (call, ONE, sources[0], "") if len(sources) == 1 else (call, SEVERAL, itemgetter(*sources), "")
+    if len(sources) == 1:
+        return call, ONE, sources[0], ""
+    return (call, TWO, tuple(sources), "") if len(sources) == 2 else (call, SEVERAL, itemgetter(*sources), "")
 
 
 def _edges(slot: Slot, slots: list[Slot]) -> tuple[list[str], list[int]] | None:

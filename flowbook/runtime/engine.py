@@ -125,10 +125,11 @@ class Engine:
             queue = self._queues.get(flow, [])
             if ended in queue:
                 queue.remove(ended)
-            is_busy = any(run.has_started for run in queue)  # one that was superseded may go on beside its successor
-            following = queue[0] if queue and not is_busy else None
             if not queue:
                 self._queues.pop(flow, None)
+                return
+            is_busy = any(run.has_started for run in queue)  # one that was superseded may go on beside its successor
+            following = None if is_busy else queue[0]
         if following is not None:
             # Started from a worker: the thread that ends one run may hold that run's lock.
             self.pool.submit(following.start)

@@ -98,6 +98,7 @@ class NodeResult:
         kept: outputs that were collected for their own sake (shown, pinned): readers start from the table. One that
             only a reader collected is not among them, so that what a reader gets does not depend on who came first.
         previews: what the canvas shows of an output, by output index; made at most once.
+        columns: names and types of the columns of an output, by output index; asked for at most once.
         converted: other forms that consumers asked for, by ``(output index, form)``.
         run_id: the run whose firing made it.
         at: when it was made, seconds since the epoch.
@@ -123,6 +124,7 @@ class NodeResult:
     collected: dict[int, Any] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)
     previews: dict[int, Any] = field(default_factory=dict)
+    columns: dict[int, Any] = field(default_factory=dict)
     converted: dict[tuple[int, str], Handed] = field(default_factory=dict)
     tapped: dict[tuple[int, str], tuple[Tally, Any]] = field(default_factory=dict)
     run_id: str
@@ -541,6 +543,6 @@ class FlowResults:
         self.let_go(node_id)
 
     def let_go(self, node_id: str) -> None:
-        """Leave what a node holds on to between firings."""
+        """Have what a node holds on to between firings left, by whoever calls ``resources.leave_due`` next."""
         if self.resources is not None:
-            self.resources.leave(node_id)
+            self.resources.let_go(node_id)

@@ -43,8 +43,8 @@ class SelfRuns:
 
     Args:
         clock: tells how long ago something was.
-        call_later: ``(seconds, job)``: call the job so much later, 0 at once, on another thread, one that may run flows;
-            returns how to take it back.
+        call_later: ``(seconds, job)``: call the job later, 0: at once, on another thread, which may run flows; returns
+            how to take it back.
         begin: ``(moved ids)``: begin a run of what follows from these nodes; None when nothing does.
         wait_for_others: ``(job)``: when a run that somebody asked for goes on, call the job at its end and return True.
     """

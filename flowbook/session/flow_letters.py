@@ -169,7 +169,9 @@ class FlowLetters(Sequence["DeadLetter"]):
             How many there were.
         """
         numbers = letters or tuple(letter.letter_id for letter in self._list())
-        return sum(self._letters.store.drop(number) for number in numbers)
+        dropped = sum(self._letters.store.drop(number) for number in numbers)
+        self._flow.letters_changed()
+        return dropped
 
     # -- shown
 

@@ -18,7 +18,7 @@ from flowbook.canvas.messages import MAX_MESSAGE_BYTES
 from flowbook.errors import FlowbookError
 from flowbook.session import Flow, session
 from tests.canvas.live_kit import Browser, Live, fresh_state
-from tests.runtime.watching import Firings, over, until
+from tests.runtime.watching import Firings, over
 from tests.strategies import json_values
 
 if TYPE_CHECKING:
@@ -219,6 +219,18 @@ def test_what_follows_from_a_moved_setting_is_not_waited_for_long(live: Live) ->
     session.flows["f"].cancel()
     firings.let_go(*range(2, 10))
     over(run)
+
+
+def test_dead_letters_that_are_dropped_are_told(live: Live) -> None:
+    flow = live.flow()
+    flow.node(name="n")(lambda: 1 // 0)
+    flow.run_sync(raise_errors=False)
+    browser = live.browser("f")
+    live.settle()
+    assert browser.state("f")["cards"]["n"]["letters"] == 1
+    flow.dead_letters.drop()
+    live.settle()
+    assert "letters" not in browser.state("f")["cards"]["n"]
 
 
 def test_there_are_at_most_thirty_batches_a_second(live: Live) -> None:

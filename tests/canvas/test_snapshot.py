@@ -274,7 +274,13 @@ def test_ports_tell_what_is_connected_required_and_constant() -> None:
         {"name": "rows", "type": "table", "connected": True, "required": True},
         {"name": "limit", "type": "scalar", "connected": False, "required": True, "constant": 4},
     ]
-    assert found["table"]["outputs"] == [{"name": "result", "type": "table", "connected": True, "shape": "4 × 2"}]
+    (table,) = found["table"]["outputs"]
+    assert {key: table[key] for key in ("name", "type", "connected", "shape")} == {
+        "name": "result",
+        "type": "table",
+        "connected": True,
+        "shape": "4 × 2",
+    }
     assert found["text"]["outputs"][0]["connected"] is False
     assert found["rows"]["doc"] == "Make some rows."
 
@@ -323,6 +329,48 @@ def test_copies_are_told_on_the_edge_and_on_the_node_that_needed_them() -> None:
         shown = next(entry for entry in drawn["nodes"] if entry["id"] == "matrix")
         assert shown["copies"] == 1
         assert shown["copiedBytes"] >= 32
+
+
+def test_ports_name_the_columns_of_tables() -> None:
+    flow = fb.Flow("wide")
+
+    @flow.node
+    def eager() -> pl.DataFrame:
+        return pl.DataFrame({"day": ["a"], "delay": [1.5]})
+
+    @flow.node
+    def lazy(eager: pl.DataFrame) -> pl.LazyFrame:
+        return eager.lazy().with_columns(pl.lit(1).cast(pl.Int8).alias("one"))
+
+    @flow.node
+    def wide() -> pl.DataFrame:
+        return pl.DataFrame({f"c{place}": [0] for place in range(100)})
+
+    assert "columns" not in card(flow, "eager")["outputs"][0], "nothing is known of it yet"
+    flow.run_sync()
+    ports = {entry["id"]: entry["outputs"][0] for entry in snapshot(flow)["nodes"]}
+    assert ports["eager"]["columns"] == [{"name": "day", "type": "string"}, {"name": "delay", "type": "float64"}]
+    assert ports["lazy"]["columns"][2] == {"name": "one", "type": "int8"}
+    assert (len(ports["wide"]["columns"]), ports["wide"]["columnCount"]) == (protocol.MOST_PORT_COLUMNS, 100)
+
+
+def test_a_node_tells_how_many_dead_letters_it_has() -> None:
+    flow = fb.Flow("letters")
+
+    @flow.node
+    def shaky(k: int = 1) -> int:
+        return 1 // (k - 1)
+
+    assert "letters" not in card(flow, "shaky")
+    flow.run_sync(raise_errors=False)
+    assert card(flow, "shaky")["letters"] == 1
+    outer = fb.Flow("outer")
+    outer.add(flow, "sub")
+    outer.run_sync(raise_errors=False)
+    assert card(outer, "sub")["letters"] == 1, "those of the nodes in it"
+    flow.set("shaky", k=2)
+    flow.dead_letters.replay()
+    assert "letters" not in card(flow, "shaky")
 
 
 def test_the_error_port_is_an_edge_too() -> None:

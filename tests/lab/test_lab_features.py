@@ -88,25 +88,32 @@ def test_a_badge_follows_the_kernel(live: OpenNotebook) -> None:
     assert field.count() == 1
 
 
-def test_a_badge_covers_nothing_that_is_written_in_the_first_line(live: OpenNotebook) -> None:
+@pytest.mark.parametrize(
+    "body",
+    ["twice = 2 * total", f"twice = 2 * total  # {'and then on and on ' * 8}", f"{'total; ' * 30}\ntwice = 2 * total"],
+)
+def test_a_badge_covers_nothing_that_is_written_in_its_cell(body: str, live: OpenNotebook) -> None:
     signature = "%%node twice(total: int, unused: str = 'a signature that reaches far to the right in the cell')"
     retyped = "async (panel, app, text) => panel.content.model.cells.get(4).sharedModel.setSource(text)"
-    live.evaluate(retyped, f"{signature}\ntwice = 2 * total")
+    live.evaluate(retyped, f"{signature}\n{body}")
     run_command(live, "flowbook:open-canvas")
     live.page.locator(f"{DOCKED} .fb-card").first.wait_for()
     for index in (TOTAL, TWICE, COUNT):
         live.evaluate("async (panel, app, index) => { panel.content.activeCellIndex = index; }", index)
         live.page.evaluate(THREE_FRAMES)  # one to notice, one to measure, one to paint
-        assert all(not covers_first_line(live, cell) for cell in (COUNT, TOTAL, TWICE))
+        assert all(not covers_code(live, cell) for cell in (COUNT, TOTAL, TWICE))
 
 
-def covers_first_line(notebook: OpenNotebook, index: int) -> bool:
+def covers_code(notebook: OpenNotebook, index: int) -> bool:
     covers: bool = notebook.cell(index).evaluate(
         """cell => {
-          const range = document.createRange();
-          range.selectNodeContents(cell.querySelector('.cm-line'));
-          const [line, badge] = [range, cell.querySelector('.fb-badge')].map(each => each.getBoundingClientRect());
-          return badge.left < line.right && badge.top < line.bottom;
+          const badge = cell.querySelector('.fb-badge').getBoundingClientRect();
+          return [...cell.querySelectorAll('.cm-line')].some(each => {
+            const range = document.createRange();
+            range.selectNodeContents(each);
+            const line = range.getBoundingClientRect();
+            return badge.left < line.right && badge.top < line.bottom && badge.bottom > line.top;
+          });
         }"""
     )
     return covers

@@ -55,7 +55,9 @@ def alarms(monkeypatch: pytest.MonkeyPatch) -> Alarms:
     """Alarms that ring by hand, also those that would ring at once."""
     made = Alarms()
     monkeypatch.setattr(
-        fb.Flow, "_call_later", lambda flow, delay_s, job: made.call_later(delay_s, lambda: flow.engine.pool.submit(job))
+        fb.Flow,
+        "_call_later",
+        lambda flow, delay_s, job: made.call_later(delay_s, lambda: flow.engine.pool.submit(job)),
     )
     return made
 

@@ -2,7 +2,7 @@ import { type EdgeProps, type Edge as ReactFlowEdge, type ReactFlowState, useSto
 import { memo, type ReactElement } from "react";
 import { portInk } from "../model/looks";
 import { plainRoute, routePath } from "../model/routes";
-import { edgeWords } from "../model/wording";
+import { columnWords, edgeWords } from "../model/wording";
 import { useCanvas, useCard, useEdge, useIsLive } from "./context";
 import { detailOf } from "./NodeCard";
 
@@ -15,6 +15,7 @@ export const EdgeLine = memo(function EdgeLine(props: EdgeProps<LineEdge>): Reac
   const { store, ways } = useCanvas();
   const edge = useEdge(store, props.id);
   const isRunning = useCard(store, props.target)?.status === "running";
+  const from = useCard(store, props.source)?.outputs;
   const isLive = useIsLive(store);
   const isFar = useStore(isFarOf);
   if (!edge) return null;
@@ -38,7 +39,7 @@ export const EdgeLine = memo(function EdgeLine(props: EdgeProps<LineEdge>): Reac
       {/* A line of two pixels is hard to meet; from afar nobody can. */}
       {!isFar && (
         <path className="react-flow__edge-interaction" d={path} fill="none" strokeOpacity={0} strokeWidth={16}>
-          <title>{edgeWords(edge)}</title>
+          <title>{edgeWords(edge) + columnWords(from?.find((port) => port.name === edge.sourcePort))}</title>
         </path>
       )}
       {!isFar && isAtRest && way.label && (

@@ -13,7 +13,18 @@ import {
 } from "../model/geometry";
 import { breakable, fittingPx } from "../model/lettering";
 import { mainLook } from "../model/looks";
-import { cardWords, copiesMade, counted, duration, oneLine, outputWords, shownValue } from "../model/wording";
+import {
+  cardWords,
+  columnWords,
+  copiesMade,
+  counted,
+  duration,
+  letterTip,
+  letterWords,
+  oneLine,
+  outputWords,
+  shownValue,
+} from "../model/wording";
 import { act, actionById } from "./actions";
 import { useCanvas, useCard, useChanging, useIsLive } from "./context";
 import { FailureNote } from "./FailureNote";
@@ -142,6 +153,11 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
       {card.kind !== "input" && (
         <footer className="fb-card-foot">
           <StampPills item={card} isLive={store.isLive} />
+          {card.letters > 0 && (
+            <span className="fb-pill" data-fb-ink="failed" title={letterTip(store.flow, card.id, card.letters)}>
+              {letterWords(card.letters)}
+            </span>
+          )}
           {card.error && canSet ? (
             <FailureTools node={card.id} />
           ) : (
@@ -232,7 +248,7 @@ function PortRows({ card }: { readonly card: Card }): ReactElement {
           <div className="fb-port-row" key={`${input?.name ?? ""}→${output?.name ?? ""}`}>
             {isLast ? <span>and {counted(hidden + 1, "more port")}</span> : input && <InputWords port={input} />}
             {output && (
-              <span className="fb-port-out" title={oneLine(output.shape ?? output.name)}>
+              <span className="fb-port-out" title={oneLine(output.shape ?? output.name) + columnWords(output)}>
                 {outputWords(card, output)}
               </span>
             )}

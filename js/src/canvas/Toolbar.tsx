@@ -2,7 +2,7 @@ import type { ReactElement } from "react";
 import type { RunSummary } from "../model/flow";
 import { shownKey } from "../model/keys";
 import type { FlowStore } from "../model/store";
-import { byteCount, cacheHeld, duration, oneLine, runName, tally } from "../model/wording";
+import { byteCount, cacheHeld, duration, letterTip, letterWords, oneLine, runName, tally } from "../model/wording";
 import { type Action, act, actionById } from "./actions";
 import { useCanvas, useChanging, useIsLive } from "./context";
 import { isMac } from "./typing";
@@ -94,6 +94,7 @@ function ToolOf({ action }: { readonly action: Action }): ReactElement {
 function Summary({ store }: { readonly store: FlowStore }): ReactElement {
   const run = useChanging(store.onRun, () => store.state.run);
   const isLive = useIsLive(store);
+  const letters = useChanging(store.onAny, () => letterCount(store));
   const at = store.state.at;
   return (
     <div className="fb-summary" title={at ? `as of ${at}` : undefined}>
@@ -108,6 +109,11 @@ function Summary({ store }: { readonly store: FlowStore }): ReactElement {
               {words}
             </span>
           ))}
+          {letters > 0 && (
+            <span data-fb-ink="failed" title={letterTip(store.flow, null, letters)}>
+              {letterWords(letters)}
+            </span>
+          )}
           {isLive && cacheHeld(run) && <span title={cacheTip(run)}>{cacheHeld(run)}</span>}
         </>
       ) : (
@@ -115,6 +121,12 @@ function Summary({ store }: { readonly store: FlowStore }): ReactElement {
       )}
     </div>
   );
+}
+
+function letterCount(store: FlowStore): number {
+  let count = 0;
+  for (const card of store.state.cards.values()) count += card.letters;
+  return count;
 }
 
 function cacheTip(run: RunSummary): string {

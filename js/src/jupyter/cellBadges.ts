@@ -182,21 +182,30 @@ class CellBadge extends Widget {
     if (found) this.#go(found.panel, found.flow, found.node);
   }
 
-  /** Say less where the first line of the cell reaches as far, and stand at the foot of the cell where even that is too much. */
+  /**
+   * Say less where the first line of the cell reaches as far; stand at the foot of the cell where even that is too much,
+   * and below its text where the last line reaches as far, too.
+   */
   #fit(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = requestAnimationFrame(() => {
-      const line = this.#cell.node.querySelector(".cm-line");
-      if (!this.isAttached || !line) return;
-      const range = document.createRange();
-      range.selectNodeContents(line);
-      const end = range.getBoundingClientRect().right + 12;
-      for (const fit of ["whole", "short", "low"] as const) {
+      const lines = this.#cell.node.querySelectorAll(".cm-line");
+      const [first, last] = [lines[0], lines[lines.length - 1]];
+      if (!this.isAttached || !first || !last) return;
+      const ends = { whole: endOf(first), short: endOf(first), low: endOf(last), under: Number.NEGATIVE_INFINITY };
+      for (const [fit, end] of Object.entries(ends)) {
         this.node.dataset["fbFit"] = fit;
         if (this.node.getBoundingClientRect().left >= end) break;
       }
     });
   }
+}
+
+/** Where the text of a line ends, and a little room after it. */
+function endOf(line: Element): number {
+  const range = document.createRange();
+  range.selectNodeContents(line);
+  return range.getBoundingClientRect().right + 12;
 }
 
 function isSameNode(one: FoundNode, other: FoundNode | undefined): boolean {

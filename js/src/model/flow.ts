@@ -33,6 +33,9 @@ export interface OutputPort {
   readonly type: string;
   readonly connected: boolean;
   readonly shape: string | null;
+  /** The columns of a table; the first of them, where `columnCount` is more; none where they are not known. */
+  readonly columns: readonly Column[];
+  readonly columnCount: number;
 }
 
 /** A setting with its control; `connected` when an edge feeds it instead. */
@@ -121,6 +124,8 @@ export interface Card {
   readonly error: Failure | null;
   readonly pinned: boolean;
   readonly bypassed: boolean;
+  /** Failures that nobody took, which the flow's dead letters keep. */
+  readonly letters: number;
 }
 
 /**

@@ -152,7 +152,8 @@ const FOOTER_PX = 30;
 /** What a node of a type looks like before it was ever described: its ports. */
 export function likelyCard(entry: TypeEntry, id: string): Card {
   const inputs = (entry.inputs ?? []).map((port) => ({ ...port, connected: false }));
-  const outputs = (entry.outputs ?? []).map((port) => ({ ...port, connected: false, shape: null }));
+  const unknown = { connected: false, shape: null, columns: [], columnCount: 0 };
+  const outputs = (entry.outputs ?? []).map((port) => ({ ...port, ...unknown }));
   const card = { ...blankCard(id, entry.typeId), doc: entry.doc, inputs, outputs };
   return { ...card, w: MIN_WIDTH_PX, h: bareHeight(card) };
 }

@@ -187,6 +187,7 @@ export function blankCard(id: string, typeId: string): Card {
     error: null,
     pinned: false,
     bypassed: false,
+    letters: 0,
   };
 }
 

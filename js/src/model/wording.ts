@@ -177,6 +177,24 @@ export function cardWords(card: Card, isLive: boolean): string {
   return parts.filter(Boolean).join(" · ");
 }
 
+/** "2 dead letters". */
+export const letterWords = (count: number): string => counted(count, "dead letter");
+
+/** How to come to the dead letters of a flow, or of one node of it. */
+export function letterTip(flow: string, node: string | null, count: number): string {
+  const named = `fb.flow(${JSON.stringify(flow)}).dead_letters`;
+  const whose = node === null ? "" : ` of ${oneLine(node)}`;
+  return `${letterWords(count)}${whose}: failures that nobody took.\n${named} lists them, .replay() tries them again, .drop() forgets them.`;
+}
+
+/** The columns of a port, one a line below what is said of it; nothing where they are not known. */
+export function columnWords(port: OutputPort | undefined): string {
+  if (!port?.columns.length) return "";
+  const more = port.columnCount - port.columns.length;
+  const named = port.columns.map(({ name, type }) => `\n${oneLine(name)}: ${oneLine(type)}`);
+  return named.join("") + (more > 0 ? `\nand ${counted(more, "more column")}` : "");
+}
+
 /** What an edge joins and carries, in one line. */
 export function edgeWords(edge: Edge): string {
   const parts = [

@@ -118,6 +118,7 @@ export function readCard(json: unknown): Card | null {
     error: readFailure(fields["error"]),
     pinned: fields["pinned"] === true,
     bypassed: fields["bypassed"] === true,
+    letters: number(fields, "letters") ?? 0,
   };
 }
 
@@ -241,6 +242,8 @@ function readOutput(json: unknown): OutputPort {
     type: text(fields, "type", "any"),
     connected: fields["connected"] === true,
     shape: textOrNull(fields, "shape"),
+    columns: list(fields, "columns").map(readColumn),
+    columnCount: number(fields, "columnCount") ?? 0,
   };
 }
 

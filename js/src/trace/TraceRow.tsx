@@ -3,7 +3,7 @@ import { StampPills } from "../canvas/StampPills";
 import { StateIcon } from "../canvas/StateIcon";
 import type { Span } from "../model/flow";
 import { copiesMade, counted, duration, plain, spanName, spanWhy } from "../model/wording";
-import { lookAt, spanBar } from "./scrubbing";
+import { lookAt, spanBar, timePlace } from "./scrubbing";
 
 interface TraceRowProps {
   readonly span: Span;
@@ -30,7 +30,9 @@ export const TraceRow = memo(function TraceRow({ span, wholeS, atS, isLive }: Tr
         onClick={() => setOpen(!isOpen)}
       >
         <StateIcon look={look} />
-        <span className="fb-span-name">{spanName(span)}</span>
+        <span className="fb-span-name" title={spanName(span)}>
+          {spanName(span)}
+        </span>
         <Lane span={span} wholeS={wholeS} atS={atS} />
         {logs > 0 && <span className="fb-span-logs">{counted(logs, "line")}</span>}
         <span className="fb-span-why" data-fb-wrong={span.status === "failed" ? "" : undefined} title={why}>
@@ -45,7 +47,6 @@ export const TraceRow = memo(function TraceRow({ span, wholeS, atS, isLive }: Tr
 function Lane({ span, wholeS, atS }: Omit<TraceRowProps, "isLive">): ReactElement {
   const bar = spanBar(span, wholeS);
   const isAhead = atS !== null && span.startS !== null && atS < span.startS;
-  const isRight = bar !== null && bar.start + bar.share > 0.8;
   return (
     <span className="fb-lane">
       {bar && (
@@ -54,7 +55,7 @@ function Lane({ span, wholeS, atS }: Omit<TraceRowProps, "isLive">): ReactElemen
           data-fb-ahead={isAhead ? "" : undefined}
           style={{ left: `${bar.start * 100}%`, width: `${bar.share * 100}%` }}
         >
-          <span className="fb-bar-time" data-fb-left={isRight ? "" : undefined}>
+          <span className="fb-bar-time" data-fb-at={timePlace(bar)}>
             {duration(span.tookS)}
           </span>
         </span>

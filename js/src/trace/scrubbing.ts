@@ -16,6 +16,12 @@ export function spanBar(span: Span, wholeS: number): { readonly start: number; r
   return { start, share: Math.min(Math.max((span.tookS ?? 0) / wholeS, 0), 1 - start) };
 }
 
+/** Where the time of a bar finds room on the lane: beside it, or in it where neither side has any. */
+export function timePlace({ start, share }: { readonly start: number; readonly share: number }): string {
+  if (start + share <= 0.8) return "right";
+  return start >= 0.2 ? "left" : "in";
+}
+
 /** How a span looked `atS` seconds after the run began; null for the end, when it looks as it is. */
 export function lookAt(span: Span, atS: number | null): Look {
   if (atS === null || span.startS === null) return mainLook(span);

@@ -10,7 +10,7 @@ const port = (name: string) => ({ name, type: "any" as const, connected: false, 
 const cards = ["a", "b", "c"].map((id) => ({
   ...blankCard(id, id),
   inputs: [port("x"), port("y")],
-  outputs: [{ ...port("result"), shape: null }],
+  outputs: [{ ...port("result"), shape: null, columns: [], columnCount: 0 }],
 }));
 const ends = { source: "a", sourcePort: "result", target: "b", targetPort: "x" };
 const fields = { capacity: 4, overflow: "drop", madeBy: ["somebody"] };

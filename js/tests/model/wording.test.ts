@@ -3,10 +3,12 @@ import type { Edge, Setting } from "../../src/model/flow";
 import {
   byteCount,
   cacheHeld,
+  columnWords,
   copiesMade,
   counted,
   duration,
   edgeWords,
+  letterTip,
   oneLine,
   plain,
   settingDefault,
@@ -15,6 +17,21 @@ import {
   shownValue,
   tally,
 } from "../../src/model/wording";
+
+it("names the columns of a port, and how many there is no room for", () => {
+  const port = { name: "result", type: "table", connected: true, shape: "4 × 40", columnCount: 40 };
+  const columns = [{ name: "day", type: "string" }];
+  expect(columnWords({ ...port, columns })).toBe("\nday: string\nand 39 more columns");
+  expect(columnWords({ ...port, columns, columnCount: 1 })).toBe("\nday: string");
+  expect(columnWords({ ...port, columns: [] })).toBe("");
+});
+
+it("says what to type to see dead letters", () => {
+  expect(letterTip("flights", "late", 2)).toBe(
+    '2 dead letters of late: failures that nobody took.\nfb.flow("flights").dead_letters lists them, ' +
+      ".replay() tries them again, .drop() forgets them.",
+  );
+});
 
 it("tells of an edge what it took to hand its value on, and that it took nothing", () => {
   const edge: Edge = {

@@ -44,7 +44,14 @@ type Keys<T> = Readonly<Record<keyof T, true>>;
 const KEYS = {
   Failure: { code: true, message: true, hint: true, line: true } satisfies Keys<Failure>,
   InputPort: { name: true, type: true, connected: true, required: true, constant: true } satisfies Keys<InputPort>,
-  OutputPort: { name: true, type: true, connected: true, shape: true } satisfies Keys<OutputPort>,
+  OutputPort: {
+    name: true,
+    type: true,
+    connected: true,
+    shape: true,
+    columns: true,
+    columnCount: true,
+  } satisfies Keys<OutputPort>,
   Setting: {
     name: true,
     label: true,
@@ -96,6 +103,7 @@ const KEYS = {
     error: true,
     pinned: true,
     bypassed: true,
+    letters: true,
   } satisfies Keys<Card>,
   Edge: {
     source: true,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { readTrace } from "../../src/protocol/reading";
-import { lookAt, spanBar, wholeTimeS } from "../../src/trace/scrubbing";
+import { lookAt, spanBar, timePlace, wholeTimeS } from "../../src/trace/scrubbing";
 import fixture from "../fixtures/protocol.json";
 
 const trace = readTrace(fixture.bundles.trace);
@@ -33,4 +33,10 @@ describe("a run at a moment", () => {
     }
     expect(wholeTimeS({ ...trace, spans: [], tookS: 0 })).toBeGreaterThan(0);
   });
+});
+
+it("the time of a bar is written over no name", () => {
+  expect(timePlace({ start: 0, share: 0.5 })).toBe("right");
+  expect(timePlace({ start: 0.6, share: 0.4 })).toBe("left");
+  expect(timePlace({ start: 0, share: 1 })).toBe("in");
 });
