@@ -215,6 +215,7 @@ export class TableSource {
   /** The kernel has gone: what was seen stays. */
   lost(): void {
     this.#asked.clear();
+    this.#value = null; // the next kernel counts its values from the beginning, too
     if (this.#state === "recorded") return;
     this.#tell("gone", "The kernel is gone. What was seen of the table stays.");
   }
