@@ -97,6 +97,16 @@ class Histories(RuleBasedStateMachine):
             raise
         return self.keep(back, number)
 
+    @rule(target=values, source=values, copies=st.booleans())
+    def share(self, source: int, copies: bool) -> Any:
+        """Put a value where every process sees it; one that was copied here before has to be written there."""
+        if source not in self.held or Histories.pool is None:
+            return multiple()
+        value, number = self.held[source]
+        if copies and isinstance(value, np.ndarray):
+            value = value.copy()
+        return self.keep(Histories.pool.share(value).value, number)
+
     @rule(source=values)
     def drop(self, source: int) -> None:
         self.held.pop(source, None)
