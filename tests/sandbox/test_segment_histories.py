@@ -18,6 +18,7 @@ from flowbook.data.packing import TablePacking
 from flowbook.errors import RunError
 from flowbook.sandbox.process_pool import ProcessPool
 from tests.sandbox.kit import call, is_running, wait_until
+from tests.strategies import examples
 
 MIB = 1024**2
 MOST_BYTES = 48 * MIB
@@ -162,8 +163,7 @@ class Histories(RuleBasedStateMachine):
         wait_until(lambda: Histories.pool is not None and Histories.pool.shared_bytes <= kept)
 
 
-is_soak = settings.default is not None and settings.default.max_examples > 1000
-Histories.TestCase.settings = settings(max_examples=300 if is_soak else 8, stateful_step_count=30)
+Histories.TestCase.settings = settings(examples(8, soak=300), stateful_step_count=30)
 TestHistories = Histories.TestCase
 
 
