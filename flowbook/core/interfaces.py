@@ -251,6 +251,10 @@ class Namespace(Protocol):
         """Return ``(True, value)`` when the name is bound in the notebook, else ``(False, None)``."""
         ...
 
+    def bound_names(self) -> list[str]:
+        """List the names that are bound there."""
+        ...
+
 
 class EventSink(Protocol):
     """Is told what happens, in order; must return quickly and never raise."""

@@ -25,5 +25,9 @@ class NotebookNamespace:
             return False, None
         return True, namespace[name]
 
+    def bound_names(self) -> list[str]:
+        """List the names that the user bound."""
+        return [name for name in list(self._shell.user_ns) if not name.startswith("_") and self.lookup(name)[0]]
+
     def _is_hidden(self, name: str, value: Any) -> bool:
         return self._shell.user_ns_hidden[name] is value

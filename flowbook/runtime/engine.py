@@ -42,6 +42,10 @@ class NoNamespace:
         """Find nothing."""
         return False, None
 
+    def bound_names(self) -> list[str]:
+        """There are none."""
+        return []
+
 
 class Engine:
     """Runs executions; see the module's docstring.

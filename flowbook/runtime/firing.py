@@ -96,15 +96,15 @@ def _tapped(payloads: Payloads, result: NodeResult, output: int, reader: str) ->
     return known[1] if known is not None else value
 
 
-def missing_input(plan: Plan, slot: Slot, name: str) -> MissingInputError:
-    """Make the error of an input that nothing gives."""
+def missing_input(plan: Plan, slot: Slot, name: str, bound: Iterable[str] = ()) -> MissingInputError:
+    """Make the error of an input that nothing gives; ``bound`` names what else it could have meant."""
     others = [other for other in plan.slots if other is not slot]
     known = [other.node_id for other in others]
     known += [port.name for other in others for port in other.node_type.outputs if port.name != RESULT]
     return MissingInputError(
         f"{slot.node_id!r} needs {name!r}, and nothing gives it",
         where=f"flow {plan.flow!r}, node {slot.node_id!r}",
-        hint=near_miss(name, known)
+        hint=near_miss(name, [*known, *bound])
         + f'define a node {name!r}, connect one, or give it: flow.run(inputs={{"{name}": …}})',
         node=slot.node_id,
         port=name,

@@ -211,7 +211,9 @@ class SlotInputs:
             else:
                 maker.add_value(f"{label} {binding.name}", value)
         elif binding.port is None or binding.port.is_required:
-            raise firings.missing_input(self.view.plan, self.slot, binding.name)
+            is_ambient = binding.port is not None and binding.port.is_ambient
+            bound = self.view.engine.namespace.bound_names() if is_ambient else ()
+            raise firings.missing_input(self.view.plan, self.slot, binding.name, bound)
 
     def _lookup(self, binding: Binding) -> tuple[bool, Any, str]:
         view, name = self.view, binding.name

@@ -392,6 +392,16 @@ def test_a_forgotten_await_is_said_in_a_cell_and_in_a_node(notebook: Notebook) -
     assert notebook.ask(f"__import__('flowbook').flow({notebook.flow!r})['first'].value") == 3
 
 
+def test_a_free_name_that_nothing_gives_is_told_with_what_it_may_have_meant(notebook: Notebook) -> None:
+    notebook.cell("threshold = 3")
+    notebook.cell("%%node flights\nflights = [1, 5]")
+    cell = notebook.cell("%%node late\nlate = [f for f in flights if f > treshold]", fails=True)
+    assert "[FB403]" in cell.error
+    assert "did you mean 'threshold'?" in cell.error
+    cell = notebook.cell("%%node late\nlate = [f for f in fligths if f > threshold]", cell, fails=True)
+    assert "did you mean 'flights'?" in cell.error
+
+
 def test_a_name_error_on_an_output_says_where_that_is(notebook: Notebook) -> None:
     notebook.cell("%%node split -> train, test\ntrain, test = [1, 2], [3]")
     cell = notebook.cell("train + [1]", fails=True)

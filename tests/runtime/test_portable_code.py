@@ -45,6 +45,9 @@ class Names:
     def __init__(self, **names: Any) -> None:
         self.names = names
 
+    def bound_names(self) -> list[str]:
+        return list(self.names)
+
     def lookup(self, name: str) -> tuple[bool, Any]:
         return (True, self.names[name]) if name in self.names else (False, None)
 
