@@ -301,7 +301,7 @@ class TableRequest(TypedDict):
         port: which output; the primary one when left out.
         what: ``open`` (columns and height), ``rows``, ``cell``, ``stats`` (of a column), ``count`` (of the rows of a
             lazy table), ``array``, ``close`` (nothing more is asked; not answered).
-        value: the number of the value that is shown; every question but ``open`` and ``close`` bears it.
+        value: the number of the value that is shown; questions about rows and columns bear it.
         start: of rows, the first; ``stop``: the one after the last.
         firstColumn: position of the first column; ``columnCount``: how many.
         sort: columns to sort by: ``{"column": name, "isDescending": bool}``.

@@ -165,7 +165,7 @@ class Tables:
                 hint="run it, and its rows are here again",
             )
         number, value = found
-        if message["what"] != "open" and message.get("value") != number:
+        if message["what"] not in ("open", "array") and message.get("value") != number:
             raise CanvasError(f"{node!r} has another value now", code="FB807", hint="open it anew")
         return number, value
 

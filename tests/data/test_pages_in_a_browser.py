@@ -58,8 +58,8 @@ WANTED: dict[str, tuple[pl.Series, list[str | None]]] = {
     "float16": (pl.Series([1.5, None, 0.1, 65504], dtype=pl.Float16), ["1.5", None, "0.1", "65504"]),
     "float32": (pl.Series([0.1, None, 16777216, -2.5e-30], dtype=pl.Float32), ["0.1", None, "16777216", "-2.5e-30"]),
     "float64": (
-        pl.Series([0.1 + 0.2, None, float("nan"), float("-inf"), -0.0]),
-        ["0.30000000000000004", None, "NaN", "-inf", "-0"],
+        pl.Series([0.1 + 0.2, None, float("nan"), float("-inf"), -0.0, 2.5e-5]),
+        ["0.30000000000000004", None, "NaN", "-inf", "-0", "2.5e-5"],
     ),
     "boolean": (pl.Series([True, None, False] * 3), ["true", None, "false"] * 3),
     "string": (

@@ -7,11 +7,19 @@
  */
 
 import { newCid } from "../model/editor";
-import type { Column, TablePreview } from "../model/flow";
+import type { TablePreview } from "../model/flow";
 import { Listeners } from "../model/listeners";
 import type { FlowStore } from "../model/store";
 import type { Reject } from "../protocol/messages";
-import type { ColumnStats, SortKey, TableAnswer, TableQuestion, TableRequest } from "../protocol/tables";
+import type {
+  ArrayStats,
+  ColumnStats,
+  SortKey,
+  TableAnswer,
+  TableColumn,
+  TableQuestion,
+  TableRequest,
+} from "../protocol/tables";
 import { type Area, BLOCK_COLUMNS, BLOCK_ROWS, type BlockPlace, Blocks } from "./blocks";
 import { readCells } from "./cells";
 
@@ -21,6 +29,8 @@ const MOST_ASKED = 2;
 /** The value is another one now; the value is gone. */
 const ANOTHER_VALUE = "FB807";
 const NO_VALUE = "FB806";
+/** It has no rows and columns; an array of three dimensions can be described all the same. */
+const NO_TABLE = "FB600";
 
 /**
  * - recorded: painted from the file: the first rows
@@ -51,14 +61,16 @@ export class TableSource {
   readonly #node: string;
   readonly #port: string | null;
   readonly #ask: Ask;
+  readonly #isArray: boolean;
   readonly #blocks = new Blocks();
   readonly #stats = new Map<number, ColumnStats>();
   readonly #asked = new Map<string, BlockPlace>();
   #preview: TablePreview | null = null;
+  #array: ArrayStats | null = null;
   #state: SourceState = "recorded";
   #words = "";
   #value: number | null = null;
-  #columns: readonly Column[] = [];
+  #columns: readonly TableColumn[] = [];
   #width = 0;
   #height: number | null = null;
   /** Rows that are known to be there, where nobody counted them. */
@@ -71,8 +83,9 @@ export class TableSource {
   #statsAsked: number | null = null;
   #isClosed = false;
 
-  /** `port` names an output; null is the primary one. */
-  constructor(store: FlowStore, node: string, port: string | null, ask: Ask) {
+  /** `port` names an output; null is the primary one. `isArray`: it is to be described as a whole, too. */
+  constructor(store: FlowStore, node: string, port: string | null, ask: Ask, isArray = false) {
+    this.#isArray = isArray;
     this.#store = store;
     this.#node = node;
     this.#port = port;
@@ -88,7 +101,7 @@ export class TableSource {
     return this.#words;
   }
 
-  get columns(): readonly Column[] {
+  get columns(): readonly TableColumn[] {
     return this.#columns;
   }
 
@@ -105,6 +118,16 @@ export class TableSource {
   /** Rows that the grid has room for: of a table that nobody counted those that were seen, and some more. */
   get rowCount(): number {
     return this.#height ?? this.#seen;
+  }
+
+  /** An array as a whole; null where it is none, and until it was described. */
+  get array(): ArrayStats | null {
+    return this.#array;
+  }
+
+  /** What has to be known of what is shown: the first note of a column. */
+  get note(): string {
+    return this.#columns.find(({ note }) => note)?.note ?? "";
   }
 
   get sort(): readonly SortKey[] {
@@ -133,7 +156,7 @@ export class TableSource {
   record(preview: TablePreview): void {
     if (this.#value !== null) return;
     this.#preview = preview;
-    this.#columns = preview.columns;
+    this.#columns = preview.columns.map((column) => ({ ...column, note: "" }));
     this.#width = preview.width;
     this.#height = preview.rows.length;
     this.#tell("recorded", "");
@@ -150,8 +173,10 @@ export class TableSource {
     const answer = await this.#question({ what: "open" });
     this.#isOpening = false;
     if (this.#isClosed) return;
-    if (answer.kind === "reject") this.#refused(answer);
-    else this.#opened(answer);
+    if (answer.kind === "table") this.#opened(answer);
+    else if (this.#isArray && answer.code === NO_TABLE) this.#tell("ready", "");
+    else this.#refused(answer);
+    if (this.#isArray && this.#state === "ready") await this.#describeArray();
     if (this.#isToOpen) {
       this.#isToOpen = false;
       void this.open();
@@ -180,9 +205,17 @@ export class TableSource {
     this.#fetch();
   }
 
+  async #describeArray(): Promise<void> {
+    const answer = await this.#question({ what: "array" });
+    if (this.#isClosed || answer.kind === "reject") return;
+    this.#array = answer.array;
+    this.onChange.call();
+  }
+
   /** The kernel has gone: what was seen stays. */
   lost(): void {
     this.#asked.clear();
+    this.#value = null; // the next kernel counts its values from the beginning, too
     if (this.#state === "recorded") return;
     this.#tell("gone", "The kernel is gone. What was seen of the table stays.");
   }

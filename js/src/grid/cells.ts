@@ -99,9 +99,13 @@ function whole(value: number | bigint): string {
   return size >= GROUP_FROM ? exact.toLocaleString("en-US") : String(exact);
 }
 
+/** Smaller numbers are written with an exponent, as Python does. */
+const SMALL = 1e-4;
+
 function number(value: number): string {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+  if (value !== 0 && Math.abs(value) < SMALL) return value.toExponential();
   return Object.is(value, -0) ? "-0" : String(value);
 }
 

@@ -122,16 +122,22 @@ function nullWords({ nullCount, rows }: ColumnStats): string {
 export function columnWords(source: TableSource, column: number): string {
   const found = source.columns[column];
   if (!found) return "";
-  const lines = [`${oneLine(found.name)}: ${found.type}`];
+  const lines = [`${oneLine(found.name)}: ${found.type}`, found.note].filter(Boolean);
   const stats = source.stats(column);
   if (stats) {
     lines.push(`${stats.nullCount.toLocaleString("en-US")} of ${stats.rows.toLocaleString("en-US")} null`);
     if (stats.min !== null && stats.max !== null) lines.push(`${oneLine(stats.min)} … ${oneLine(stats.max)}`);
     for (const [text, count] of stats.top ?? []) lines.push(`${oneLine(text)}: ${count.toLocaleString("en-US")}`);
-    if (stats.sampled) lines.push("its shape is made of values evenly apart, not of all");
+    if (stats.sampled) lines.push(sampledWords(source, stats));
   }
   lines.push("click to sort, again to turn the order round, Shift for one more column");
   return lines.join("\n");
+}
+
+function sampledWords(source: TableSource, { rows }: ColumnStats): string {
+  const isHead = source.height !== null && rows < source.height;
+  const looked = rows.toLocaleString("en-US");
+  return isHead ? `of the first ${looked} rows only` : "its shape is made of values evenly apart, not of all";
 }
 
 interface Strip {

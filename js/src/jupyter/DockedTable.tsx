@@ -9,13 +9,16 @@ import type { Card } from "../model/flow";
 import { FlowStore } from "../model/store";
 import { tablePorts } from "../model/tablePorts";
 import type { FlowLink } from "../protocol/ControlClient";
+import type { Reject } from "../protocol/messages";
 import { readCanvas } from "../protocol/reading";
+import type { TableAnswer, TableRequest } from "../protocol/tables";
 import { ReactWidget } from "./ReactWidget";
-import { TableBar, TableFoot } from "./TableBar";
+import { ArrayFacts, TableBar, TableFoot } from "./TableBar";
 import type { NotebookFlows } from "./tokens";
 
 const BAR_PX = 36;
 const FOOT_PX = 28;
+const ARRAY_PX = 148;
 /** Room for a text of several lines. */
 const TALL_FOOT_PX = 108;
 /** A cell is written out when the cursor has come to rest. */
@@ -29,6 +32,7 @@ export class DockedTable extends BoxPanel {
   readonly #node: string;
   readonly #link: FlowLink;
   readonly #bar = new ReactWidget("fb-table-bar-host");
+  readonly #array = new ReactWidget("fb-array-host");
   readonly #foot = new ReactWidget("fb-table-foot-host");
   readonly #stops: (() => void)[] = [];
   #source: TableSource;
@@ -54,8 +58,11 @@ export class DockedTable extends BoxPanel {
     this.#port = card && !card.preview && ports.length > 1 ? (ports[0] ?? null) : null;
     [this.#source, this.#grid] = this.#make();
     this.addWidget(this.#bar);
+    this.addWidget(this.#array);
     this.addWidget(this.#grid);
     this.addWidget(this.#foot);
+    this.#array.hide();
+    BoxPanel.setSizeBasis(this.#array, ARRAY_PX);
     BoxPanel.setStretch(this.#grid, 1);
     BoxPanel.setSizeBasis(this.#bar, BAR_PX);
     BoxPanel.setSizeBasis(this.#foot, FOOT_PX);
@@ -97,6 +104,12 @@ export class DockedTable extends BoxPanel {
     return this.#link.store.card(this.#node) ?? this.#recorded?.card(this.#node);
   }
 
+  get #isArray(): boolean {
+    const card = this.#card;
+    const port = card?.outputs.find(({ name }) => name === this.#port) ?? card?.outputs[0];
+    return this.#port === null && card?.preview ? card.preview.kind === "array" : port?.type === "array";
+  }
+
   get #recorded(): FlowStore | null {
     const bundle = readCanvas(this.#flows.notebooks.recorded(this.#panel, this.#link.flow));
     return bundle && FlowStore.recorded(bundle);
@@ -104,7 +117,8 @@ export class DockedTable extends BoxPanel {
 
   #make(): [TableSource, GridView] {
     const { client } = this.#flows.controls.of(this.#panel);
-    const source = new TableSource(this.#link.store, this.#node, this.#port, (request) => client.ask(request));
+    const ask = (request: TableRequest): Promise<TableAnswer | Reject> => client.ask(request);
+    const source = new TableSource(this.#link.store, this.#node, this.#port, ask, this.#isArray);
     const grid = new GridView(source);
     const changed = (): void => this.#draw();
     source.onChange.add(changed);
@@ -125,7 +139,7 @@ export class DockedTable extends BoxPanel {
     const before = this.#grid;
     this.#source.close();
     [this.#source, this.#grid] = this.#make();
-    this.insertWidget(1, this.#grid);
+    this.insertWidget(2, this.#grid);
     BoxPanel.setStretch(this.#grid, 1);
     before.dispose();
     this.#begin();
@@ -186,6 +200,10 @@ export class DockedTable extends BoxPanel {
           onUnsort={() => this.#source.sortBy([])}
         />,
       );
+      const { array } = this.#source;
+      if (array) this.#array.draw(<ArrayFacts array={array} />);
+      this.#array.setHidden(array === null);
+      this.#grid.setHidden(array !== null && this.#source.columns.length === 0);
       this.#foot.draw(<TableFoot {...this.#cellWords} />);
     });
   }

@@ -68,7 +68,10 @@ export interface TablePreview {
   readonly width: number;
 }
 
-/** An array as a line; `spark` holds heights in [0, 1]; `sampled`: not all elements were read. */
+/**
+ * An array as a line, or as a picture where it has two dimensions; `spark` holds heights in [0, 1]; `sampled`: not all
+ * elements were read.
+ */
 export interface ArrayPreview {
   readonly kind: "array";
   readonly dtype: string;
@@ -77,6 +80,7 @@ export interface ArrayPreview {
   readonly max: number | null;
   readonly spark: readonly number[];
   readonly sampled: boolean;
+  readonly image: PicturePreview | null;
 }
 
 /** A small picture, base64; width and height are its own, in pixels. */
@@ -123,6 +127,9 @@ export interface Card {
   /** Failures that nobody took, which the flow's dead letters keep. */
   readonly letters: number;
 }
+
+/** Whether a node is made from a flow, which can be looked into. */
+export const isSubflow = (card: Card | undefined): boolean => card?.kind === "node" && card.typeId.startsWith("flow.");
 
 /**
  * An edge; `implicit` when a name made it, `carried` when data has moved along it, which took `copies` of its bytes for

@@ -278,7 +278,8 @@ export function readPreview(json: unknown): Preview | null {
         height: number(fields, "height"),
         width: number(fields, "width") ?? 0,
       };
-    case "array":
+    case "array": {
+      const image = readPreview(fields["image"]);
       return {
         kind: "array",
         dtype: text(fields, "dtype"),
@@ -287,7 +288,9 @@ export function readPreview(json: unknown): Preview | null {
         max: number(fields, "max"),
         spark: numbers("spark"),
         sampled: fields["sampled"] === true,
+        image: image?.kind === "picture" ? image : null,
       };
+    }
     case "picture":
       return {
         kind: "picture",

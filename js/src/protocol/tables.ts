@@ -15,8 +15,8 @@ export type TableRequest = TableQuestion & {
 
 /** `value` is the number of the value that is shown: the kernel refuses to speak of another one. */
 export type TableQuestion =
-  | { readonly what: "open" | "close" }
-  | { readonly what: "count" | "array"; readonly value: number }
+  | { readonly what: "open" | "array" | "close" }
+  | { readonly what: "count"; readonly value: number }
   | { readonly what: "stats"; readonly value: number; readonly column: number }
   | ({ readonly what: "rows"; readonly value: number; readonly sort: readonly SortKey[] } & Block)
   | {
@@ -47,7 +47,7 @@ export interface TableAnswer {
   readonly flow: string;
   /** The number of the value it speaks of. */
   readonly value: number;
-  readonly columns: readonly Column[];
+  readonly columns: readonly TableColumn[];
   /** How many columns there are: of very many only the first are named. */
   readonly width: number;
   /** Null: nobody counted them. */
@@ -60,6 +60,11 @@ export interface TableAnswer {
   readonly text: string;
   /** The Arrow stream, where rows were asked for. */
   readonly arrow: Uint8Array | null;
+}
+
+export interface TableColumn extends Column {
+  /** What has to be known of what is shown of it; empty for almost all. */
+  readonly note: string;
 }
 
 /** One column described; what makes no sense for its type is null. */
@@ -97,7 +102,7 @@ export function readTable(fields: Readonly<Record<string, unknown>>, buffers: re
     cid: text(fields, "cid"),
     flow: text(fields, "flow"),
     value: number(fields, "value") ?? 0,
-    columns: list(fields, "columns").map(readColumn),
+    columns: list(fields, "columns").map((column) => ({ ...readColumn(column), note: text(record(column), "note") })),
     width: number(fields, "width") ?? 0,
     height: number(fields, "height"),
     rowCount: number(fields, "rowCount") ?? 0,

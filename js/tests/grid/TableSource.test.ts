@@ -106,6 +106,19 @@ test("without a kernel the first rows stay as they were stored", async () => {
   expect(source.state).toBe("gone");
 });
 
+test("another kernel's value is another one, whatever its number", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer(OPENED);
+  await kernel.refuse(""); // the rows, by a kernel that is gone
+  source.lost();
+  void source.open();
+  await kernel.answer({ ...OPENED, height: 3 });
+  expect(source.height).toBe(3);
+  expect(kernel.kinds).toContain("rows");
+});
+
 test("a table that nobody counted grows as it is scrolled, until it is counted", async () => {
   const { kernel, source } = open();
   source.show({ ...SCREEN, bottom: 0 });
