@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flowbook.core.flow_data import FlowData
     from flowbook.runtime.plan import Plan
 
-
+#: What most runs are given.
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
