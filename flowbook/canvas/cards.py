@@ -167,7 +167,8 @@ def preview_height(card: Card, width: int) -> int:
     if preview["kind"] == "table":
         return (1 + len(table_rows(preview))) * TABLE_ROW_PX + 12
     if preview["kind"] == "array":
-        return SPARK_PX + 14 + 12
+        image = preview.get("image")
+        return (picture_size(image, width)[1] + 2 if image else SPARK_PX) + 14 + 12
     if preview["kind"] == "picture":
         return picture_size(preview, width)[1] + 14
     lines = len(text_lines(card, width))

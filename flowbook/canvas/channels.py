@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from flowbook.canvas.messages import MAX_MESSAGE_BYTES, sendable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from flowbook.canvas.messages import Message
 
 #: How long a browser that answers pings may be silent while it is told things, and then leave a ping unanswered.
 SILENCE_S: Final = 30.0
@@ -25,7 +24,8 @@ class Channel:
     """See the module's docstring. Everything but ``receive`` and ``close`` belongs to the hub's thread.
 
     Args:
-        send: sends one message to the browser; whatever it raises, the line is dead then.
+        send: sends one message to the browser, and with ``buffers=`` what goes beside it as bytes; whatever it raises,
+            the line is dead then.
         deliver: takes what the browser sends, and ``CLOSED``.
         hang_up: ends the line from this side, or None.
         flow: the one flow it is about; None: any flow of the kernel, by name.
@@ -41,7 +41,7 @@ class Channel:
 
     def __init__(
         self,
-        send: Callable[[Message], None],
+        send: Callable[..., None],
         deliver: Callable[[Channel, Any], None],
         *,
         hang_up: Callable[[], None] | None = None,
@@ -68,8 +68,8 @@ class Channel:
         """Forget this browser."""
         self._deliver(self, CLOSED)
 
-    def tell(self, message: Any) -> bool:
-        """Send a message; False when it is too large to arrive, and nothing was sent."""
+    def tell(self, message: Any, buffers: Sequence[bytes] = ()) -> bool:
+        """Send a message, with bytes beside it; False when it is too large to arrive, and nothing was sent."""
         if self.is_dead:
             return True
         try:
@@ -77,7 +77,10 @@ class Channel:
             if size_bytes > MAX_MESSAGE_BYTES:
                 logger.warning("flowbook did not send a message of %.0f MB to a browser", size_bytes / 1e6)
                 return False
-            self._send(sent)
+            if buffers:
+                self._send(sent, buffers=list(buffers))
+            else:
+                self._send(sent)
         except Exception:
             logger.exception("flowbook could not tell a browser of %s", message.get("flow", message.get("kind")))
             self.is_dead = True

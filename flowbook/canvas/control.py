@@ -18,6 +18,7 @@ from flowbook.canvas.channels import CLOSED, Channel
 from flowbook.canvas.inner_flow import InnerFlow
 from flowbook.canvas.live_view import NoHost
 from flowbook.canvas.messages import PROTOCOL, read_message
+from flowbook.canvas.tables import Tables, Told
 from flowbook.canvas.watching import NEVER, RETRY_S, Marks, WatchedFlow
 from flowbook.core.expansion import SEPARATOR
 from flowbook.errors import CanvasError, FlowbookError
@@ -96,7 +97,14 @@ class Hub:
             "edit": lambda channel, message: self._command(self._edit, channel, message),
             "wrote": self._wrote,
             "lease": self._settle_lease,
+            "table": lambda channel, message: self._tables.ask(channel, self._need(channel, message["flow"]), message),
         }
+        deliver = self._enqueue if is_threaded else self._tell
+        self._tables = Tables(
+            deliver,
+            lambda channel, message, error: deliver(channel, Told(self._refusal(channel, message, error))),
+            is_threaded=is_threaded,
+        )
 
     # -- from anywhere
 
@@ -247,10 +255,16 @@ class Hub:
         for channel, message in messages:
             if message is CLOSED:
                 self._drop(channel)
+            elif isinstance(message, Told):
+                self._tell(channel, message)
             else:
                 self._answer(channel, message)
 
     # -- answering
+
+    @staticmethod
+    def _tell(channel: Channel, told: Told) -> None:
+        channel.tell(told.message, told.buffers)
 
     def _answer(self, channel: Channel, message: Any) -> None:
         channel.heard()
@@ -354,6 +368,7 @@ class Hub:
 
     def _drop(self, channel: Channel) -> None:
         """Forget a channel."""
+        self._tables.drop(channel)
         self._channels.pop(channel, None)
         for name in [*channel.flows, *channel.awaited]:
             self._leave(channel, name)
@@ -365,12 +380,15 @@ class Hub:
         channel.tell({"kind": "ack", "cid": cid, "flow": name, "rev": flow.data.revision, **answer})
 
     def _reject(self, channel: Channel, message: Any, error: FlowbookError) -> None:
+        channel.tell(self._refusal(channel, message, error))
+
+    def _refusal(self, channel: Channel, message: Any, error: FlowbookError) -> Message:
         fields = message if isinstance(message, dict) else {}
         name, cid = (value if isinstance(value, str) else "" for value in (fields.get("flow"), fields.get("cid")))
         flow = self._find(channel, name)
         rev = flow.data.revision if flow is not None else 0
         answer = {"kind": "reject", "cid": cid, "flow": name, "code": error.code, "message": error.what}
-        channel.tell({**answer, "hint": error.hint, "rev": rev})
+        return {**answer, "hint": error.hint, "rev": rev}
 
     # -- commands
 

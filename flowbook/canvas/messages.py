@@ -3,8 +3,9 @@
 Messages are JSON objects told apart by ``kind``. What comes from a browser was written by nobody knows whom, so
 ``read_message`` looks at every field before anything is done. What goes to one is described here, key by key.
 
-    browser → kernel  hello · pong · subscribe · unsubscribe · resync · run · cancel · set · edit · wrote · lease
-    kernel → browser  hello · ping · absent · lease · batch · ack · reject
+    browser → kernel  hello · pong · subscribe · unsubscribe · resync · run · cancel · set · edit · wrote · lease ·
+                      table
+    kernel → browser  hello · ping · absent · lease · batch · ack · reject · table
 """
 
 from __future__ import annotations
@@ -171,6 +172,34 @@ class Reject(TypedDict):
     rev: int
 
 
+class TableAnswer(TypedDict):
+    """What a grid asked for; what of it there is depends on that.
+
+    Attributes:
+        value: number of the value it speaks of.
+        columns: name and type of each, the first 5,000 of ``width``.
+        height: rows; None for a lazy table that nobody counted.
+        rowCount: rows in the Arrow stream that comes beside this message as bytes.
+        isText: of each column of it, whether its values were written as text.
+        stats: one column described (``data.value_stats.column_stats``).
+        array: an array described (``data.value_stats.array_stats``).
+        text: one cell.
+    """
+
+    kind: Literal["table"]
+    cid: str
+    flow: str
+    value: int
+    columns: NotRequired[list[dict[str, str]]]
+    width: NotRequired[int]
+    height: NotRequired[int | None]
+    rowCount: NotRequired[int]
+    isText: NotRequired[list[bool]]
+    stats: NotRequired[dict[str, Any]]
+    array: NotRequired[dict[str, Any] | None]
+    text: NotRequired[str]
+
+
 # -- browser to kernel
 
 
@@ -264,7 +293,37 @@ class LeaseRequest(TypedDict):
     held: bool
 
 
-KernelMessage: TypeAlias = Hello | Ping | Absent | Lease | Batch | Ack | Reject
+class TableRequest(TypedDict):
+    """Something about the table that a node's output holds; answered by ``table`` or ``reject``.
+
+    Attributes:
+        node: whose.
+        port: which output; the primary one when left out.
+        what: ``open`` (columns and height), ``rows``, ``cell``, ``stats`` (of a column), ``count`` (of the rows of a
+            lazy table), ``array``, ``close`` (nothing more is asked; not answered).
+        value: the number of the value that is shown; questions about rows and columns bear it.
+        start: of rows, the first; ``stop``: the one after the last.
+        firstColumn: position of the first column; ``columnCount``: how many.
+        sort: columns to sort by: ``{"column": name, "isDescending": bool}``.
+    """
+
+    kind: Literal["table"]
+    flow: str
+    cid: str
+    node: str
+    port: NotRequired[str | None]
+    what: Literal["open", "rows", "cell", "stats", "count", "array", "close"]
+    value: NotRequired[int]
+    start: NotRequired[int]
+    stop: NotRequired[int]
+    firstColumn: NotRequired[int]
+    columnCount: NotRequired[int]
+    sort: NotRequired[list[dict[str, Any]]]
+    row: NotRequired[int]
+    column: NotRequired[int]
+
+
+KernelMessage: TypeAlias = Hello | Ping | Absent | Lease | Batch | Ack | Reject | TableAnswer
 BrowserMessage: TypeAlias = (
     BrowserHello
     | Pong
@@ -276,6 +335,7 @@ BrowserMessage: TypeAlias = (
     | EditCommand
     | Wrote
     | LeaseRequest
+    | TableRequest
 )
 
 
@@ -332,6 +392,18 @@ _SHAPES: dict[str, dict[str, _Field]] = {
         "cid": _Field((str,), "a text", is_required=False),
     },
     "lease": _FLOW | {"held": _Field((bool,), "true or false")},
+    "table": _FLOW
+    | _CID
+    | {
+        "node": _Field((str,), "the id of a node"),
+        "port": _Field((str, type(None)), "the name of an output", is_required=False),
+        "what": _Field((str,), "what to tell of it"),
+        "sort": _Field((list,), "a list of columns", is_required=False, items=dict),
+        **dict.fromkeys(
+            ("value", "start", "stop", "firstColumn", "columnCount", "row", "column"),
+            _Field((int,), "a whole number", is_required=False),
+        ),
+    },
 }
 
 

@@ -108,7 +108,10 @@ class TablePreview(TypedDict):
 
 
 class ArrayPreview(TypedDict):
-    """An array as a line; ``spark`` holds at most 60 heights in [0, 1]; ``sampled``: not all elements were read."""
+    """An array as a line, or as a picture where it has two dimensions.
+
+    ``spark`` holds at most 60 heights in [0, 1]; ``sampled``: not all elements were read.
+    """
 
     kind: Literal["array"]
     dtype: str
@@ -117,6 +120,7 @@ class ArrayPreview(TypedDict):
     max: float | None
     spark: list[float]
     sampled: NotRequired[bool]
+    image: NotRequired[PicturePreview]
 
 
 class PicturePreview(TypedDict):
@@ -453,6 +457,9 @@ def _with_spans(trace: Trace, change: Callable[[Span], Mapping[str, Json]]) -> T
 def _without_pictures(snapshot: Canvas) -> Canvas:
     def without_picture(card: Card) -> Mapping[str, Json]:
         preview = card.get("preview")
+        if preview and preview["kind"] == "array" and "image" in preview:
+            line = {key: value for key, value in preview.items() if key != "image"}
+            return {**card, "preview": line}
         return {**card, "preview": None} if preview and preview["kind"] == "picture" else card
 
     return _with_cards(snapshot, without_picture)

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 class SettableFlow(Protocol):
     """What traits need of a flow."""
 
-    @property
-    def data(self) -> FlowData:
-        """Nodes and settings."""
+    def data_around(self, node_id: str) -> FlowData:
+        """Return the nodes among which a node stands, with their settings."""
         ...
 
     def setting_moved(self, node_id: str, name: str, value: Any) -> None:
@@ -108,7 +107,7 @@ class SettingLink:
 
     def pull(self) -> None:
         """Give the traits the values of the settings."""
-        data = self._flow.data
+        data = self._flow.data_around(self.node_id)
         if self.node_id not in data.nodes:
             return
         self._pulling.is_on = True

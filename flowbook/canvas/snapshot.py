@@ -313,6 +313,20 @@ def _setting(flow: FlowView, node_id: str, spec: SettingSpec) -> dict[str, Any]:
     return entry
 
 
+def shown_value(flow: FlowView, node_id: str, port: str = "") -> tuple[int, Any] | None:
+    """Find the value that a node's card shows, or another of its outputs.
+
+    Returns:
+        A number that only equal values share, and the value; None when there is none.
+    """
+    names = [output.name for output in flow.data.type_of(node_id).outputs]
+    result, (_, primary) = _state(flow, node_id).result, _policy_and_primary(flow, node_id)
+    index = names.index(port) if port in names else primary if not port else None
+    if result is None or index is None or index >= len(result.outputs):
+        return None
+    return result.version, result.collected.get(index, result.outputs[index])
+
+
 def _preview(flow: FlowView, result: NodeResult | None, primary: int | None) -> Any:
     if result is None or primary is None or primary >= len(result.outputs):
         return None

@@ -107,8 +107,8 @@ class FlowCanvas(ipyreact.Widget):
             # The way to its widget, which ipyreact gives no component: the view of another widget among its props.
             self.props = {"bridge": self.layout}
 
-    def _tell(self, message: Message) -> None:
-        self.send({"flowbook": message})
+    def _tell(self, message: Message, buffers: list[bytes] | None = None) -> None:
+        self.send({"flowbook": message}, buffers)
 
     def event_canvas(self, data: Any, buffers: Any = None) -> None:  # noqa: ARG002 -- ipyreact's signature
         """Take a message from the browser."""

@@ -15,7 +15,7 @@ import functools
 import typing
 from dataclasses import dataclass, replace
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from flowbook.errors import DefinitionError
 
@@ -216,12 +216,13 @@ def value_type_of(default: object) -> str:
 
 def lookup_name(node: ast.expr, namespace: Mapping[str, Any]) -> object | None:
     """Find what ``a.b.c`` is bound to without evaluating anything but attribute access; None when it is not there."""
+    found: object | None = None
     if isinstance(node, ast.Name):
-        return cast("object", namespace.get(node.id, getattr(builtins, node.id, None)))
-    if isinstance(node, ast.Attribute):
+        found = namespace[node.id] if node.id in namespace else getattr(builtins, node.id, None)
+    elif isinstance(node, ast.Attribute):
         owner = lookup_name(node.value, namespace)
-        return cast("object", getattr(owner, node.attr, None)) if owner is not None else None
-    return None
+        found = getattr(owner, node.attr, None) if owner is not None else None
+    return found
 
 
 def _spelling(annotation: object) -> str:

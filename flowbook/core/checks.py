@@ -57,10 +57,10 @@ def check(
     wiring = wiring or resolve(flow)
     findings = [*_policy(flow), *_cycles(flow, wiring), *_edges(flow), *_constants(flow, wiring)]
     for node_id in flow.nodes:
-        findings.extend(_node(flow, wiring, node_id, is_given))
-        body = flow.type_of(node_id).body
-        if body is not None:
-            findings.extend(_inside(node_id, body))
+        node_type = flow.type_of(node_id)
+        findings.extend(_node(flow, wiring, node_id, node_type, is_given))
+        if node_type.body is not None:
+            findings.extend(_inside(node_id, node_type.body))
     return findings
 
 
@@ -151,8 +151,10 @@ def _edge_ports(
         )
 
 
-def _node(flow: FlowData, wiring: Wiring, node_id: str, is_given: Callable[[str, str], bool]) -> Iterator[Finding]:
-    node, node_type = flow.nodes[node_id], flow.type_of(node_id)
+def _node(
+    flow: FlowData, wiring: Wiring, node_id: str, node_type: NodeType, is_given: Callable[[str, str], bool]
+) -> Iterator[Finding]:
+    node = flow.nodes[node_id]
     if node_type.origin == "stub":
         yield Finding(
             code="FB210",

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowbook.core.flow_data import SUBFLOW_POLICY, FlowData, NodeInstance
+from flowbook.core.node_types import ERROR
 from flowbook.core.wiring import Link, Wiring, resolve
 from flowbook.errors import UnknownIdError, did_you_mean
 
@@ -181,6 +182,9 @@ class _Expander:
         for link in wiring.links.values():
             target = whole(group, link.target)
             moved = replace(link, source=whole(group, link.source), target=target)
+            if link.group:
+                others = tuple(whole(group, each) for each in link.others)
+                moved = replace(moved, group=whole(group, link.group), others=others)
             self.wiring.links[target, link.target_port] = moved
         for (name, port), candidates in wiring.ambiguous.items():
             self.wiring.ambiguous[whole(group, name), port] = tuple(whole(group, each) for each in candidates)
@@ -209,6 +213,10 @@ class _Expander:
         source: tuple[str, str | None] | None = (link.source, link.source_port)
         if link.source in self.nesting.types:
             source = self.nesting.exits.get((link.source, link.source_port or ""))
+            if source is None and link.source_port == ERROR:
+                first, *rest = self._failing(link.source) or ("",)
+                source = (first, ERROR) if first else None
+                link = replace(link, group=link.source, others=tuple(rest))
         if source is None:
             return
         key = (link.target, link.target_port)
@@ -216,9 +224,19 @@ class _Expander:
             moved = replace(link, source=source[0], source_port=source[1], target=end[0], target_port=end[1])
             self.wiring.links[end] = moved
 
+    def _failing(self, group: str) -> list[str]:
+        """Name the nodes of a subflow whose failures leave it: those that no node in it takes."""
+        inside = f"{group}{SEPARATOR}"
+        taken: set[str] = set()
+        for link in self.wiring.links.values():
+            if link.source_port == ERROR and link.target.startswith(inside):
+                taken.update((link.source, *link.others))
+        return [name for name in self.nesting.members[group] if name not in taken]
+
     def ended(self, outer: Wiring) -> Expansion:
         """Everything is there."""
         self.wiring.successors = {node_id: [] for node_id in self.flat.nodes}
         for link in self.wiring.links.values():
-            self.wiring.successors[link.source].append(link.target)
+            for source in (link.source, *link.others):
+                self.wiring.successors[source].append(link.target)
         return Expansion(self.flat, self.wiring, outer, self.nesting)

@@ -219,16 +219,14 @@ class FlowData:
 
     def _users_of(self, type_id: str) -> list[str]:
         """The nodes that are made from a type."""
-        users = self._all_users().get(type_id)
+        users = (self._all_users() if self._users is None else self._users).get(type_id)
         found = list(users) if users else []
         namesake = self.nodes.get(type_id)
         if namesake is not None and namesake.type_id == type_id:
             found.append(type_id)
         return found
 
-    def add_node(
-        self, node_id: str, node_type: NodeType, settings: Mapping[str, Any] | None = None, **fields: Any
-    ) -> NodeInstance:
+    def add_node(self, node_id: str, node_type: NodeType, settings: Mapping[str, Any] | None = None) -> NodeInstance:
         """Add a node made from ``node_type``.
 
         Raises:
@@ -238,8 +236,17 @@ class FlowData:
             DefinitionError: FB103, FB104, a value that does not fit.
         """
         self._check_new_id(node_id)
-        node = NodeInstance(id=node_id, type_id=node_type.type_id, **{"version": node_type.version, **fields})
-        for name, value in (settings or {}).items():
+        node = NodeInstance(
+            id=node_id,
+            type_id=node_type.type_id,
+            settings=_NOTHING_SET,
+            policy=_NOTHING_SET,
+            version=node_type.version,
+            extra=_NOTHING_SET,
+            retry_extra=_NOTHING_SET,
+            position_extra=_NOTHING_SET,
+        )
+        for name, value in settings.items() if settings else ():
             plain = self._checked(node_id, node_type, name, value)
             if not _is_default(node_type, name, plain):
                 node.settings = {**node.settings, name: plain}

@@ -616,6 +616,15 @@ class Isolation(Protocol):
         """
         ...
 
+    def share(self, value: object) -> Handed:
+        """Put a value where every process sees it, once, for many calls; read-only there and here.
+
+        Returns:
+            The value over that memory, and the copy that took; the value itself and none where there is nothing to be
+            gained: it is small, or there is no memory of that kind.
+        """
+        ...
+
 
 class Clock(Protocol):
     """Time as the engine sees it, so that tests can own it."""

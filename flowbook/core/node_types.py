@@ -165,17 +165,18 @@ class NodeType:
         """Inputs that take a list, item by item; empty when the function is called once, and for a subflow."""
         if self.body is not None:  # the nodes in it do as they say
             return ()
-        return tuple(port.name for port in self.inputs if port.is_each)
+        names = [port.name for port in self.inputs if port.is_each]
+        return tuple(names) if names else ()
 
     def input(self, name: str) -> Port | None:
         """Return the input port of that name, or None."""
-        return next((port for port in self.inputs if port.name == name), None)
+        return _named(self.inputs, name)
 
     def output(self, name: str) -> Port | None:
         """Return the output port of that name, or None; ``error`` always exists."""
         if name == ERROR and all(port.name != ERROR for port in self.outputs):
             return Port(name=ERROR, type="packet")
-        return next((port for port in self.outputs if port.name == name), None)
+        return _named(self.outputs, name)
 
     @property
     def parameter_names(self) -> list[str]:
@@ -188,10 +189,16 @@ class NodeType:
 
     def primary_output(self, node_id: str) -> str | None:
         """Name the port that ``run[node_id]`` means: the one bearing the node's name, else the only one, else None."""
-        names = [port.name for port in self.outputs]
-        if node_id in names:
-            return node_id
-        return names[0] if len(names) == 1 else None
+        if len(self.outputs) == 1:
+            return self.outputs[0].name
+        return node_id if _named(self.outputs, node_id) is not None else None
+
+
+def _named(ports: tuple[Port, ...], name: str) -> Port | None:
+    for port in ports:
+        if port.name == name:
+            return port
+    return None
 
 
 def default_node_id(type_id: str) -> str:
@@ -234,7 +241,7 @@ def node_type_of(
             where=where,
             hint="give the function a name: letters, digits, _",
         )
-    proper = inspect.unwrap(function)
+    proper = inspect.unwrap(function) if hasattr(function, "__wrapped__") else function
     is_generator, is_async = _kind(function)
     if is_generator:
         raise DefinitionError(
@@ -545,7 +552,7 @@ def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:
     if isinstance(annotation, str):
         tree = parse_annotation(annotation)
         found = lookup_name(tree, namespace) if tree is not None else None
-    if not isinstance(found, type):
+    if not isinstance(found, type) or found.__module__ == "builtins":
         return None
     is_named_tuple = issubclass(found, tuple) and hasattr(found, "_fields")
     is_record = is_named_tuple or dataclasses.is_dataclass(found)

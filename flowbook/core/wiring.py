@@ -32,6 +32,8 @@ class Link:
         target: id of the node that takes.
         target_port: its input port or setting.
         is_implicit: it follows from names.
+        group: the subflow whose error port is read, where the source is one of its nodes; empty otherwise.
+        others: the further nodes of it whose failures are read.
     """
 
     source: str
@@ -39,6 +41,8 @@ class Link:
     target: str
     target_port: str
     is_implicit: bool = False
+    group: str = ""
+    others: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import contextlib
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from flowbook.data import foreign_tables, pictures, short_text
+from flowbook.data import array_images, foreign_tables, pictures, short_text
 from flowbook.data.families import Family, family_of
 from flowbook.data.kinds import PNG_SIGNATURE, array_label, dtype_label, shape
 
@@ -25,6 +25,9 @@ HEAD_ROWS: Final = 4
 MOST_COLUMNS: Final = 8
 SPARK_POINTS: Final = 60
 SAMPLED_ELEMENTS: Final = 4096
+_IMAGE_SIDES: Final = (128, 96, 64, 32)
+_MOST_IMAGE_BYTES: Final = 12_000
+_LEAST_IMAGE_SIDE: Final = 8
 _NAME_CHARS: Final = 32
 # More than a cell shows, so that the cut is seen; less than it would take to notice.
 _CUT_CHARS: Final = 100
@@ -44,7 +47,8 @@ def preview(value: object, *, collect_head: bool = False) -> dict[str, Any] | No
         One of four shapes, JSON values only::
 
             {"kind": "table", "columns": [{"name", "type"}], "rows": [[str]], "height": int | None, "width": int}
-            {"kind": "array", "dtype", "shape": [int], "min": num | None, "max", "spark": [0..1], "sampled": bool}
+            {"kind": "array", "dtype", "shape": [int], "min": num | None, "max", "spark": [0..1], "sampled": bool,
+             "image": a picture, where it has two dimensions or is one in colour}
             {"kind": "picture", "mime": "image/png", "data": base64, "width": px, "height": px}
             {"kind": "text", "text": str}
 
@@ -210,6 +214,7 @@ def _preview_array(array: np.ndarray[Any, Any]) -> dict[str, Any]:
         if sample.dtype.kind in "biuf":
             finite = numbers[np.isfinite(values)]
             least, most = (_json_number(finite.min()), _json_number(finite.max())) if finite.size else (None, None)
+    image = array_images.image(array, sides=_IMAGE_SIDES, most_bytes=_MOST_IMAGE_BYTES) if _is_flat(array) else None
     return {
         "kind": "array",
         "dtype": short_text.one_line(array_label(array.dtype), _NAME_CHARS),
@@ -218,7 +223,13 @@ def _preview_array(array: np.ndarray[Any, Any]) -> dict[str, Any]:
         "max": most,
         "spark": spark,
         "sampled": is_sampled,
+        **({"image": image} if image else {}),
     }
+
+
+def _is_flat(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether more is seen of an array in a picture than in a line: a few long columns are a table."""
+    return array.ndim >= 2 and min(array.shape[:2]) >= _LEAST_IMAGE_SIDE
 
 
 def _sample(array: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], bool]:

@@ -6,14 +6,12 @@ and most are exact; a histogram of more than a million values is made of values 
 
 from __future__ import annotations
 
-import base64
 import math
-import struct
-import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.data import previews
-from flowbook.data.kinds import PNG_SIGNATURE, array_label, dtype_label
+from flowbook.data.array_images import image
+from flowbook.data.kinds import array_label, dtype_label
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +21,6 @@ BINS: Final = 20
 SAMPLED_VALUES: Final = 1_000_000
 _TOP_VALUES: Final = 5
 _TEXT_CHARS: Final = 48
-_IMAGE_SIDES: Final = (256, 160, 96, 48)
-_MOST_IMAGE_BYTES: Final = 40_000
-_NO_VALUE: Final = 255  # of the palette: what is not a number is left transparent
 
 
 def column_stats(column: pl.LazyFrame, rows: int | None = None) -> dict[str, Any]:
@@ -165,68 +160,3 @@ def _number_stats(numbers: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> dict[s
         "histogram": counts.tolist(),
         "sampled": step > 1,
     }
-
-
-def image(array: np.ndarray[Any, Any]) -> dict[str, Any] | None:
-    """Draw an array of two dimensions in grey, or one of (height, width, 3 or 4) bytes in colour.
-
-    At most 256 pixels a side are looked at, evenly apart. Black is the least of them, white the most; what is not a
-    number is transparent.
-
-    Returns:
-        A picture preview, as ``previews.preview`` makes it; None for other arrays.
-    """
-    import numpy as np
-
-    array = array if np.ma.isMaskedArray(array) else np.asarray(array)
-    is_colour = array.ndim == 3 and array.shape[2] in {3, 4} and array.dtype == "u1"
-    if not (is_colour or (array.ndim == 2 and array.dtype.kind in "biuf")) or not array.size:
-        return None
-    for side in _IMAGE_SIDES:
-        rows, columns = (max(1, math.ceil(size / side)) for size in array.shape[:2])
-        seen = array[::rows, ::columns]
-        data = _colour_png(seen) if is_colour else _grey_png(seen)
-        if len(data) <= _MOST_IMAGE_BYTES:
-            text = base64.b64encode(data).decode("ascii")
-            return {
-                "kind": "picture",
-                "mime": "image/png",
-                "data": text,
-                "width": seen.shape[1],
-                "height": seen.shape[0],
-            }
-    return None
-
-
-def _grey_png(seen: np.ndarray[Any, Any]) -> bytes:
-    import numpy as np
-
-    values = np.ma.filled(seen.astype("f8"), np.nan)
-    is_there = np.isfinite(values)
-    least, most = (values[is_there].min(), values[is_there].max()) if is_there.any() else (0.0, 0.0)
-    with np.errstate(all="ignore"):
-        share = (values / 2 - least / 2) / (most / 2 - least / 2) if most > least else np.full(values.shape, 0.5)
-    pixels = np.where(is_there, np.nan_to_num(share) * (_NO_VALUE - 1), _NO_VALUE).astype("u1")
-    greys = bytes(part for level in range(_NO_VALUE) for part in [round(level * 255 / (_NO_VALUE - 1))] * 3)
-    palette = _chunk(b"PLTE", greys + b"\0\0\0") + _chunk(b"tRNS", b"\xff" * _NO_VALUE + b"\0")
-    return _png(pixels, 3, palette)
-
-
-def _colour_png(seen: np.ndarray[Any, Any]) -> bytes:
-    return _png(seen, 2 if seen.shape[2] == 3 else 6, b"")
-
-
-def _png(pixels: np.ndarray[Any, Any], colour_type: int, palette: bytes) -> bytes:
-    """Write a PNG (https://www.w3.org/TR/png-3/); every row of pixels begins with a zero: not filtered."""
-    import numpy as np
-
-    height, width = pixels.shape[:2]
-    lines = np.ascontiguousarray(pixels).reshape(height, -1)
-    body = np.concatenate([np.zeros((height, 1), "u1"), lines], axis=1).tobytes()
-    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
-    data = _chunk(b"IDAT", zlib.compress(body, 6))
-    return PNG_SIGNATURE + _chunk(b"IHDR", header) + palette + data + _chunk(b"IEND", b"")
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

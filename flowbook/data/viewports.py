@@ -5,8 +5,9 @@ is kept while the grid shows it, and every further page gathers its rows by it.
 
 What a browser cannot show as a number, a truth or a time arrives as text that is cut short: long texts, bytes, nested
 values, Python objects, decimals and integers of 128 bits (which the browser's Arrow library cannot read), durations and
-times of day. How much of a text there is room for depends on how many cells are asked for, so that 1,000 rows of 8
-columns never take more than 200 KB. The whole of one cell is had by ``cell``.
+times of day. A time with a zone arrives as a clock in that zone shows it. How much of a text there is room for depends
+on how many cells are asked for, so that 1,000 rows of 8 columns never take more than 200 KB. The whole of one cell is
+had by ``cell``.
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ MOST_ROWS: Final = 2_000
 MOST_COLUMNS: Final = 100
 # 200 KB for 1,000 rows of 8 columns, and something for the description of the columns.
 _BYTES_PER_CELL: Final = 24
-_LEAST_BYTES: Final = 16_000
+_LEAST_BYTES: Final = 96_000  # what is on one screen: texts of 48 characters in all of 1,000 cells
 _TEXT_LIMITS: Final = (160, 48, 24, 12, 3)  # twelve bytes of text take no room of their own
 _WHOLE_CELL_CHARS: Final = 20_000
 _KEPT_ORDERS: Final = 2
+_OBJECTS: Final = (
+    "Column {0!r} holds Python objects, which are shown by their class and cannot be sorted. Text can: "
+    "pl.col({0!r}).map_elements(str, return_dtype=pl.String)"
+)
 _MOST_ARRAY_COLUMNS: Final = 4_000  # every column of an array becomes one of a table to be shown; an image shows more
 
 
@@ -80,6 +85,7 @@ class TableView:
         self._orders: dict[tuple[SortKey, ...], pl.Series] = {}
         self._stats: dict[int, dict[str, Any]] = {}
         self._source = _source(value)
+        self._count: int | None = None
 
     @property
     def height(self) -> int | None:
@@ -88,8 +94,20 @@ class TableView:
 
     @property
     def columns(self) -> list[dict[str, str]]:
-        """Name and type of every column: ``[{"name": "carrier", "type": "string"}]``; names are not cut."""
-        return [{"name": name, "type": dtype_label(dtype)} for name, dtype in self._source.schema.items()]
+        """Name and type of every column: ``[{"name": "carrier", "type": "string"}]``; names are not cut.
+
+        A column of Python objects has a ``note`` as well: what is shown of it, and what to do about that.
+        """
+        import polars as pl
+
+        return [
+            {
+                "name": name,
+                "type": dtype_label(dtype),
+                **({"note": _OBJECTS.format(name)} if dtype == pl.Object else {}),
+            }
+            for name, dtype in self._source.schema.items()
+        ]
 
     def rows(
         self,
@@ -141,6 +159,9 @@ class TableView:
     def stats(self, column: int) -> dict[str, Any]:
         """Describe one column, by its position; computed when it is first asked for, see `value_stats.column_stats`.
 
+        Of a lazy table at most the first million rows are computed for it; ``rows`` counts those, and ``sampled`` says
+        that there are more.
+
         Raises:
             DataError: FB604, polars panicked.
             polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
@@ -151,12 +172,40 @@ class TableView:
             known = self._stats.get(column)
         if known is None:
             try:
-                known = value_stats.column_stats(self._source.lazy().select(pl.nth(column)), self.height)
+                known = self._described(column)
             except pl.exceptions.PanicException as panic:
                 raise plans.panic_refused(panic) from panic
             with self._lock:
                 self._stats[column] = known
         return known
+
+    def _described(self, column: int) -> dict[str, Any]:
+        import polars as pl
+
+        plan = self._source.lazy().select(pl.nth(column))
+        if self.height is not None:
+            return value_stats.column_stats(plan, self.height)
+        # A plan is computed for it, so there is an end to how much of it.
+        head: Any = plans.collect([plan.head(value_stats.SAMPLED_VALUES + 1)])[0]
+        made = value_stats.column_stats(head.head(value_stats.SAMPLED_VALUES).lazy())
+        return {**made, "sampled": head.height > value_stats.SAMPLED_VALUES}
+
+    def count(self) -> int:
+        """Count the rows; those of a lazy table are computed for it, once, and not kept.
+
+        Raises:
+            DataError: FB604, polars panicked.
+            polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
+        """
+        import polars as pl
+
+        if self._source.height is None and self._count is None:
+            try:
+                counted: Any = plans.collect([self._source.lazy().select(pl.len())])[0]
+            except pl.exceptions.PanicException as panic:
+                raise plans.panic_refused(panic) from panic
+            self._count = int(counted.item())
+        return self._source.height if self._source.height is not None else self._count or 0
 
     def _check(self, sort: tuple[SortKey, ...]) -> None:
         import polars as pl
@@ -324,6 +373,8 @@ def _written(part: pl.DataFrame) -> tuple[bytes, tuple[bool, ...]]:
     for index, column in enumerate(columns):
         if not _is_plain(column.dtype):
             texts[index] = _as_text(column)
+        elif getattr(column.dtype, "time_zone", None):
+            columns[index] = column.dt.replace_time_zone(None)  # as a clock there shows it; the type names the zone
     data = b""
     for limit in _TEXT_LIMITS:
         shown = {
@@ -352,7 +403,11 @@ def _as_text(column: pl.Series) -> pl.Series:
 
     if column.dtype == pl.String:
         return column
-    if column.dtype.base_type() in {pl.Categorical, pl.Enum, pl.Time} or column.dtype.is_integer():
+    if column.dtype == pl.Duration:
+        return column.dt.to_string("polars")  # Python's own durations end at microseconds
+    if column.dtype == pl.Time:
+        return column.dt.to_string("%T%.f")
+    if column.dtype.base_type() in {pl.Categorical, pl.Enum, pl.Decimal} or column.dtype.is_integer():
         return column.cast(pl.String)
     is_there = column.is_not_null()
     texts = pl.Series(previews.cell_texts(column, _TEXT_LIMITS[0]), dtype=pl.String)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.core.subflows import settings_of, stand_ins
 from flowbook.errors import RunError, UnknownIdError, did_you_mean
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from flowbook.runtime.plan import Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Wish(NamedTuple):
     """The arguments of ``flow.run``, as given.
 
     Attributes:
@@ -36,9 +38,14 @@ class Wish:
     after: str | Sequence[str] | None = None
     only: str | Sequence[str] | None = None
     force: bool = False
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = _NOTHING
+    inputs: Mapping[str, Any] = _NOTHING
+    overrides: Mapping[str, Any] = _NOTHING
+
+    @property
+    def is_of_everything(self) -> bool:
+        """Whether it is for the flow as it is, all of it."""
+        return self.to is self.after is self.only is None and not (self.settings or self.inputs or self.overrides)
 
 
 def make_request(flow: FlowData, plan: Plan, wish: Wish) -> Request:
@@ -50,6 +57,12 @@ def make_request(flow: FlowData, plan: Plan, wish: Wish) -> Request:
         RunError: FB410 two scopes at once; FB411 a setting that an edge feeds.
         CycleError: FB203, the nodes to run read each other in a loop.
     """
+    if wish.is_of_everything:
+        request = plan.requests.get(wish.force)
+        if request is None:
+            refuse_loops(plan, plan.everything)
+            request = plan.requests[wish.force] = Request(scope=plan.everything, force=wish.force)
+        return request
     if plan.nesting.types:
         wish = _with_leaves(flow, plan.nesting, wish)
     scope, targets = _scope(flow, plan, wish)
@@ -85,8 +98,7 @@ def _with_leaves(flow: FlowData, nesting: Nesting, wish: Wish) -> Wish:
         for name, value in wish.overrides.items()
         if name in nesting.types
     }
-    return replace(
-        wish,
+    return wish._replace(
         to=spread(wish.to, nesting.ends),
         after=spread(wish.after, members),
         only=spread(wish.only, members),

@@ -227,9 +227,9 @@ class Watch:
         for cell, value in self._cells.values():
             if _content(cell) is not value:
                 return False
-        return all(_same_class(*entry) for entry in self._classes.values()) and all(
-            map(values_hold, self._deep.values())
-        )
+        if self._classes and not all(_same_class(*entry) for entry in self._classes.values()):
+            return False
+        return not self._deep or all(map(values_hold, self._deep.values()))
 
 
 _epoch = 0

@@ -88,11 +88,17 @@ def facts_of(code: CodeType) -> CodeFacts:
     found = _known.get(id(code))
     if found is not None and found() is code:
         return found.facts
+    facts, known = read_facts(code), _Known(code, _forget)
+    known.key, known.facts = id(code), facts
+    _known[known.key] = known
+    return facts
+
+
+def read_facts(code: CodeType) -> CodeFacts:
+    """Read a code object and forget it: for what is asked for once, as the code of a node is, with many nodes."""
     instructions = [each for each in dis.get_instructions(code) if each.opname not in _LEFT_OUT]
     reads, imports = _reads_and_imports(instructions)
-    known = _known[id(code)] = _Known(code, _forget)
-    known.key, known.facts = id(code), CodeFacts(_digest(code, instructions), reads, imports)
-    return known.facts
+    return CodeFacts(_digest(code, instructions), reads, imports)
 
 
 def _forget(gone: weakref.ref[CodeType]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowbook.runtime import local_code
 from flowbook.runtime.code_checks import MISSING, Checks, cell_content
-from flowbook.runtime.code_objects import digest, facts_of
+from flowbook.runtime.code_objects import digest, facts_of, read_facts
 from flowbook.runtime.code_values import Identities, Values, short_repr
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Reach:
         self.checks.add_function(function)
         self.parts[label] = ""  # its place: before what it reaches
         code = function.__code__
-        facts = facts_of(code)
+        facts = read_facts(code) if id(function) in self._roots else facts_of(code)
         # What was handed in is known, also for a name that could have been a port.
         skip = self._skip.difference(self._extra_labels) if id(function) in self._roots else frozenset()
         pieces: list[bytes | str] = [facts.digest]

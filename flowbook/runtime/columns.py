@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 PLAIN: Final = frozenset({int, float, complex, bool, str, bytes, NoneType})
 #: Settings of these types say all there is to say by their value.
 _PLAIN_SETTINGS: Final = frozenset({"int", "float", "number", "bool", "str", "literal"})
-#: How a slot is called: without arguments, with one, with several in order, with several by name.
-NONE, ONE, SEVERAL, BY_NAME = range(4)
+#: How a slot is called: without arguments, with one, with two or several in order, with several by name.
+NONE, ONE, TWO, SEVERAL, BY_NAME = range(5)
 
 #: What is called, how, from which slots, and the digest of the slot's own part of the key.
 Step = tuple[Any, int, Any, str]
@@ -121,6 +121,8 @@ class Columns:
         self.commits = 0
         self.made: list[Batch | NodeResult | Kept | None] = [None] * size
         self.own: list[KeyParts | None] = [None] * size
+        #: Names that were given away; whoever bears one now is another node, and the value went with the old one.
+        self.given_away: set[str] = set()
         #: What a slot was when its value was made, where it was edited since.
         self.was: dict[int, Was] = {}
         self.effective: list[str | None] = [None] * size
@@ -215,7 +217,7 @@ class Columns:
     # -- what a slot is, and whether that changed
 
     def _take_over(self, old: Columns) -> None:
-        if old.plan.node_ids != self.plan.node_ids:
+        if old.plan.node_ids != self.plan.node_ids or old.given_away:
             # What was swept is written down by place, and the places are others now.
             for slot in old.plan.slots:
                 old.bring_up(slot.node_id)
@@ -223,7 +225,7 @@ class Columns:
             old.cover = None
         for slot in self.plan.slots:
             earlier = old.plan.index.get(slot.node_id)
-            if earlier is not None:
+            if earlier is not None and slot.node_id not in old.given_away:
                 self.versions[slot.index] = old.versions[earlier]
                 self._take_slot(old, earlier, slot)
         self.cover = old.cover
@@ -647,7 +649,9 @@ def step_of(slot: Slot, slots: list[Slot], given: Mapping[str, Any]) -> Step | N
     is_in_order = names == list(code.co_varnames[: len(names)]) and code.co_argcount >= len(names)
     if not is_in_order or hasattr(function, "__wrapped__"):
         return call, BY_NAME, (tuple(names), tuple(sources)), ""
-    return (call, ONE, sources[0], "") if len(sources) == 1 else (call, SEVERAL, itemgetter(*sources), "")
+    if len(sources) == 1:
+        return call, ONE, sources[0], ""
+    return (call, TWO, tuple(sources), "") if len(sources) == 2 else (call, SEVERAL, itemgetter(*sources), "")
 
 
 def _edges(slot: Slot, slots: list[Slot]) -> tuple[list[str], list[int]] | None:

@@ -234,6 +234,8 @@ class Context:
         services = self._asked_for(what)
         if self._holding is None:
             self._holding = services.resources.begin(self.node_id, services.code)
+            if self.cancelled:
+                services.resources.give_up(self._holding)
         return services, self._holding
 
     def attempt_ended(self, *, is_good: bool) -> None:
@@ -253,6 +255,9 @@ class Context:
     def cancel(self) -> None:
         """Ask the firing to end; used by the engine."""
         self._is_cancelled.set()
+        holding = self._holding
+        if holding is not None and self._services is not None:
+            self._services.resources.give_up(holding)
 
 
 def refuse_inside_flow(what: str, flow: str) -> None:

@@ -22,6 +22,7 @@ from flowbook.runtime import disk_results, sparing
 from flowbook.runtime import firing as firings
 from flowbook.runtime.context import Context, Services, firing_in_progress
 from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Books, Decision
+from flowbook.runtime.executors import Gate
 from flowbook.runtime.fused_pass import Outcome, compute
 from flowbook.runtime.fusion import PATIENCE_S, Collecting, Fusion, Parked, Region, ends_plan, is_shown
 from flowbook.runtime.inputs import SlotInputs
@@ -30,6 +31,7 @@ from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.letters import is_taken
 from flowbook.runtime.portable_code import isolated
+from flowbook.runtime.releasing import release_read
 from flowbook.runtime.resources import Resources
 from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
@@ -106,6 +108,48 @@ class Execution:
         sink: told every event of this run, in order.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_collecting",
+        "_columns",
+        "_costs_s",
+        "_due",
+        "_firings",
+        "_flow_attempt",
+        "_fusion",
+        "_has_concluded",
+        "_has_started",
+        "_hears",
+        "_is_cancelled",
+        "_is_cheap",
+        "_later",
+        "_letters_under_way",
+        "_limit",
+        "_on_done",
+        "_passes",
+        "_push",
+        "_put_off",
+        "_scheduler",
+        "_sink",
+        "_state",
+        "_superseded",
+        "_sweep",
+        "_was_plain",
+        "_worker_count",
+        "decisions",
+        "done",
+        "engine",
+        "fired",
+        "lock",
+        "plan",
+        "reasons",
+        "request",
+        "results",
+        "status",
+        "stopped_by",
+        "trace_id",
+    )
+
     def __init__(
         self, plan: Plan, request: Request, results: FlowResults, engine: Engine, sink: Callable[[Event], None]
     ) -> None:
@@ -115,7 +159,7 @@ class Execution:
         self.engine = engine
         self.trace_id = new_trace_id()
         self.status: RunStatus = "running"
-        self.done = threading.Event()
+        self.done = Gate()
         #: What fired, in the order in which it began: ids of nodes, and sweeps.
         self.fired: list[str | Batch] = []
         self.decisions = Books(plan)
@@ -150,8 +194,8 @@ class Execution:
         self._sweep: Sweep | None = None
         #: Lazy tables that are computed together; made with the scheduler.
         self._fusion: Fusion | None = None
-        #: The passes that go on; a node that was reused has no firing that could end its pass.
-        self._passes: set[Collecting] = set()
+        #: The passes that go on, with the nodes in them that were reused: these have no firing that could end it.
+        self._passes: dict[Collecting, frozenset[int]] = {}
         #: Regions whose pass waits for a worker, because the flow allows for no further one.
         self._due: list[Region] = []
         self._columns: Columns | None = None
@@ -258,7 +302,8 @@ class Execution:
         """Whether that node is being fired by this run at this moment."""
         with self.lock:
             self._come_out()
-            return self.plan.index.get(node_id) in self._firings
+            index = self.plan.index.get(node_id)
+            return index in self._firings or any(index in reused for reused in self._passes.values())
 
     def supersede(self, node_id: str) -> None:
         """Give up that node and what depends on it: a newer run computes it. The rest of this run goes on."""
@@ -266,9 +311,12 @@ class Execution:
             self._come_out()
             index = self.plan.index.get(node_id)
             active = self._firings.get(index) if index is not None else None
-            if active is None or self.done.is_set():
+            if not self.is_firing(node_id) or self.done.is_set():
                 return
             self._superseded |= self.plan.downstream([node_id])
+            self._leave_passes(self._superseded)
+            if active is None:
+                return
             self._ask_to_end(active)
             self._strike(active)
             self._watch(active)
@@ -286,7 +334,14 @@ class Execution:
                 return False
             undecided = {index for index in indexes if self.plan.slots[index].node_id not in self.decisions}
             self._superseded |= undecided
+            self._leave_passes(undecided)
             return True
+
+    def _leave_passes(self, indexes: set[int]) -> None:
+        """End the passes that go on for nodes alone which were reused and are left to a newer run. Under the lock."""
+        for one_pass, reused in self._passes.items():
+            for index in reused & indexes:
+                one_pass.leave(index)
 
     def is_superseded(self, slot: Slot) -> bool:
         """Whether a newer run computes that slot."""
@@ -357,7 +412,7 @@ class Execution:
     # -- sweeping
 
     def _run_sweep(self) -> bool:
-        """Fire the plain nodes; False when this worker was given up meanwhile."""
+        """Fire the plain nodes; False when nothing is left for this worker, or it was given up meanwhile."""
         if self.request.is_private or self.engine.watch is not None:  # debug mode looks at every single firing
             with self.lock:
                 self._begin_general(())
@@ -394,7 +449,7 @@ class Execution:
         return covered.count(1) > 1 and not self._sweep_over(columns, covered)
 
     def _sweep_over(self, columns: Columns, covered: bytes) -> bool:
-        """Sweep what is covered; False when this worker was given up meanwhile."""
+        """Sweep what is covered; False when nothing is left for this worker, or it was given up meanwhile."""
         sweep = Sweep(self, columns, covered)
         with self.lock:
             if self.done.is_set():
@@ -416,7 +471,9 @@ class Execution:
                 self._begin_general(())
                 self._kick(spare=1)
                 self._finish_if_over()
-                return True
+                if self.done.is_set():
+                    self._worker_count -= 1
+                return not self.done.is_set()
         assert left is not None  # noqa: S101 -- somebody took the firing out, or it could not stay
         active.has_returned.set()
         return self._advance(active, left)
@@ -433,7 +490,7 @@ class Execution:
     def show(self) -> None:
         """Somebody looks: a firing that goes on in a sweep is put where it can be seen. Returns at once."""
         sweep = self._sweep
-        if sweep is None or not sweep.token or not self.lock.acquire(blocking=False):
+        if sweep is None or sweep.batch.called is None or not self.lock.acquire(blocking=False):
             return
         try:
             index = sweep.claim_at_once() if self._sweep is sweep else None
@@ -458,7 +515,8 @@ class Execution:
         sweep.firing.pinned = context
         if not sweep.is_over:
             sweep.sink.pinned()
-        began = batch.ends[-1] if batch.ends else batch.begin
+        place = len(batch.fired) - 1  # it is the last one; its end may be noted at this moment
+        began = batch.ends[place - 1] if place else batch.begin
         reason = sweep.reason_at(index)
         self._enter_batch(sweep, index)
         inputs = SlotInputs(self, slot)
@@ -900,7 +958,7 @@ class Execution:
         except Exception as error:  # a fault of the engine's own must not leave them parked
             outcome = Outcome(failures={entry.slot.index: error for entry in entries})
         with self.lock:
-            self._passes.discard(one_pass)
+            self._passes.pop(one_pass, None)
         if outcome.event is not None:
             self._publish(outcome.event)
         failed: dict[int, Decision] = {}
@@ -911,6 +969,9 @@ class Execution:
                 continue
             with self.lock:
                 if not self.done.is_set() and entry.slot.node_id not in self.decisions:
+                    if self.is_superseded(entry.slot):
+                        root = entry.slot.node_id
+                        decision = Decision(status="skipped", reason=SUPERSEDED, root=root, is_kept=False)
                     self._decide(entry.slot, self._cancelled(entry.slot) if self._is_cancelled else decision, None)
                     self._after_decision()
 
@@ -949,7 +1010,7 @@ class Execution:
                     self._conclude(entry.firing, entry.decision)
 
         with self.lock:
-            self._passes.add(one_pass)
+            self._passes[one_pass] = frozenset(entry.slot.index for entry in entries if entry.firing is None)
             if self._is_cancelled:  # between the last node that was built and here
                 one_pass.end()
             for entry in entries:
@@ -1232,6 +1293,8 @@ class Execution:
         if decision.status == "failed" and self.plan.policy.on_error == "stop" and not self.stopped_by:
             self.stopped_by = slot.node_id
         self._see_to_letters(slot, decision, active)
+        if self.request.is_the_last:
+            release_read(self, slot)
         if self._scheduler is not None:
             self._scheduler.finish(slot.index)
         region = self._fusion.decided(slot.index) if self._fusion is not None else None
@@ -1310,12 +1373,15 @@ class Execution:
         self.status = "cancelled" if self._is_cancelled else "failed" if failed else "ok"
         self._publish(RunFinished(flow=self.plan.flow, trace_id=self.trace_id, at=self._now(), status=self.status))
         self._state = None  # whoever holds the run does not hold what its nodes shared
-        self.done.set()
-        callbacks, self._on_done = self._on_done, []
-        for callback in callbacks:
-            callback()
-        # Who is told of the run holds the run; let go, it is gone with its last reader instead of with the garbage.
-        self._sink, self._later, self._push, self._hears = _tell_nobody, None, None, None
+        self.done.mark()
+        try:
+            callbacks, self._on_done = self._on_done, []
+            for callback in callbacks:
+                callback()
+        finally:
+            # Who is told of the run holds the run; let go, it is gone with its last reader, not with the garbage.
+            self._sink, self._later, self._push, self._hears = _tell_nobody, None, None, None
+            self.done.set()
 
     @property
     def _has_another_turn(self) -> bool:

@@ -21,6 +21,42 @@ IDLE_S = 2.0
 STUCK_S = 0.2
 
 
+class Gate:
+    """Is opened once, and stays open; what ``threading.Event`` does, by one lock of the interpreter's own.
+
+    It may be opened in two steps: from the first on it counts as open, with the second those who wait are woken. Who
+    opens it and has something to do besides does that in between: a thread woken earlier would wait for it again.
+    """
+
+    __slots__ = ("_is_open", "_lock")
+
+    def __init__(self) -> None:
+        self._is_open = False
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def is_set(self) -> bool:
+        """Whether it is open."""
+        return self._is_open
+
+    def mark(self) -> None:
+        """Let it count as open; ``set`` has to follow."""
+        self._is_open = True
+
+    def set(self) -> None:
+        """Open it, and wake those who wait; called once."""
+        self._is_open = True
+        self._lock.release()
+
+    def wait(self, timeout_s: float = -1) -> bool:
+        """Wait until it is open, at most so many seconds; -1: for ever. Returns whether it is."""
+        if self._is_open:
+            return True
+        if self._lock.acquire(timeout=timeout_s):
+            self._lock.release()  # for the next one that waits
+        return self._is_open
+
+
 class WorkerPool:
     """Daemon threads made on demand; an idle one ends after ``IDLE_S`` seconds.
 
@@ -30,9 +66,12 @@ class WorkerPool:
 
     def __init__(self, name: str = "flowbook-worker") -> None:
         self._name = name
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
         self._jobs: deque[Callable[[], None]] = deque()
-        self._idle_count = 0
+        #: Of each idle thread what it waits at; the one that was at work last is woken first.
+        self._idle: list[threading.Lock] = []
+        #: Of those that were woken and have not come for a job yet.
+        self._woken: list[threading.Lock] = []
         self._made_count = 0
         self._alive_count = 0
 
@@ -43,25 +82,28 @@ class WorkerPool:
             job: what to run.
             is_patient: it may wait for a thread that is at work; ``relieve`` is called when that takes long.
         """
-        with self._condition:
+        with self._lock:
             self._jobs.append(job)
-            if self._idle_count >= len(self._jobs):
-                self._condition.notify()
+            bell = self._idle.pop() if self._idle else None
+            if bell is not None:
+                self._woken.append(bell)
+            elif is_patient and self._alive_count:
                 return
-            if is_patient and self._alive_count > self._idle_count:
-                return
-        self._begin()
+        if bell is None:
+            self._begin()
+        else:
+            bell.release()
 
     def relieve(self) -> bool:
         """Begin another thread if jobs wait and nobody is idle; whether jobs wait."""
-        with self._condition:
-            is_waiting = len(self._jobs) > self._idle_count
+        with self._lock:
+            is_waiting = len(self._jobs) > len(self._woken)
         if is_waiting:
             self._begin()
         return is_waiting
 
     def _begin(self) -> None:
-        with self._condition:
+        with self._lock:
             self._alive_count += 1
             self._made_count += 1
             number = self._made_count
@@ -69,18 +111,31 @@ class WorkerPool:
             threading.Thread(target=self._serve, name=f"{self._name}-{number}", daemon=True).start()
 
     def _serve(self) -> None:
-        while True:
-            with self._condition:
-                self._idle_count += 1
-                while not self._jobs:
-                    if not self._condition.wait(IDLE_S) and not self._jobs:
-                        self._idle_count -= 1
-                        self._alive_count -= 1
-                        return
-                self._idle_count -= 1
-                job = self._jobs.popleft()
+        bell = threading.Lock()
+        bell.acquire()
+        while (job := self._next_job(bell)) is not None:
             job()
             del job  # a finished job must not keep its run, and with it every value, alive while the thread idles
+
+    def _next_job(self, bell: threading.Lock) -> Callable[[], None] | None:
+        """Wait for a job; None: the thread is to end."""
+        while True:
+            with self._lock:
+                if self._jobs:
+                    if bell in self._idle:
+                        self._idle.remove(bell)
+                    return self._jobs.popleft()
+                if bell not in self._idle:
+                    self._idle.append(bell)
+            is_rung = bell.acquire(timeout=IDLE_S)
+            with self._lock:
+                if bell in self._woken:
+                    self._woken.remove(bell)
+                elif bell in self._idle and not is_rung:
+                    self._idle.remove(bell)
+                    self._alive_count -= 1
+                    return None
+                # Else an interrupt came while it was being woken: whoever was interrupted has left the job here.
 
 
 class LoopThread:

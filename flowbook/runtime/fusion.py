@@ -214,7 +214,7 @@ class Fusion:
         slots = self._plan.slots
         for index in both:
             for binding in slots[index].bindings:
-                is_inside = binding.kind == "edge" and binding.source in both
+                is_inside = binding.kind == "edge" and not both.isdisjoint(binding.sources)
                 if is_inside and not _passes_plans(self._plan, slots[index], binding):
                     return f"{slots[index].node_id} needs rows of {slots[binding.source].node_id}"
         seen: set[int] = set()

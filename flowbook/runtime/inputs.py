@@ -164,7 +164,7 @@ class SlotInputs:
         """Return the key of what an edge carries."""
         source = self.view.plan.slots[binding.source]
         if binding.output == ERROR_INDEX:
-            packet = self.view.error_of(source)
+            packet = self._failure(binding)
             return f"error of {packet.trace_id}" if packet is not None else "no error"
         result = self.view.result_of(source)
         if result is None:
@@ -176,6 +176,11 @@ class SlotInputs:
                 port=binding.name,
             )
         return f"{result.effective_key}.{self._output(binding)}"
+
+    def _failure(self, binding: Binding) -> ErrorPacket | None:
+        """Return the failure that an error port gives; of several nodes of a subflow, the first that there is."""
+        errors = (self.view.error_of(self.view.plan.slots[source]) for source in binding.sources)
+        return next((error for error in errors if error is not None), None)
 
     def _output(self, binding: Binding) -> int:
         if binding.output is not None:
@@ -251,7 +256,7 @@ class SlotInputs:
                 source = self.view.plan.slots[binding.source]
                 result = self.view.result_of(source)
                 if binding.output == ERROR_INDEX:
-                    found[binding.name] = self.view.error_of(source)
+                    found[binding.name] = self._failure(binding)
                 elif result is not None:
                     output = self._output(binding)
                     found[binding.name] = result.collected.get(output, result.outputs[output])
@@ -267,7 +272,7 @@ class SlotInputs:
             return self._constant(binding) if binding.name in self._constants else self._open[binding.name]
         source = self.view.plan.slots[binding.source]
         if binding.output == ERROR_INDEX:
-            return self.view.error_of(source)
+            return self._failure(binding)
         result = self.view.result_of(source)
         assert result is not None  # noqa: S101 -- the key was made from it
         return result.outputs[self._output(binding)]
@@ -301,7 +306,7 @@ class SlotInputs:
         view = self.view
         source = view.plan.slots[binding.source]
         if binding.output == ERROR_INDEX:
-            return self._checked(binding, view.error_of(source))
+            return self._checked(binding, self._failure(binding))
         result = view.result_of(source)
         assert result is not None  # noqa: S101 -- the key was made from it
         output = self._output(binding)

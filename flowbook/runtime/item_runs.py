@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import threading
 from collections import deque
 from collections.abc import Sequence
 from contextvars import Context as VariableContext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.interfaces import Effects, ItemSpan
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Items that take longer than this, on average, are worth threads of their own, seconds.
 CHEAP_S: Final = 0.0001
+#: From so many items on what all of them read is put where every process sees it.
+_WORTH_SHARING: Final = 2
 #: The first call of all takes longer than others: an average is one of so many at least.
 _LEAST_COUNT: Final = 4
 #: How often somebody looks whether one item holds all others up, seconds.
@@ -71,6 +74,7 @@ class _Attempt:
         disarm: takes its deadline back.
         cancel_task: cancels its coroutine.
         has_returned: its thread came back.
+        copies: what was copied for it, by input; of several attempts at an item the last one counts.
     """
 
     index: int
@@ -81,6 +85,7 @@ class _Attempt:
     disarm: Callable[[], None] | None = None
     cancel_task: Callable[[], None] | None = None
     has_returned: bool = False
+    copies: list[tuple[str, tuple[PayloadCopy, ...]]] = field(default_factory=list)
 
 
 class ItemRun:
@@ -112,6 +117,7 @@ class ItemRun:
         self._ports: dict[str, Port] = {port.name: port for port in slot.node_type.inputs if port.is_each}
         self._lists = {name: self._checked(name, active.arguments.pop(name)) for name in self._ports}
         self._shared = active.arguments
+        self._is_shared, self._sharing = False, threading.Lock()
         #: What an item may change without another one seeing it: it gets copies of its own.
         self._mutable = [port.name for port in slot.node_type.inputs if port.is_mutable and port.name in self._shared]
         plain_names = active.inputs.plain_names
@@ -236,7 +242,7 @@ class ItemRun:
                 results.unresponsive[self._slot.node_id] = lambda: not all(attempt.has_returned for attempt in left)
         error = RunCancelledError("cancelled") if self._is_cancelled else self._error
         returned = self._gathered() if error is None else None
-        self._outcomes, self._lists = [], {}
+        self._outcomes, self._lists, self._shared = [], {}, {}
         active, resume = self._active, self._resume
         self._engine.pool.submit(lambda: resume(active, returned, error))
         return True
@@ -451,14 +457,15 @@ class ItemRun:
 
     def _arguments(self, attempt: _Attempt) -> dict[str, Any]:
         payloads = self._engine.payloads
-        arguments = dict(self._shared)
+        # Handed out anew for each item, as for each of several nodes: what one does to its table no other one sees.
+        arguments = {name: payloads.hand_out(value, "", is_own=True).value for name, value in self._shared.items()}
         for name in self._containers:
             arguments[name] = copy.deepcopy(arguments[name])
         for name in self._mutable:
             handed = payloads.private_copy(arguments[name])
             arguments[name] = handed.value
             if handed.copies:
-                self._add_copies(name, handed.copies)
+                attempt.copies.append((name, handed.copies))
         for name, values in self._lists.items():
             port = self._ports[name]
             handed = payloads.hand_out(values[attempt.index], port.item_form, is_own=True)
@@ -468,21 +475,38 @@ class ItemRun:
                 value, copies = handed.value, copies + handed.copies
             arguments[name] = value
             if copies:
-                self._add_copies(name, copies)
+                attempt.copies.append((name, copies))
         if self._slot.node_type.context_name:
             arguments[self._slot.node_type.context_name] = attempt.context
         return arguments
 
-    def _add_copies(self, name: str, copies: tuple[PayloadCopy, ...]) -> None:
-        """Note what was copied for one item, among what was for the others."""
-        with self._run.lock:
+    def _note_copies(self, attempt: _Attempt) -> None:
+        """Note what was copied for one item, among what was for the others. Under the lock."""
+        for name, copies in attempt.copies:
             self._active.inputs.add_copies(name, copies)
+
+    def _share(self) -> None:
+        """Put what all items read where every process sees it, once."""
+        with self._sharing:
+            if self._is_shared or self._engine.isolation is None or self._undecided < _WORTH_SHARING:
+                return
+            self._is_shared = True
+            for name, value in list(self._shared.items()):
+                if name not in self._mutable and name not in self._containers:
+                    handed = self._engine.isolation.share(value)
+                    self._shared[name] = handed.value
+                    if handed.copies:
+                        with self._run.lock:
+                            self._active.inputs.add_copies(name, handed.copies)
 
     def _called(self, attempt: _Attempt) -> tuple[tuple[Any, ...] | None, BaseException | None]:
         """Call the function on this thread, in a context of its own, with its effects captured."""
         function: Any = self._slot.node_type.function
         if self._is_isolated:
-            function = isolated(self._engine, self._slot, attempt.context, self._add_copies)
+            self._share()
+            function = isolated(
+                self._engine, self._slot, attempt.context, lambda name, copies: attempt.copies.append((name, copies))
+            )
 
         def body() -> tuple[tuple[Any, ...] | None, BaseException | None]:
             try:
@@ -529,6 +553,8 @@ class ItemRun:
                 self._keys.pop(attempt.index)
             elif error is not None:
                 self._failed(attempt.index, error)
+            if self._spans[attempt.index].status != "queued":  # there is no further attempt
+                self._note_copies(attempt)
             self._called_count += 1
             self._called_s += took_s
             if not self._is_long and self._called_s > CHEAP_S * max(self._called_count, _LEAST_COUNT):
@@ -610,6 +636,8 @@ class ItemRun:
                 hint="raise timeout_s, or look at ctx.cancelled inside long loops",
             )
             self._failed(attempt.index, error)
+            if self._spans[attempt.index].status != "queued":
+                self._note_copies(attempt)
             self._replace(attempt.hand)
             self._end_if_over()
 

@@ -182,7 +182,7 @@ def is_taken(run: Execution, slot: Slot) -> bool:
     """Whether a node of this run is given the failure on its error port."""
     readers = (run.plan.slots[index] for index in slot.successors if index in run.request.scope)
     return any(
-        (binding.source, binding.output) == (slot.index, ERROR_INDEX)
+        binding.output == ERROR_INDEX and slot.index in binding.sources
         for reader in readers
         if not (reader.policy.muted or reader.policy.bypassed)
         for binding in reader.bindings
@@ -284,7 +284,7 @@ def _with_open_inputs(plan: Plan, slot: Slot, inputs: Mapping[str, Any]) -> Plan
         for binding in slot.bindings
         if binding.name in ports or binding.name not in inputs
     )
-    read = {binding.source for binding in bindings if binding.kind == "edge"}
+    read = {source for binding in bindings if binding.kind == "edge" for source in binding.sources}
     other = replace(plan, slots=plan.slots.copy())
     for index in set(slot.predecessors) - read:
         source = plan.slots[index]

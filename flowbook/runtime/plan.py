@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowbook.core.document import policy_with_overrides
 from flowbook.core.expansion import Nesting
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from flowbook.core.node_types import NodeType, Port
     from flowbook.core.policies import FlowPolicy, Policy
     from flowbook.core.wiring import Link, Wiring
+    from flowbook.runtime.decisions import Request
 
 #: Output index of the error port.
 ERROR_INDEX = -1
+
+#: What slots without settings share; it is never changed.
+_NONE_SET: Final[dict[str, Any]] = {}
 
 BindingKind = Literal["edge", "constant", "open", "problem"]
 
@@ -36,6 +40,8 @@ class Binding:
         source: slot that gives, for edges.
         output: index among the source's outputs, ``ERROR_INDEX`` for its error port, None when it must be asked at run
             time (a stub).
+        group: the subflow whose error port is read: ``source`` is one of its nodes.
+        others: the further slots of it whose failures are read.
         value: the constant.
         error: what reading it raises.
     """
@@ -45,8 +51,15 @@ class Binding:
     port: Port | None = None
     source: int = 0
     output: int | None = None
+    group: str = ""
+    others: tuple[int, ...] = ()
     value: Any = None
     error: FlowbookError | None = None
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The slots that give, for edges: one, save for the error port of a subflow."""
+        return (self.source, *self.others) if self.others else (self.source,)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,6 +116,7 @@ class Plan:
         family: the same object in all plans of the same nodes in the same order.
         nesting: where the nodes of subflows went.
         changed: slots that may differ from those of other plans of the family.
+        requests: what is asked of a run of all of it, with force and without; they are the same for all of the family.
     """
 
     flow: str
@@ -117,6 +131,7 @@ class Plan:
     is_as_added: bool = False
     family: object = None
     changed: frozenset[int] = frozenset()
+    requests: dict[bool, Request] = field(default_factory=dict)
     nesting: Nesting = field(default_factory=Nesting)
 
     def __post_init__(self) -> None:
@@ -125,9 +140,10 @@ class Plan:
 
     def begin_family(self) -> None:
         """Become the first plan of its nodes."""
-        self.everything = frozenset(range(len(self.slots)))
+        # Of a dictionary, whose size is known, and of the same numbers: a set that grows takes twice the memory.
+        self.everything = frozenset(dict.fromkeys(self.index.values()))
         self.node_ids = tuple(slot.node_id for slot in self.slots)
-        self.family, self.changed = object(), frozenset()
+        self.family, self.changed, self.requests = object(), frozenset(), {}
 
     def upstream(self, node_ids: list[str]) -> set[int]:
         """Return the slots of these nodes and of everything they read, directly or not."""
@@ -259,26 +275,26 @@ def _slot(flow: FlowData, wiring: Wiring, node_id: str, index: dict[str, int]) -
         link = wiring.links.get((node_id, spec.name))
         if link is not None:
             bindings.append(_edge_binding(flow, link, None, index))
+    edges = [binding for binding in bindings if binding.kind == "edge"]
+    ports = flow.edges.ports_of(node_id)
+    is_whole = not ports or ports <= {binding.name for binding in edges}
     return Slot(
         index=index[node_id],
         node_id=node_id,
         node_type=node_type,
         policy=policy_with_overrides(node_type.policy, node.policy),
-        settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings},
+        settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings} or _NONE_SET,
         bindings=tuple(bindings),
-        predecessors=tuple(dict.fromkeys(binding.source for binding in bindings if binding.kind == "edge")),
-        strays=_strays(flow, wiring, node_id, bindings, index),
+        predecessors=tuple(dict.fromkeys([source for binding in edges for source in binding.sources])),
+        strays=() if is_whole else _strays(flow, wiring, node_id, edges, index),
     )
 
 
 def _strays(
-    flow: FlowData, wiring: Wiring, node_id: str, bindings: list[Binding], index: dict[str, int]
+    flow: FlowData, wiring: Wiring, node_id: str, edges: list[Binding], index: dict[str, int]
 ) -> tuple[int, ...]:
-    ports = {edge.target_port for edge in flow.edges.into(node_id)}
-    if ports:
-        ports -= {binding.name for binding in bindings if binding.kind == "edge"}
-    links = [wiring.links[node_id, port] for port in sorted(ports) if (node_id, port) in wiring.links]
-    return tuple(index[link.source] for link in links)
+    ports = sorted(flow.edges.ports_of(node_id) - {binding.name for binding in edges})
+    return tuple(index[wiring.links[node_id, port].source] for port in ports if (node_id, port) in wiring.links)
 
 
 def _port_binding(flow: FlowData, wiring: Wiring, node_id: str, port: Port, index: dict[str, int]) -> Binding:
@@ -302,6 +318,17 @@ def _port_binding(flow: FlowData, wiring: Wiring, node_id: str, port: Port, inde
 
 
 def _edge_binding(flow: FlowData, link: Link, port: Port | None, index: dict[str, int]) -> Binding:
+    if link.group:
+        failing = sorted(index[source] for source in (link.source, *link.others))
+        return Binding(
+            name=link.target_port,
+            kind="edge",
+            port=port,
+            source=failing[0],
+            output=ERROR_INDEX,
+            group=link.group,
+            others=tuple(failing[1:]),
+        )
     outputs = [output.name for output in flow.type_of(link.source).outputs]
     output: int | None = None
     if link.source_port in outputs:

@@ -102,6 +102,8 @@ class Resources:
         self._wait_for = waiting_on(engine)
         self._lock = threading.Lock()
         self._held: dict[str, Holding] = {}
+        #: Let go, and not left yet.
+        self._due: list[Holding] = []
         # Garbage is collected on any thread, at any point of its work: nothing of a node's is called there.
         weakref.finalize(self, _leave_soon, self._held, self._wait_for, engine.pool.submit).atexit = False
         _alive.add(self)
@@ -131,24 +133,47 @@ class Resources:
                 del self._held[holding.node_id]
             return holding.is_to_be_left
 
+    def give_up(self, holding: Holding) -> None:
+        """Say that an attempt which goes on is not waited for: the next one opens anew, and shares nothing with it."""
+        with self._lock:
+            holding.is_over = True
+            if self._held.get(holding.node_id) is holding:
+                del self._held[holding.node_id]
+
     def end_and_leave(self, holding: Holding, *, is_good: bool) -> None:
         """Do both."""
         if self.end(holding, is_good=is_good):
             holding.leave(self._wait_for)
 
-    def leave(self, node_id: str) -> None:
-        """Leave what a node holds: now, or when who uses it is done."""
+    def let_go(self, node_id: str) -> None:
+        """Leave what a node holds at the next ``leave_due``, or when who uses it is done.
+
+        Whoever edits a flow holds its lock; what nodes opened is left by their own code, which may want that lock.
+        """
         with self._lock:
             found = self._held.pop(node_id, None)
             if found is None:
                 return
             found.is_over = True
-            is_free = found.is_to_be_left
-        if is_free:
-            found.leave(self._wait_for)
+            if found.is_to_be_left:
+                self._due.append(found)
+
+    @property
+    def has_due(self) -> bool:
+        """Whether ``leave_due`` has something to do."""
+        return bool(self._due)
+
+    def leave_due(self) -> None:
+        """Leave what was let go; called without any lock of the flow's."""
+        while self._due:
+            with self._lock:
+                found = self._due.pop(0) if self._due else None
+            if found is not None:
+                found.leave(self._wait_for)
 
     def leave_all(self) -> None:
         """Leave what all nodes hold: the process ends."""
+        self.leave_due()
         _leave_all(self._held, self._wait_for)
 
     def holders(self) -> set[str]:

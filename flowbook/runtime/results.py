@@ -515,6 +515,7 @@ class FlowResults:
         with self.lock:
             if self.columns is not None:
                 self.columns.bring_up(old)
+                self.columns.given_away.add(old)
             for marks in (self.odd, self.long):
                 if old in marks:
                     marks.remove(old)
@@ -543,6 +544,6 @@ class FlowResults:
         self.let_go(node_id)
 
     def let_go(self, node_id: str) -> None:
-        """Leave what a node holds on to between firings."""
+        """Have what a node holds on to between firings left, by whoever calls ``resources.leave_due`` next."""
         if self.resources is not None:
-            self.resources.leave(node_id)
+            self.resources.let_go(node_id)

@@ -204,12 +204,21 @@ class Run:
     def __getitem__(self, name: str) -> Any:
         """Return the value of ``"node"`` (its primary output) or ``"node.port"``; ``"node.error"`` is its failure.
 
+        Of a subflow that is the first of those in it.
+
         Raises:
             UnknownIdError: a KeyError: the run does not cover that node, or there is no such port.
             NodeFailedError: FB402, the node failed; its exception is the cause.
             RunError: FB408, the node did not come to a value.
         """
         nesting = self._execution.plan.nesting
+        group, _, port = name.partition(".")
+        if port == ERROR and group in nesting.types and (group, port) not in nesting.exits:
+            members = nesting.members[group]
+            entered = [self._decision(member) for member in members if self._execution.covers(member)] or [
+                self._decision(group)
+            ]
+            return next((entry.error for entry in entered if entry is not None and entry.error is not None), None)
         node_id, _, port = (nesting.output(name) if nesting.types else name).partition(".")
         decision = self._decision(node_id)
         slot = self._execution.plan.slots[self._execution.plan.index[node_id]]

@@ -30,14 +30,18 @@ class Scheduler:
 
     def __init__(self, slots: Sequence[Slot], scope: Collection[int], costs_s: dict[int, float | None]) -> None:
         self._slots = slots
+        self._ready: list[tuple[float, int, int]] = []
+        self._unfinished = len(scope)
+        self._released: dict[int, frozenset[int]] = {}
+        self._waiting_for: dict[int, int] = {}
+        self._rank: dict[int, float] = {}
         self._scope = set(scope)
+        if not scope:
+            return
         self._waiting_for = {
             index: sum(source in self._scope for source in slots[index].predecessors) for index in self._scope
         }
         self._rank = self._longest_paths(costs_s)
-        self._ready: list[tuple[float, int, int]] = []
-        self._unfinished = len(self._scope)
-        self._released: dict[int, frozenset[int]] = {}
         for index, count in self._waiting_for.items():
             if not count:
                 self._push(index)

@@ -45,6 +45,8 @@ def without_firing(run: Execution, slot: Slot) -> Decision | None:
 
 
 def _blocked_by(run: Execution, slot: Slot, binding: Binding) -> Decision | None:
+    if binding.group:
+        return _without_failure(run, binding)
     if binding.kind != "edge" or binding.source not in run.request.scope:
         return None
     source = run.plan.slots[binding.source]
@@ -68,6 +70,14 @@ def _blocked_by(run: Execution, slot: Slot, binding: Binding) -> Decision | None
     return Decision(
         status="skipped", reason=reason, root=decision.root or source.node_id, is_kept=decision.reason != SUPERSEDED
     )
+
+
+def _without_failure(run: Execution, binding: Binding) -> Decision | None:
+    """Decide about a slot that reads the failure of a subflow in which nothing failed; None when something did."""
+    is_covered = not run.request.scope.isdisjoint(binding.sources)
+    if not is_covered or any(run.error_of(run.plan.slots[source]) is not None for source in binding.sources):
+        return None
+    return Decision(status="skipped", reason=f"skipped: {binding.group} did not fail", root=binding.group)
 
 
 def _overridden(run: Execution, slot: Slot) -> Decision:

@@ -1,9 +1,11 @@
 """The plain part of a run: slot after slot on one worker, without a queue, a task or an object per node.
 
-Nothing is locked while nodes are called. Around each call lies a *token*: whoever takes it away (a cancel, a newer run,
-the watch for nodes that take long) has taken that one firing out (``Execution.come_out``) and sees to the rest; the
-sweep finds the token gone when the call returns, and hands what it brought to those who look after single firings. So
-does a call that fails, or gives a value that needs care.
+Nothing is locked while nodes are called. A call goes on when one more has begun than has ended (``Batch.fired`` and
+``Batch.ends``). Whoever takes a firing out (a cancel, a newer run, the watch for nodes that take long) leaves a mark
+first and looks then whether a call goes on; the sweep notes the end of a call first and looks then for marks. So one of
+the two always sees the other: either the call had ended, or the sweep finds its firing taken out when the call returns,
+and hands what it brought to those who look after single firings. So does a call that fails, or gives a value that needs
+care.
 
 All calls share one context of variables as long as nobody sets one: the first node that does gets the context for
 itself, and the next ones a new one.
@@ -14,13 +16,14 @@ from __future__ import annotations
 import threading
 import time
 from contextvars import Context as VariableContext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.events import NodeFinished, NodeStarted
 from flowbook.core.interfaces import Effects
 from flowbook.runtime import keys
 from flowbook.runtime.capture import outside_firings
-from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, Kept, Was, reads_of, result_of
+from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, TWO, Kept, Was, reads_of, result_of
 from flowbook.runtime.context import SweptFiring, current_firing, forget_in_progress, note_in_progress
 from flowbook.runtime.decisions import Decision
 from flowbook.runtime.firing_sink import SweptSink, current_sink
@@ -46,6 +49,12 @@ _SUSPICIOUS_S: Final = 0.00001
 #: How long the watch stays awake after the last sweep, seconds.
 AWAKE_S: Final = 0.05
 
+#: How slots are marked that are to be looked at: may it have to fire, or does it fire since all of them are to.
+_DIRTY: Final = 1
+_FORCED: Final = 2
+#: Held while it is decided whether a call had ended before somebody took it out.
+_door = threading.RLock()
+
 REUSED: Final = "nothing changed"
 FROM_CACHE: Final = "computed before with the same settings and inputs"
 
@@ -54,7 +63,7 @@ class Batch:
     """What one sweep did, as flat lists; everything else is made from them when somebody asks.
 
     Attributes:
-        fired: slots in the order in which they fired.
+        fired: slots in the order in which they fired; the last one has not ended yet while its call goes on.
         ends: when each ended, by the engine's monotonic clock; it began when the one before it ended.
         first: version of the first new value; what this sweep computes anew has the next ones.
         news: by slot, what its value was made from before, and now; of those that read one value which this sweep
@@ -126,6 +135,12 @@ class Batch:
             self._places = {index: place for place, index in enumerate(self.fired)}
         return self._places
 
+    @property
+    def called(self) -> int | None:
+        """The slot whose code is being called; None between calls."""
+        going_on = self.fired[len(self.ends) :]  # asked at once: other threads ask while it ends
+        return going_on[0] if going_on else None
+
     def time_of(self, place: int) -> tuple[float, float]:
         """When a firing began, seconds since the epoch, and how long it took."""
         began = self.ends[place - 1] if place else self.begin
@@ -162,6 +177,8 @@ class Batch:
         _, how, source, digest = self.steps[index]  # type: ignore[misc]
         if how == ONE:
             return (digest, self.versions[source])
+        if how == TWO:
+            return (digest, self.versions[source[0]], self.versions[source[1]])
         if how == NONE:
             return (digest,)
         return (digest, *(source(self.versions) if how == SEVERAL else [self.versions[place] for place in source[1]]))
@@ -200,7 +217,8 @@ class Batch:
             self.before = {index: before for index, before in found if before is not None}
         was = self.columns.was
         if was:
-            self.was = {index: was.pop(index) for index in self.new if index in was}
+            versions, first = self.versions, self.first
+            self.was = {index: was.pop(index) for index in list(was) if versions[index] >= first}
 
     def enter(self, index: int, state: NodeState, result: NodeResult | None) -> None:
         """Write what the sweep made of a node into its state."""
@@ -322,27 +340,26 @@ def _with_versions(was: Was, seen: Seen, word: str) -> KeyParts:
 # What a sweep leaves with the code that it calls holds no sweep, so that one that is over is gone at once.
 
 
-def _who(token: list[int], batch: Batch) -> Callable[[], tuple[str, Effects] | None]:
+def _who(batch: Batch) -> Callable[[], tuple[str, Effects] | None]:
     """Make what gives the node whose code is being called, and what it prints."""
 
     def here() -> tuple[str, Effects] | None:
-        try:
-            at = token[0]
-        except IndexError:
+        at = batch.called
+        if at is None:
             return None
         return batch.columns.plan.slots[at].node_id, batch.effects_of(at)
 
     return here
 
 
-def _sink_maker(firing: SweptFiring, token: list[int], capture: StreamCapture) -> Callable[[], FiringSink]:
+def _sink_maker(firing: SweptFiring, marks: list[None], capture: StreamCapture) -> Callable[[], FiringSink]:
     """Make what makes the sink of the node whose code is being called: it writes, or starts a thread."""
 
     def make() -> FiringSink:
         context = firing.context()
         assert context is not None  # noqa: S101 -- only node code asks
         note_in_progress(context)
-        token.append(-1)  # the sweep looks after it when the call returns
+        marks.append(None)  # the sweep looks after it when the call returns
         return capture.new_sink(context.effects)
 
     return make
@@ -367,11 +384,32 @@ class Sweep:
         covered: 1 for each slot that the sweep decides about.
     """
 
+    __slots__ = (
+        "_capture",
+        "_commits",
+        "_is_claimed",
+        "_left",
+        "_marks",
+        "_next_version",
+        "_todo",
+        "batch",
+        "columns",
+        "firing",
+        "is_over",
+        "left_at",
+        "run",
+        "seen_count",
+        "sink",
+        "taken_out",
+        "told",
+    )
+
     def __init__(self, run: Execution, columns: Columns, covered: bytes) -> None:
         self.run = run
         self.columns = columns
-        #: The slot whose code is being called; empty between calls, and when somebody has taken the firing out.
-        self.token: list[int] = []
+        #: Not empty when something is to be looked after once the call that goes on has ended.
+        self._marks: list[None] = []
+        self._is_claimed = False
         #: Where the sweep was left, -1 if it came to its end.
         self.left_at = -1
         self.is_over = False
@@ -379,8 +417,8 @@ class Sweep:
         self.seen_count = -1
         self.batch = Batch(columns, covered, flow=run.plan.flow, trace_id=run.trace_id, is_forced=run.request.force)
         self._capture = run.engine.capture
-        self.firing = SweptFiring(_who(self.token, self.batch), run.plan.flow, run.trace_id)
-        self.sink = SweptSink(_sink_maker(self.firing, self.token, self._capture), _sink_ender(self._capture))
+        self.firing = SweptFiring(_who(self.batch), run.plan.flow, run.trace_id)
+        self.sink = SweptSink(_sink_maker(self.firing, self._marks, self._capture), _sink_ender(self._capture))
         #: Up to which slot whoever listens has been told.
         self.told = 0
         self._next_version = self._commits = 0
@@ -400,11 +438,14 @@ class Sweep:
 
     def claim_at_once(self) -> int | None:
         """The same, but None when no call goes on at this moment."""
-        try:
-            index = self.token.pop()
-            return index if index >= 0 else self.token.pop()
-        except IndexError:
-            return None
+        with _door:
+            self._marks.append(None)
+            index = None if self._is_claimed else self.batch.called
+            if index is None:
+                self._marks.pop()
+            else:
+                self._is_claimed = True
+            return index
 
     def go(self) -> tuple[Any, BaseException | None] | None:
         """Fire; what the last call brought when it has to be looked after by others, else None."""
@@ -431,92 +472,97 @@ class Sweep:
         current_firing.set(self.firing)
         own_count = len(context)
         columns, batch, run = self.columns, self.batch, self.run
-        put, take, now_s = self.token.append, self.token.pop, run.engine.clock.monotonic
+        now_s, marks = run.engine.clock.monotonic, self._marks
         steps, values, versions = batch.steps, batch.values, batch.versions
         readers, dirty, todo, seen = columns.readers, columns.dirty, self._todo, columns.seen
-        find, add_fired, add_end = todo.find, batch.fired.append, batch.ends.append
-        covered, is_forced, sink = batch.covered, batch.is_forced, self.sink
-        ended_s = batch.ends[-1] if batch.ends else batch.begin
-        flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
+        find = partial(todo.find, _DIRTY) if not batch.is_forced else partial(_next_marked, todo)
+        fired, ends, covered, is_forced = batch.fired, batch.ends, batch.covered, batch.is_forced
+        ended_s = ends[-1] if ends else batch.begin
+        flush_s, looked_at = ended_s + FLUSH_S, len(ends)
         first, version = batch.first, self._next_version
-        index = find(1, position)
+        forced, plain, one_input, index = _FORCED, PLAIN, ONE, position
         value: Any
-        while index >= 0:
-            call, how, source, _ = steps[index]  # type: ignore[misc]
+        while True:
             is_new: bool | None = False
-            if dirty[index]:
+            if todo[index] != forced:
+                if not todo[index]:
+                    index = find(index)
+                    if index < 0:
+                        break
+                    continue
+                call, how, source, _ = steps[index]  # type: ignore[misc]
                 # One that reads a value which was computed just now has to fire, whatever its own was made from.
-                is_new = (how == ONE and versions[source] >= first) or self._is_due(index)
+                is_new = (how == one_input and versions[source] >= first) or self._is_due(index)
                 if not is_new and (is_new is None or not is_forced):
-                    index = find(1, index + 1)
+                    index += 1
                     continue
                 if is_new and seen[index] is None:
                     batch.firsts.append(index)
-            put(index)
+            else:
+                call, how, source, _ = steps[index]  # type: ignore[misc]
+            fired.append(index)
             try:
-                if how == ONE:
+                if how == one_input:
                     value = call(values[source])
+                elif how == TWO:
+                    one, other = source
+                    value = call(values[one], values[other])
                 elif how == NONE:
                     value = call()
                 elif how == SEVERAL:
                     value = call(*source(values))
                 else:
-                    value = call(**dict(zip(source[0], [values[place] for place in source[1]], strict=True)))
+                    value = call(**dict(zip(source[0], map(values.__getitem__, source[1]), strict=True)))
             except BaseException as error:
-                sink.close()
                 self._leave(index, None, error)
                 return None
-            try:
-                is_mine = take() == index
-            except IndexError:
-                is_mine = False
-            if (not is_mine or type(value) not in PLAIN) and not self._is_settled(index, value, is_taken=is_mine):
+            if type(value) not in plain:
+                self._leave(index, value, None)
+                return None
+            ended_s = now_s()
+            ends.append(ended_s)
+            if marks and not self._goes_on(value):
                 return None
             values[index] = value
-            add_fired(index)
-            ended_s = now_s()
-            add_end(ended_s)
             if is_new:
                 versions[index] = version
                 version += 1
                 for reader in readers[index]:
                     dirty[reader] = 1
                     if covered[reader]:
-                        todo[reader] = 1
+                        todo[reader] = _DIRTY
             if ended_s > flush_s:
                 self.flush()
                 self._count_long(looked_at)
                 run.engine.capture.begin()
-                flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
+                flush_s, looked_at = ended_s + FLUSH_S, len(ends)
             index += 1
-            if not todo[index]:
-                index = find(1, index)
-            if len(context) != own_count and index >= 0:
+            if len(context) != own_count:
                 self._next_version = version
                 return index
         self._count_long(looked_at)
         return None
 
-    def _is_settled(self, index: int, value: Any, *, is_taken: bool) -> bool:
-        """After a call that is not like most: it printed, gave a value that needs care, or was taken out."""
-        if is_taken:
-            self.token.append(index)  # whoever looks at the value may ask whose it is
-            is_taken = False
-        self.run.claim(value)
+    def _goes_on(self, value: Any) -> bool:
+        """After a call in which something was printed or a thread was started, or that somebody wanted to take out."""
+        with _door:
+            is_mine = not self._is_claimed
+            if is_mine:
+                self._marks.clear()
         self.sink.close()
-        if not is_taken:
-            # It printed or started a thread, and what marks that lay on top; or the firing was taken out.
-            is_taken = self.claim_at_once() == index
-        if is_taken and type(value) in PLAIN:
-            return True
-        self._leave(index if is_taken else -1, value, None)
-        return False
+        if not is_mine:
+            self._left = (value, None)
+        return is_mine
 
     def _leave(self, index: int, value: Any, error: BaseException | None) -> None:
+        """Leave a firing to those who look after single ones: it failed, or gave a value that needs care."""
+        if error is None:
+            self.run.claim(value)  # whoever looks at the value may ask whose it is: the call goes on
+        self.sink.close()
         self._left = (value, error)
-        if error is not None:
-            index = index if self.claim_at_once() == index else -1
-        self.left_at = index
+        with _door:
+            self.left_at = -1 if self._is_claimed else index
+            self.batch.ends.append(self.run.engine.clock.monotonic())
 
     def _count_long(self, start: int) -> None:
         """See whether nodes took long, if those since the last look took long in all."""
@@ -560,7 +606,7 @@ class Sweep:
             for reader in columns.readers[index]:
                 columns.dirty[reader] = 1
                 if batch.covered[reader]:
-                    self._todo[reader] = 1
+                    self._todo[reader] = _DIRTY
 
     def reason_at(self, at: int) -> str:
         """Say in words why the node fires that was taken out."""
@@ -583,6 +629,9 @@ class Sweep:
         columns, batch = self.columns, self.batch
         if at >= 0:
             batch.covered = batch.covered[:at] + bytes(len(batch.covered) - at)
+            if batch.fired and batch.fired[-1] == at:  # what comes of it is not the sweep's
+                batch.fired.pop()
+                del batch.ends[len(batch.fired) :]
         self.flush()
         results = columns.results
         with results.lock:
@@ -636,13 +685,22 @@ def _enter_made(made: list[Batch | NodeResult | Kept | None], batch: Batch) -> N
 
 def _todo(columns: Columns, covered: bytes, *, is_forced: bool) -> bytearray:
     """Mark the slots to be looked at, with a place more at the end, which is never marked."""
-    if is_forced:
-        return bytearray(covered + b"\0")
-    size = len(covered)
-    if covered.count(1) == size:
-        return columns.dirty + b"\0"
-    both = int.from_bytes(covered, "little") & int.from_bytes(columns.dirty, "little")
-    return bytearray(both.to_bytes(size + 1, "little"))
+    size, dirty = len(covered), columns.dirty
+    if is_forced and 1 not in dirty:
+        return bytearray(covered.replace(b"\1", bytes([_FORCED])) + b"\0")
+    if not is_forced and 0 not in covered:
+        return dirty + b"\0"
+    asked = int.from_bytes(covered, "little")
+    both = asked & int.from_bytes(dirty, "little")
+    return bytearray((2 * asked - both if is_forced else both).to_bytes(size + 1, "little"))
+
+
+def _next_marked(todo: bytearray, start: int) -> int:
+    """The next slot that fires when all of those marked do; -1: none."""
+    for index in range(start, len(todo)):
+        if todo[index]:
+            return index
+    return -1
 
 
 class LongWatch:
@@ -703,6 +761,6 @@ class LongWatch:
         """Take out what has been in one call since the last look."""
         for sweep in list(self._sweeps):
             count, sweep.seen_count = sweep.seen_count, len(sweep.batch.ends)
-            if sweep.token and sweep.seen_count == count:
+            if sweep.batch.called is not None and sweep.seen_count == count:
                 self._sweeps.pop(sweep, None)
                 sweep.run.take_out(sweep, count)

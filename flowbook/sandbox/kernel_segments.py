@@ -6,13 +6,14 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Final
 
-from flowbook.sandbox.segments import SegmentStore
-from flowbook.sandbox.transports import SegmentTransport
+from flowbook.sandbox.segments import SegmentStore, aligned
+from flowbook.sandbox.transports import LEAST_SHARED_BYTES, SegmentTransport, copy_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from flowbook.sandbox.segments import Segment
+    from flowbook.core.interfaces import Piece
+    from flowbook.sandbox.segments import Lease, Segment
 
 
 #: Without calls for so long nothing free is kept any more, seconds.
@@ -63,6 +64,23 @@ class KernelSegments:
             transport = self._transports.pop(number, None)
             if transport is not None:
                 transport.end()
+
+    def placed(self, pieces: Sequence[Piece]) -> list[Lease] | None:
+        """Copy pieces into a segment of the kernel's own and lease them; None when they are not worth it.
+
+        Raises:
+            RunError: FB425, there is no memory for them.
+        """
+        total = sum(aligned(piece.size_bytes) for piece in pieces)
+        if total < LEAST_SHARED_BYTES or all(self.store.find(piece.address, piece.size_bytes) for piece in pieces):
+            return None
+        segment = self.store.allocate(total)
+        leases, at = [], 0
+        for piece in pieces:
+            leases.append(self.store.lease(segment, at, piece.size_bytes))
+            copy_to(piece, segment.mapping.address + at)
+            at += aligned(piece.size_bytes)
+        return leases
 
     # -- how much there is
 

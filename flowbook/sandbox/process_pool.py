@@ -16,7 +16,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from flowbook.core.interfaces import PayloadCopy
+from flowbook.core.interfaces import Handed, PayloadCopy
 from flowbook.errors import FlowbookError, NodeTimeoutError, RunError, WorkerDiedError
 from flowbook.sandbox.call_guard import SLICE_S, CallGuard, resident_bytes
 from flowbook.sandbox.channel import Channel, ChannelClosedError, PlainPacking
@@ -40,6 +40,8 @@ _RETIRE_BYTES: Final = 1024**3
 _MOST_WORKERS: Final = 4
 #: An idle worker that does not answer within this time is ended, seconds.
 _NEWS_S: Final = 2.0
+#: Why an input is copied.
+TO_PROCESS: Final = "to its process"
 #: Longest wait for a process that is about to be ended to say where it stands, seconds.
 _STACK_S: Final = 1.0
 
@@ -109,6 +111,21 @@ class ProcessPool:
                 culprit = f"input {name!r}, a {type(value).__qualname__},"
                 raise _cannot_send(call, culprit, error) from error
         return packed
+
+    def share(self, value: object) -> Handed:
+        """Put a value into shared memory once, for many calls; see ``core.interfaces.Isolation``."""
+        if self._segments is None:
+            return Handed(value)
+        try:
+            packed = self._packing.pack(value, keeps_writable=False)
+            pieces = self._segments.placed(packed.pieces)
+            if pieces is None:
+                return Handed(value)
+            shared = self._packing.unpack(packed.text, pieces)
+        except Exception:  # the call says what is wrong with it, or that there is no memory
+            return Handed(value)
+        self._segments.wake()
+        return Handed(shared, (PayloadCopy(sum(piece.size_bytes for piece in packed.pieces), TO_PROCESS),))
 
     def warm_up(self) -> None:
         """Start one worker ahead of its first call, so that this call need not wait; raises nothing."""
@@ -327,7 +344,7 @@ class _Worker:
         if kind == "stale":
             raise _DeclinedError
         for name, size_bytes in zip(arguments, load.copied, strict=True):
-            _tell_copies(effects, name, size_bytes, arguments[name].text_copies, "to its process")
+            _tell_copies(effects, name, size_bytes, arguments[name].text_copies, TO_PROCESS)
         del load
         try:
             answer, value = self._conversation(effects)

@@ -155,7 +155,8 @@ def _shown(piece: Piece) -> Any:
     return memoryview(view).cast("B")
 
 
-def _copied_to(piece: Piece, address: int) -> None:
+def copy_to(piece: Piece, address: int) -> None:
+    """Write a piece to an address."""
     if piece.fill is not None:
         piece.fill(address)
     elif piece.address:
@@ -419,7 +420,7 @@ class _Loading:
         at = 0
         for number in numbers:
             piece = self._pieces[number]
-            _copied_to(piece, segment.mapping.address + at)
+            copy_to(piece, segment.mapping.address + at)
             place = self._places[number] = Place(segment.segment_id, at, piece.size_bytes)
             if piece.address:
                 self._known[piece.address, piece.size_bytes] = place

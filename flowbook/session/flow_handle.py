@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copy
+import dataclasses
 import itertools
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import flowbook
@@ -145,6 +147,9 @@ def node(
 
 def _remember(function: Callable[..., Any], node_type: NodeType) -> None:
     """Let ``flow.add(function)`` find its declaration; a bound method bears no attributes and is declared anew."""
+    if isinstance(function, FunctionType):
+        setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
+        return
     with contextlib.suppress(AttributeError):
         setattr(function, NODE_TYPE_ATTRIBUTE, node_type)
 
@@ -306,7 +311,9 @@ class Flow:
 
     def __contains__(self, node_id: object) -> bool:
         """Whether there is a node of that id; ``"sub/inner"`` is one in a subflow."""
-        return node_id in self._data.nodes or (SEPARATOR in str(node_id) and node_id in self.plan.index)
+        if SEPARATOR not in str(node_id):
+            return node_id in self._data.nodes
+        return node_id in self.plan.index or node_id in self.plan.nesting.types
 
     def __getitem__(self, node_id: str) -> Node:
         """Return a node; ``"sub/inner"`` is a node in a subflow.
@@ -314,7 +321,7 @@ class Flow:
         Raises:
             UnknownIdError: a KeyError.
         """
-        if SEPARATOR in node_id and (node_id in self.plan.index or node_id in self.plan.nesting.types):
+        if SEPARATOR in node_id and node_id in self:
             return SubflowNode(self, node_id) if node_id in self.plan.nesting.types else Node(self, node_id)
         self._data.node(node_id)
         return SubflowNode(self, node_id) if self._data.type_of(node_id).body is not None else Node(self, node_id)
@@ -383,7 +390,7 @@ class Flow:
             if existing is None:
                 self._data.add_node(node_id, node_type)
         if old is not None and old.source != node_type.source:
-            self._results.let_go(node_id)
+            self._let_go(node_id)
         if session.presenter is not None:
             session.presenter.defined(self, node_id, is_new=existing is None)
 
@@ -393,13 +400,13 @@ class Flow:
             with self._edit():
                 self._data.set_type(new)
             for node_id in [node.id for node in self._data.nodes.values() if node.type_id == old.type_id]:
-                self._results.let_go(node_id)
+                self._let_go(node_id)
 
     def undefine(self, node_id: str) -> None:
         """Take a node's code away, its cell is gone; edges, settings and position wait for a cell of that name."""
         with self._edit(is_by_person=False):
             self._data.set_type(stub_type(self._data.node(node_id).type_id))
-        self._results.let_go(node_id)
+        self._let_go(node_id)
 
     def adopt(self, old: str, new: str) -> None:
         """Let node ``new``, just defined, take the place of ``old``: edges, settings and position follow."""
@@ -426,7 +433,7 @@ class Flow:
             self._values_follow((whole(group, name), None) for group in groups for name in gone)
         for group in groups:
             for name in changed:
-                self._results.let_go(whole(group, name))
+                self._let_go(whole(group, name))
 
     def inner_became(self, origin: object, became: Sequence[tuple[str, str | None]]) -> None:
         """Let what is known of nodes in a subflow follow them; used by the edits of the flow it is made from.
@@ -657,15 +664,33 @@ class Flow:
                 with contextlib.suppress(WiringError):  # it would contain itself: the node waits
                     incoming.types[TYPE_PREFIX + name] = type_of_flow(flow, self)
 
-    @contextlib.contextmanager
-    def _edit(self, *, is_by_person: bool = True) -> Iterator[None]:
-        with self._lock:
-            before = self._data.revision
-            yield
-            changed = self._data.revision != before
-            self._edit_count += changed and is_by_person
+    def _edit(self, *, is_by_person: bool = True) -> _Edit:
+        return _Edit(self, is_by_person=is_by_person)
+
+    def _end_edit(self, before: int | None, *, is_by_person: bool) -> None:
+        """Leave the lock and tell of what changed since that revision; None: the edit was refused."""
+        changed = before is not None and self._data.revision != before
+        self._edit_count += changed and is_by_person
+        self._lock.release()
+        if before is not None:
+            self._leave_due()
         if changed:
             self._changed()
+
+    def _let_go(self, node_id: str) -> None:
+        """Leave what a node holds on to: it is another, or gone."""
+        self._results.let_go(node_id)
+        self._leave_due()
+
+    def _leave_due(self) -> None:
+        """Have what was let go left, by code of the user's that may want the flow's lock: never under that lock."""
+        resources = self._results.resources
+        if resources is None or not resources.has_due:
+            return
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 -- of an edit around this one
+            self.engine.pool.submit(resources.leave_due)
+        else:
+            resources.leave_due()
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back after every edit that changed something, on the thread that edited."""
@@ -703,17 +728,17 @@ class Flow:
             for name, value in values.items():
                 self._data.set_value(node_id, name, value)
 
-    def clear_constant(self, node_id: str, name: str) -> None:
-        """Take back the constant of an input.
+    def reset(self, node_id: str, name: str) -> None:
+        """Give a setting its default again, or take back the constant of an input.
 
         Raises:
-            UnknownIdError: a KeyError: FB201, it has none.
+            UnknownIdError: a KeyError: FB201, there is no such setting, and no constant.
         """
         with self._edit():
             node_id, values = self._outermost(node_id, {name: None})
             (name,) = values
             known = self._data.node(node_id).settings
-            if name not in known:
+            if name not in known and self._data.type_of(node_id).setting(name) is None:
                 raise UnknownIdError(
                     f"nothing is set for {name!r} of {node_id!r}",
                     where=self._data.where,
@@ -735,6 +760,15 @@ class Flow:
         Raises:
             UnknownIdError, DefinitionError: nothing was set.
         """
+        if SEPARATOR in node_id and node_id in self:
+            outer, _, inner = node_id.rpartition(SEPARATOR)
+            name = self[outer].node_type.type_id.removeprefix(TYPE_PREFIX)
+            raise DefinitionError(
+                f"{node_id!r} has the policy that its own flow gives it",
+                code="FB101",
+                where=self._data.where,
+                hint=f'fb.flow("{name}").set_policy("{inner}", …)',
+            )
         with self._edit():
             self._data.set_policy(node_id, policy)
 
@@ -1022,6 +1056,10 @@ class Flow:
             request = make_request(self._expanded, plan, wish)
             if not request.is_private:
                 self._results.remember(request.inputs)
+            if session.only_defines:
+                request = Request(scope=frozenset())
+            elif session.runs_once:
+                request = dataclasses.replace(request, is_the_last=True)
             return self._submit(plan, request, supersedes=supersedes)
 
     def sweep(
@@ -1069,6 +1107,8 @@ class Flow:
     def setting_moved(self, node_id: str, name: str, value: Any) -> None:
         """Set a setting as a person moves it: the node and those below that have a value re-run soon, if quick."""
         with self._edit():
+            node_id, values = self._outermost(node_id, {name: value})
+            ((name, value),) = values.items()
             is_other = self._data.set_value(node_id, name, value)
         if is_other:
             self._rerun_soon([node_id])
@@ -1131,6 +1171,25 @@ class Flow:
         state = self._results.state(slot.node_id)
         is_quick = state.cost_s is None or state.cost_s <= SELF_RUN_LIMIT_S
         return state.result is not None and is_quick and slot.policy.on_change == "auto"
+
+
+class _Edit:
+    """A block in which a flow is edited, under its lock; whoever listens is told once, after it."""
+
+    __slots__ = ("_before", "_flow", "_is_by_person")
+
+    def __init__(self, flow: Flow, *, is_by_person: bool) -> None:
+        self._flow = flow
+        self._is_by_person = is_by_person
+        self._before = 0
+
+    def __enter__(self) -> None:
+        self._flow.lock.acquire()
+        self._before = self._flow.data.revision
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        before = self._before if failed is None else None
+        self._flow._end_edit(before, is_by_person=self._is_by_person)  # noqa: SLF001 -- it is the flow's own
 
 
 class _Teller:

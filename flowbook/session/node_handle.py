@@ -114,9 +114,13 @@ class _Settings(MutableMapping[str, Any]):
         self._flow = flow
         self._node_id = node_id
 
+    @property
+    def _type(self) -> NodeType:
+        return self._flow[self._node_id].node_type
+
     def __getitem__(self, name: str) -> Any:
         data = self._flow.data_around(self._node_id)
-        spec = data.type_of(self._node_id).setting(name)
+        spec = self._type.setting(name)
         if spec is None:
             raise UnknownIdError(
                 f"{self._node_id!r} has no setting {name!r}",
@@ -125,23 +129,22 @@ class _Settings(MutableMapping[str, Any]):
                 node=self._node_id,
                 setting=name,
             )
-        return spec.to_python(data.node(self._node_id).settings.get(name, spec.default))
+        node_id = self._node_id
+        if node_id not in data.nodes:  # a subflow in a subflow: its leaves have the values
+            ((node_id, name), *_) = self._flow.plan.nesting.entries[node_id, name]
+        return spec.to_python(data.node(node_id).settings.get(name, spec.default))
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._flow.set(self._node_id, **{name: value})
 
     def __delitem__(self, name: str) -> None:
-        spec = self._flow.data_around(self._node_id).type_of(self._node_id).setting(name)
-        if spec is None:
-            self._flow.clear_constant(self._node_id, name)
-        else:
-            self._flow.set(self._node_id, **{name: spec.to_python(spec.default)})
+        self._flow.reset(self._node_id, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([spec.name for spec in self._flow.data_around(self._node_id).type_of(self._node_id).settings])
+        return iter([spec.name for spec in self._type.settings])
 
     def __len__(self) -> int:
-        return len(self._flow.data_around(self._node_id).type_of(self._node_id).settings)
+        return len(self._type.settings)
 
     def __repr__(self) -> str:
         return repr(dict(self))

@@ -118,6 +118,11 @@ class SubflowNode(Node):
         return subflow_state(self._flow.plan, self._flow.results, self.id)
 
     @property
+    def node_type(self) -> NodeType:
+        """What it is made from; of a subflow in a subflow too."""
+        return self._flow.plan.nesting.types[self.id]
+
+    @property
     def value(self) -> Any:
         """Its present value: of its one output, or of the one that bears its name; by name when there are several.
 

@@ -105,13 +105,7 @@ class SqliteDeadLetters:
         work: str = "",
         fingerprint: str = "",
     ) -> int:
-        """Keep a failure with as many of its inputs as can be kept; returns the letter's number.
-
-        A failure of a node at a ``work`` that there is a letter of already is written over the failure in that letter.
-
-        Raises:
-            StoreError: FB903, the disk refuses.
-        """
+        """Keep a failure; see ``core.interfaces.DeadLetters``, as of every method here."""
         if work:
             with self._writing() as database:
                 found = self._fails_again(database, flow, error, at, work, fingerprint)
@@ -157,7 +151,7 @@ class SqliteDeadLetters:
         return int(found[0])
 
     def letters(self, flow: str | None = None) -> list[DeadLetter]:
-        """List what is kept, oldest first, without the values of inputs."""
+        """List what is kept."""
         with self._reading() as database:
             rows = database.execute(
                 f"SELECT {_COLUMNS} FROM letters WHERE ?1 IS NULL OR flow = ?1 ORDER BY id",  # noqa: S608 -- ours
@@ -166,11 +160,7 @@ class SqliteDeadLetters:
             return [self._letter(database, row) for row in rows]
 
     def take(self, letter_id: int) -> DeadLetter:
-        """Hand a letter out with its inputs, to nobody else until it is dropped or put back.
-
-        Raises:
-            StoreError: FB904 there is no such letter, FB905 somebody else has taken it.
-        """
+        """Hand a letter out, until ``lease_s`` is over without a ``keep_hold`` or the process that has it is gone."""
         now = self._now()
         with self._writing() as database:
             found = database.execute("SELECT taken_by, taken_until FROM letters WHERE id = ?", (letter_id,)).fetchone()
@@ -194,7 +184,7 @@ class SqliteDeadLetters:
         return self._with_values(letter, stored)
 
     def keep_hold(self, letter_id: int) -> None:
-        """Say that the replay of a letter that this process has taken still goes on."""
+        """Lengthen the lease."""
         with self._writing() as database:
             database.execute(
                 "UPDATE letters SET taken_until = ? WHERE id = ? AND taken_by = ?",
@@ -202,19 +192,19 @@ class SqliteDeadLetters:
             )
 
     def put_back(self, letter_id: int, error: ErrorPacket | None = None, *, at: float = 0.0) -> None:
-        """Let a taken letter be taken again: its replay failed (with ``error``, at that time) or did not happen."""
+        """Take a letter back."""
         with self._writing() as database:
             database.execute("UPDATE letters SET taken_by = NULL, taken_until = NULL WHERE id = ?", (letter_id,))
             if error is not None:
                 database.execute(f"{_FAILS_AGAIN} WHERE id = ?", (*_failure(error), at, letter_id))
 
     def drop(self, letter_id: int) -> bool:
-        """Forget a letter for good; False when it is gone already."""
+        """Forget a letter."""
         with self._writing() as database:
             return database.execute("DELETE FROM letters WHERE id = ?", (letter_id,)).rowcount > 0
 
     def rename(self, flow: str, old: str, new: str) -> None:
-        """Let the letters of a node follow it to its new id."""
+        """Follow a renamed node."""
         with self._writing() as database:
             database.execute("UPDATE letters SET node = ? WHERE flow = ? AND node = ?", (new, flow, old))
 

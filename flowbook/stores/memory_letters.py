@@ -62,16 +62,12 @@ class MemoryDeadLetters:
         return letter.letter_id
 
     def letters(self, flow: str | None = None) -> list[DeadLetter]:  # noqa: ARG002 -- of one flow alone
-        """List what is kept, oldest first, without the values of inputs."""
+        """List what is kept."""
         with self._lock:
             return [replace(letter, inputs={}) for _, letter in sorted(self._letters.items())]
 
     def take(self, letter_id: int) -> DeadLetter:
-        """Hand a letter out with its inputs, to nobody else until it is dropped or put back.
-
-        Raises:
-            StoreError: FB904 there is no such letter, FB905 it is being replayed.
-        """
+        """Hand a letter out."""
         with self._lock:
             if letter_id not in self._letters:
                 raise StoreError(f"there is no dead letter {letter_id}", code="FB904", letter=letter_id)
@@ -89,7 +85,7 @@ class MemoryDeadLetters:
         """Do nothing: who took a letter lives as long as the letter."""
 
     def put_back(self, letter_id: int, error: ErrorPacket | None = None, *, at: float = 0.0) -> None:
-        """Let a taken letter be taken again: its replay failed (with ``error``, at that time) or did not happen."""
+        """Take a letter back."""
         with self._lock:
             self._taken.discard(letter_id)
             letter = self._letters.get(letter_id)
@@ -97,13 +93,13 @@ class MemoryDeadLetters:
                 self._letters[letter_id] = replace(letter, error=error, at=at, count=letter.count + 1)
 
     def drop(self, letter_id: int) -> bool:
-        """Forget a letter for good; False when it is gone already."""
+        """Forget a letter."""
         with self._lock:
             self._taken.discard(letter_id)
             return self._letters.pop(letter_id, None) is not None
 
     def rename(self, flow: str, old: str, new: str) -> None:  # noqa: ARG002 -- of one flow alone
-        """Let the letters of a node follow it to its new id."""
+        """Follow a renamed node."""
         with self._lock:
             for number, letter in self._letters.items():
                 if letter.error.node_id == old:

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowbook.canvas.drawing import canvas_svg
@@ -16,6 +16,7 @@ from flowbook.canvas.pages import canvas_html, canvas_mermaid, canvas_text, card
 from flowbook.canvas.pieces.markup import Markup, element, one_line, plain
 from flowbook.canvas.placement import placed
 from tests.canvas import samples
+from tests.strategies import examples
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -134,8 +135,8 @@ def test_every_drawing_is_well_formed_xml_whatever_the_text(poison: str) -> None
     check_svg(trace_svg(poisoned(samples.trace(), poison)))
 
 
-@settings(max_examples=15)
 @given(st.text(st.characters(), max_size=12))
+@examples(15, soak=1000)
 def test_any_text_at_all_leaves_html_and_svg_sound(poison: str) -> None:
     snapshot, run = placed(poisoned(samples.gallery(), poison)), poisoned(samples.trace(), poison)
     check_svg(canvas_svg(snapshot))

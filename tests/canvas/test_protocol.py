@@ -50,7 +50,8 @@ def test_pictures_go_before_previews_and_previews_before_words() -> None:
     size = size_bytes(gallery)
     fitted = fit_canvas(gallery, max_bytes=size - 1)
     kinds = {card["id"]: card["preview"]["kind"] for card in fitted["nodes"] if card["preview"]}
-    assert kinds == {"curve": "array", "told": "text"}
+    assert kinds == {"curve": "array", "field": "array", "told": "text"}
+    assert not any("image" in card["preview"] for card in fitted["nodes"] if card["preview"])
     smaller = fit_canvas(gallery, max_bytes=size_bytes(fitted) - 1)
     assert not any(card["preview"] for card in smaller["nodes"])
     assert any(card["settings"] for card in smaller["nodes"])

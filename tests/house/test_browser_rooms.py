@@ -48,6 +48,10 @@ def plant(folder: Path, room: str, code: str) -> str:
         ("canvas", "../jupyter/plugin"),
         ("trace", "@jupyterlab/apputils"),
         ("ipyreact", "../jupyter/plugin"),
+        ("grid", "react"),
+        ("grid", "../jupyter/plugin"),
+        ("grid", "../canvas/context"),
+        ("grid", "@jupyterlab/apputils"),
     ],
 )
 def test_an_import_into_the_wrong_room_is_found(tmp_path: Path, room: str, source: str) -> None:
@@ -64,6 +68,8 @@ def test_an_import_into_the_wrong_room_is_found(tmp_path: Path, room: str, sourc
         ("canvas", "../model/flow"),
         ("trace", "../canvas/StateIcon"),
         ("jupyter", "@jupyterlab/apputils"),
+        ("grid", "@lumino/datagrid"),
+        ("grid", "../protocol/tables"),
     ],
 )
 def test_an_import_from_a_room_below_is_fine(tmp_path: Path, room: str, source: str) -> None:

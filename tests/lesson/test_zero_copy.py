@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -45,6 +46,12 @@ def test_the_run_has_counted_no_copy_where_there_is_none_and_one_where_there_is(
     ]
     assert "mutable=True" in said["mutable-run"]
     assert said["mutable-run"].splitlines()[-1] == "1.0 2.0"
+
+
+def test_the_process_grows_by_one_value_of_five(said: dict[str, str]) -> None:
+    found = re.fullmatch(r"5 nodes with 80 MB each, and (-?\d+) MB more in use", said["resident"].strip())
+    assert found is not None
+    assert int(found[1]) < 240, "copies would have taken 400"
 
 
 def test_nobody_changes_what_others_see(said: dict[str, str]) -> None:

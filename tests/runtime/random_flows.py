@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import flowbook as fb
 from flowbook.core.events import NodeFinished, NodeStarted, RunStarted
+from flowbook.core.node_types import NodeType, node_type_of
 from flowbook.errors import CycleError, FlowbookError
 from flowbook.runtime.plan import ERROR_INDEX
 
@@ -73,9 +74,13 @@ class Code:
     variant: int
     outputs: tuple[str, ...] | None
 
-    def define(self, flow: fb.Flow, node_id: str) -> None:
-        function = pair_of(self.ports, self.variant) if self.outputs else function_of(self.ports, self.variant)
-        flow.node(name=node_id, outputs=self.outputs)(function)
+    @property
+    def function(self) -> Callable[..., Any]:
+        return pair_of(self.ports, self.variant) if self.outputs else function_of(self.ports, self.variant)
+
+    @functools.cache  # noqa: B019 -- there are few of them
+    def type_of(self, node_id: str) -> NodeType:
+        return node_type_of(self.function, type_id=node_id, outputs=self.outputs)
 
     def renamed(self, other: dict[str, str]) -> Code:
         ports, outputs = ([other.get(name, name) for name in names or ()] for names in (self.ports, self.outputs))
@@ -125,14 +130,14 @@ class Lived:
         known = [*self.names[:rank][:-5:-1], *FREE]
         ports = tuple(name for bit, name in enumerate(known) if shape.ports >> bit & 1)
         outputs = (self.names[(rank + 3) % len(self.names)], "right") if shape.output_count == 2 else None
-        self.code[node_id] = Code(ports, shape.variant, outputs)
-        self.code[node_id].define(self.flow, node_id)
+        self.code[node_id] = code = Code(ports, shape.variant, outputs)
+        self.flow.node(name=node_id, outputs=outputs)(code.function)
 
     def fresh(self) -> fb.Flow:
         """Make a flow of the same document and code that never ran; its nodes stand in another order."""
         made = fb.Flow("fresh")
         for node_id in reversed(list(self.code)):
-            self.code[node_id].define(made, node_id)
+            made.define(self.code[node_id].type_of(node_id))
         made.replace_document(self.flow.document_text())
         assert made.document() == self.flow.document()
         return made
@@ -141,7 +146,7 @@ class Lived:
         """Make the same flow with other names for nodes, inputs and outputs; it never ran."""
         made = fb.Flow("mirrored")
         for node_id, code in self.code.items():
-            code.renamed(other).define(made, other[node_id])
+            made.define(code.renamed(other).type_of(other[node_id]))
         made.replace_document(json.dumps(_renamed(self.flow.document(), other)))
         return made
 

@@ -240,6 +240,6 @@ def hurried_threads() -> Iterator[None]:
 
 
 @given(cases)
-@examples(1000, soak=50_000)
+@examples(2000, soak=50_000)
 def test_a_run_comes_to_what_is_reckoned_whoever_fails(case: tuple[list[Spec], fb.FlowPolicy]) -> None:
     obeys(*case)

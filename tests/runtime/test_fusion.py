@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import flowbook as fb
 from flowbook.data import plans
 from flowbook.runtime import fusion
 from tests.runtime.watching import over, reached, until
+from tests.strategies import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -525,6 +526,58 @@ def test_a_pass_over_what_was_built_before_ends_when_its_run_is_cancelled(
     assert flow.run_sync(to="middle")["middle"].collect().height == 2
 
 
+@pytest.mark.parametrize("way", ["superseded", "handed over"])
+def test_a_pass_over_what_was_built_before_ends_when_a_newer_run_takes_its_nodes(way: str) -> None:
+    flow, began, go_on, is_fired = fb.Flow("taken"), threading.Event(), threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def step(name: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        def look(frame: pl.DataFrame) -> pl.DataFrame:
+            seen.append(name)
+            began.set()
+            reached(go_on)
+            return frame
+
+        return look
+
+    @flow.node
+    def source() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": [1, 2]}).map_batches(step("source"))
+
+    @flow.node
+    def middle(source: pl.LazyFrame) -> pl.LazyFrame:
+        return source.map_batches(step("middle"))
+
+    @flow.node
+    def leaf(middle: pl.LazyFrame) -> pl.LazyFrame:
+        return middle.map_batches(step("leaf"))
+
+    @flow.node
+    def beside(n: int = 1) -> int:
+        is_fired.set()
+        reached(go_on)
+        return n
+
+    go_on.set()
+    flow.run_sync()
+    for event in (began, go_on, is_fired):
+        event.clear()
+    seen.clear()
+    flow.set("beside", n=2)
+    run = flow.start(to=["middle"] if way == "superseded" else ["middle", "beside"])
+    reached(began)
+    if way == "handed over":
+        reached(is_fired)
+    given_up = "middle" if way == "superseded" else "beside"
+    new = flow.start(to=["middle", "beside"], supersedes=given_up)
+    go_on.set()
+    over(run)
+    assert over(new).status == "ok"
+    assert run.explain("middle") == "middle was skipped: superseded by a newer run"
+    assert run.status == "ok"
+    assert seen == ["source", "source", "middle"], "the first pass ended where it was"
+
+
 @pytest.mark.parametrize("ends", ["patience", "last member"])
 def test_a_pass_is_one_of_the_firings_that_a_flow_allows_for(ends: str) -> None:
     flow = fb.Flow("one_by_one", policy=fb.FlowPolicy(max_concurrency=1))
@@ -672,7 +725,7 @@ def _tables(flow: fb.Flow) -> dict[str, pl.DataFrame]:
 
 
 @given(_pipelines)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_fused_or_not_the_tables_are_equal_in_values_types_and_order(
     pipeline: list[tuple[str, int, int, str, str]],
 ) -> None:

@@ -211,6 +211,60 @@ def test_a_firing_that_overran_leaves_it_only_when_it_returns() -> None:
     until(lambda: open_count() == 0)
 
 
+def test_no_item_shares_it_with_an_attempt_that_overran() -> None:
+    flow = fb.Flow("late")
+    _gates["go"] = threading.Event()
+
+    @flow.node(timeout_s=0.3, retry=fb.Retry(max_attempts=5, delay_s=0), kind="io")
+    def late(ctx: fb.Context, n: fb.each[int]) -> str:
+        held = ctx.enter(model)
+        if held == "model 1":
+            _gates["go"].wait(30)
+        return held
+
+    (value,) = flow.run_sync(inputs={"n": [1]})["late"]
+    assert value != "model 1"
+    assert value == f"model {calls['opened']}"
+    _gates["go"].set()
+    flow.remove("late")
+    until(lambda: open_count() == 0)
+
+
+@pytest.mark.parametrize("how", ["remove", "document", "redefine", "around"])
+def test_it_is_left_without_the_lock_of_the_flow(how: str) -> None:
+    flow = fb.Flow("locked")
+    seen: list[bool] = []
+
+    @contextlib.contextmanager
+    def asking() -> Iterator[int]:
+        yield count("opened")
+        asked = threading.Thread(target=lambda: seen.append(flow.lock.acquire(timeout=20)), daemon=True)
+        asked.start()
+        asked.join(20)
+        count("closed")
+
+    @flow.node(kind="io")
+    def score(ctx: fb.Context) -> int:
+        return ctx.enter(asking)
+
+    flow.run_sync()
+    if how == "remove":
+        flow.remove("score")
+    elif how == "document":
+        flow.replace_document('{"flowbook": "1", "id": "locked"}')
+    elif how == "redefine":
+
+        @flow.node(name="score", kind="io")
+        def score_too() -> int:
+            return 2
+
+    else:
+        with flow.lock:
+            flow.remove("score")
+    until(lambda: open_count() == 0)
+    assert seen == [True]
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_cancelled_firing_leaves_it(is_async: bool) -> None:
     flow = fb.Flow("cancelled")

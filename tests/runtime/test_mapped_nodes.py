@@ -515,6 +515,40 @@ def test_what_an_item_changes_of_the_inputs_that_all_share_no_other_item_sees(fl
         assert (span.copies, span.copied_bytes // 8_000) == (2 * 5, 5), "one of each for each item"
 
 
+def test_what_an_item_does_to_a_table_that_all_read_no_other_item_sees(flow: fb.Flow) -> None:
+    @flow.node
+    def table() -> pl.DataFrame:
+        return pl.DataFrame({"x": [1, 2], "y": [3, 4]})
+
+    @flow.node
+    def tables() -> dict[str, pl.DataFrame]:
+        return {"one": pl.DataFrame({"x": [1, 2]})}
+
+    @flow.node
+    def drops(numbers: fb.each[int], table: pl.DataFrame, tables: dict[str, pl.DataFrame]) -> list[int]:
+        table.drop_in_place("x")
+        table.insert_column(0, pl.Series("x", [numbers, 0]))
+        tables["one"].drop_in_place("x")
+        tables["two"] = table
+        return [table["x"][0], table.width, len(tables)]
+
+    @flow.node
+    def changes(numbers: fb.each[int], array: np.ndarray) -> int:
+        array[0] = numbers
+        return numbers
+
+    @flow.node
+    def array() -> np.ndarray:
+        return np.zeros(3)
+
+    run = flow.run_sync(raise_errors=False)
+    assert run["drops"] == [[number, 2, 2] for number in range(5)]
+    assert (run["table"]["x"].to_list(), run["tables"]["one"].width) == ([1, 2], 1)
+    (error,) = run.errors
+    assert (error.node_id, "read-only" in error.message) == ("changes", True)
+    assert "mutable=True" in error.hint
+
+
 def test_items_go_to_the_loop_to_processes_and_to_the_main_thread(flow: fb.Flow) -> None:
     @flow.node
     async def looped(numbers: fb.each[int]) -> int:

@@ -7,7 +7,7 @@ import functools
 import random
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import flowbook as fb
@@ -19,6 +19,7 @@ from flowbook.errors import FlowbookError
 from flowbook.runtime import plan as plans
 from flowbook.runtime.plan import Plan, compile_plan, renewed_plan
 from tests.counted_work import calls_in
+from tests.strategies import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +143,7 @@ def binding_facts(binding: plans.Binding) -> tuple[Any, ...]:
         (("connect", "b", "a", 0), True, False),
     ]
 )
-@settings(deadline=None)
+@examples(300, soak=25_000)
 def test_edits_lead_to_the_wiring_and_the_plan_that_are_made_anew(
     steps: list[tuple[tuple[str, str, str, int], bool, bool]],
 ) -> None:
@@ -167,7 +168,7 @@ def test_edits_lead_to_the_wiring_and_the_plan_that_are_made_anew(
 @given(st.lists(edits, max_size=12), st.lists(edits, min_size=1, max_size=6))
 # An edit after another: the copy that the first one made holds lists of readers that the holder has too.
 @example([("add", "b", "a", 0)], [("add", "a", "a", 0), ("connect", "b", "a", 0)])
-@settings(deadline=None)
+@examples(300, soak=25_000)
 def test_who_holds_a_wiring_or_a_plan_keeps_it(first: list[Any], then: list[Any]) -> None:
     data = FlowData(id="f")
     do_all(data, first)

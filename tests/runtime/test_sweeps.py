@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import flowbook as fb
 from flowbook.runtime.sweep import Sweep
@@ -102,9 +102,42 @@ def test_a_fault_of_the_engine_itself_leaves_nobody_waiting(
     flow = fb.Flow("fault")
     flow.node(name="a")(lambda: [1])
     with monkeypatch.context() as faulty, caplog.at_level(logging.ERROR, "flowbook"):
-        faulty.setattr(Sweep, "_is_settled", stumble)
+        faulty.setattr(Sweep, "_leave", stumble)
         run = flow.start()
         assert run.wait(DEADLINE_S)
     assert run.status == "cancelled"
     assert "stumbled" in caplog.text
     assert flow.run_sync()["a"] == [1]
+
+
+def test_each_node_fires_once_whoever_takes_its_firing_out_meanwhile() -> None:
+    flow = fb.Flow("looked at")
+    fired: list[int] = []
+    for number in range(300):
+        namespace: dict[str, Any] = {"fired": fired, "flow": flow}
+        above = f"n{number - 1}" if number else ""
+        looks = "    flow.results\n" if number % 50 == 7 else ""  # surely while the call goes on
+        exec(  # noqa: S102 -- a node with a name and an input of its own
+            f"def n{number}({above}):\n    fired.append({number})\n{looks}    return {above or 0} + 1\n", namespace
+        )
+        flow.node(namespace[f"n{number}"])
+    flow.run_sync()
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            flow.results  # noqa: B018 -- whoever looks has the firing that goes on put where it can be seen
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(8):
+            fired.clear()
+            run = flow.run_sync(force=True)
+            assert fired == list(range(300))
+            assert run["n299"] == 300
+            assert run.recomputed == [f"n{number}" for number in range(300)]
+            assert all(span.took_s is not None and span.took_s >= 0 for span in run.trace.spans)
+    finally:
+        is_over.set()
+        watcher.join()

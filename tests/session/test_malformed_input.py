@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import flowbook as fb
+from flowbook.canvas.snapshot import snapshot
 from flowbook.core.policies import POLICY_FIELDS
-from tests.strategies import any_texts, json_values
+from tests.strategies import any_texts, examples, json_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,21 @@ OPERATIONS = ("set", "policy", "connect", "disconnect", "add", "remove", "rename
 KEYS = ("node", "name", "value", "source", "target", "sourcePort", "targetPort", "type", "typeId", "id", "to", "x", "y")
 names = st.one_of(st.sampled_from(["a", "b", "b.a", "a.n", "b.error", "value", "n"]), any_texts)
 values = st.one_of(json_values, names)
+packets = st.one_of(
+    st.builds(fb.Packet, value=values, trace_id=values, origin=values, created_at=values, schema_version=values),
+    st.builds(
+        fb.ErrorPacket,
+        code=values,
+        message=values,
+        node_id=values,
+        trace_id=values,
+        recoverable=values,
+        attempt=values,
+        hint=values,
+        line=values,
+        cause=values,
+    ),
+)
 
 
 def two_nodes() -> fb.Flow:
@@ -53,7 +69,7 @@ def typed_errors_only(flow: fb.Flow) -> Iterator[None]:
 
 
 @given(names, values, st.sampled_from(POLICY_FIELDS))
-@settings(max_examples=100)
+@examples(250, soak=10_000)
 def test_settings_and_policies(name: str, value: Any, field: str) -> None:
     flow = two_nodes()
     for node_id in ("a", name):
@@ -72,7 +88,7 @@ def test_settings_and_policies(name: str, value: Any, field: str) -> None:
 
 
 @given(names, values)
-@settings(max_examples=100)
+@examples(250, soak=10_000)
 def test_what_a_run_is_asked_for(name: str, value: Any) -> None:
     flow = two_nodes()
     asked: list[dict[str, Any]] = [
@@ -99,7 +115,7 @@ def test_what_a_run_is_asked_for(name: str, value: Any) -> None:
         max_size=3,
     )
 )
-@settings(max_examples=150)
+@examples(250, soak=10_000)
 def test_operations_of_a_canvas(operations: list[dict[str, Any]]) -> None:
     flow = two_nodes()
     with typed_errors_only(flow):
@@ -107,9 +123,41 @@ def test_operations_of_a_canvas(operations: list[dict[str, Any]]) -> None:
 
 
 @given(values, st.integers(-3, 10**12))
-@settings(max_examples=50)
+@examples(100, soak=10_000)
 def test_dead_letters(value: Any, number: int) -> None:
     flow = two_nodes()
     with typed_errors_only(flow):
         flow.dead_letters.replay(number, inputs={"a": value})
     assert flow.dead_letters.drop(number) == 0
+
+
+@given(packets)
+@examples(250, soak=10_000)
+def test_packets(packet: Any) -> None:
+    flow = two_nodes()
+
+    @flow.node
+    def made() -> Any:
+        return packet
+
+    @flow.node
+    def whole(made: fb.Packet) -> Any:
+        return made.value
+
+    @flow.node
+    def inside(made: Any) -> Any:
+        return [made]
+
+    @flow.node
+    def after(error: fb.ErrorPacket) -> str:
+        return f"{error.code} {error.message}"
+
+    flow.connect("whole.error", "after.error")
+    for overrides in ({}, {"made": packet}, {"a": packet}):
+        with typed_errors_only(flow):
+            run = flow.run_sync(raise_errors=False, overrides=overrides)
+            assert all(error.code.startswith("FB") for error in run.errors)
+            assert repr(run)
+    assert snapshot(flow)["nodes"]
+    for letter in flow.dead_letters:
+        assert repr(letter)

@@ -417,3 +417,26 @@ def test_a_failure_inside_is_a_dead_letter_that_is_replayed(flow: fb.Flow, prep:
     assert run.status == "ok"
     assert flow["joined"].value == "a|b"
     assert len(flow.dead_letters) == 0
+
+
+def test_settings_of_a_subflow_in_a_subflow_are_read_and_set_at_every_level(prep: fb.Flow) -> None:
+    middle, flow = fb.Flow("middle"), fb.Flow("outermost")
+    middle.add(prep, "b", **{"fill.width": 4})
+    flow.add(middle, "a")
+    assert "a/b" in flow
+    assert flow["a/b"].node_type.type_id == "flow.prep"
+    assert dict(flow["a/b"].settings) == {"parse.sep": ",", "fill.width": 4}
+    flow["a/b"].settings["fill.width"] = 5
+    assert (flow["a/b/fill"].settings["width"], flow["a"].settings["b.fill.width"]) == (5, 5)
+    flow["a/b/fill"].settings["width"] = 6
+    assert dict(flow["a/b"].settings) == {"parse.sep": ",", "fill.width": 6}
+    assert flow.run_sync(inputs={"text": "x"})["a"] == ["x....."]
+    flow["a/b/fill"].traits().width = 7
+    assert flow["a/b"].settings["fill.width"] == 7
+    flow.cancel()
+    del flow["a/b"].settings["fill.width"]
+    assert flow["a/b/fill"].settings["width"] == 4
+    assert dict(middle["b"].settings) == {"parse.sep": ",", "fill.width": 4}
+    with pytest.raises(fb.DefinitionError, match="the policy that its own flow gives it") as caught:
+        flow.set_policy("a/b/fill", muted=True)
+    assert caught.value.hint == 'fb.flow("prep").set_policy("fill", …)'

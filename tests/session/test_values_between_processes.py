@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 -- nodes read their annotations
 from typing import Any
 
 import numpy as np
@@ -185,3 +186,57 @@ def test_every_item_of_a_mapped_node_is_counted() -> None:
     assert [(copy.input, copy.size_bytes, copy.reason) for copy in run.copies] == [
         ("parts", 8 * ROWS, "to its process")
     ] * 3
+
+
+@pytest.mark.parametrize("kind", ["array", "frame"])
+def test_what_all_items_read_goes_to_processes_once(kind: str) -> None:
+    flow = fb.Flow("items")
+    size = 200_000
+
+    @flow.node
+    def shared(kind: str = kind) -> Any:
+        array = np.arange(size, dtype="f8")
+        return pl.DataFrame({"x": array}) if kind == "frame" else array
+
+    @flow.node
+    def numbers() -> list[int]:
+        return [1, 2, 3, 4]
+
+    @flow.node(isolation="process")
+    def sums(numbers: fb.each[int], shared: Any) -> float:
+        return float(shared["x"].sum() if hasattr(shared, "columns") else shared.sum()) * numbers
+
+    run = flow.run_sync()
+    assert run["sums"] == [number * size * (size - 1) / 2 for number in (1, 2, 3, 4)]
+    copies = [copy for copy in run.copies if copy.node == "sums" and copy.size_bytes >= 8 * size]
+    assert [(copy.input, copy.reason) for copy in copies] == [("shared", "to its process")]
+    assert run["shared"] is not None
+
+
+def test_of_several_attempts_at_an_item_the_last_one_is_counted(tmp_path: Path) -> None:
+    flow = fb.Flow("attempts")
+
+    @flow.node
+    def arrays(count: int = 3) -> list[Any]:
+        return [np.full(200_000, number, dtype="f8") for number in range(count)]
+
+    @flow.node
+    def here() -> Path:
+        return tmp_path
+
+    @flow.node(isolation="process", retry=fb.Retry(max_attempts=3, delay_s=0.01), mutable=["arrays"])
+    def tries(arrays: fb.each[np.ndarray], here: Path) -> float:
+        mark = here / f"{int(arrays[0])}-{len(list(here.iterdir()))}"
+        mark.touch()
+        if len(list(here.glob(f"{int(arrays[0])}-*"))) < 2:
+            message = "once more"
+            raise OSError(message)
+        arrays += 1
+        return float(arrays[0])
+
+    flow.set_policy("tries", max_concurrency=1)
+    run = flow.run_sync()
+    assert run["tries"] == [1.0, 2.0, 3.0]
+    assert len(list(tmp_path.iterdir())) == 6, "each item was tried twice"
+    reasons = sorted(copy.reason for copy in run.copies if copy.node == "tries")
+    assert reasons == ["mutable=True"] * 3 + ["to its process"] * 3

@@ -100,9 +100,15 @@ def _table(preview: TablePreview, width: int, top: int, pen: Pen) -> Markup:
 
 
 def _spark(preview: ArrayPreview, width: int, top: int, pen: Pen) -> Markup:
-    """Draw an array's heights as a line in a frame; below it its type, shape and range."""
+    """Draw an array's heights as a line in a frame, or its image; below it its type, shape and range."""
     left = INSET_PX - 2
     inner = width - 2 * left
+    image = preview.get("image")
+    if image:
+        drawn_height = picture_size(image, width)[1] + 2
+        return joined(
+            [_picture(image, width, top + 1, pen), *_array_words(preview, width, top + drawn_height + 11, pen)]
+        )
     heights = [min(max(0.0, height), 1.0) for height in preview["spark"][:60]]  # in this order, NaN is 0
     pieces = [pen.box((left + 0.5, top + 0.5), (inner - 1, SPARK_PX - 1), fill="ground", stroke="rule", radius=3)]
     if heights:
@@ -111,15 +117,19 @@ def _spark(preview: ArrayPreview, width: int, top: int, pen: Pen) -> Markup:
                   enumerate(heights)]  # fmt: skip
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         pieces.append(pen.line(path, "array", 1.5, {"stroke-linejoin": "round"}))
+    return joined([*pieces, *_array_words(preview, width, top + SPARK_PX + 11, pen)])
+
+
+def _array_words(preview: ArrayPreview, width: int, baseline: int, pen: Pen) -> list[Markup]:
+    left = INSET_PX - 2
+    inner = width - 2 * left
     shape = " × ".join(f"{size:,}" for size in preview["shape"])
     low, high = preview.get("min"), preview.get("max")
     span = f"{shown_value(low)} … {shown_value(high)}" if low is not None and high is not None else ""
-    baseline = top + SPARK_PX + 11
-    pieces += [
+    return [
         pen.words(f"{preview['dtype']} {shape}", (left + 1, baseline), ink="muted", size=10, room=inner * 0.55),
         pen.words(span, (width - left - 1, baseline), ink="muted", size=10, anchor="end", room=inner * 0.45),
     ]
-    return joined(pieces)
 
 
 def picture_uri(preview: PicturePreview) -> str | None:

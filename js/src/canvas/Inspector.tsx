@@ -55,6 +55,7 @@ function Panel({ node }: { readonly node: string }): ReactElement | null {
         {card.doc && <p className="fb-inspector-doc">{plain(card.doc)}</p>}
         {card.error && <FailureNote failure={card.error} />}
         {card.preview && <Shown preview={card.preview} name={oneLine(cardName(card))} />}
+        <OpenTable />
         {card.settings.length > 0 && <h4>Settings</h4>}
         {card.settings.map((setting) => (
           <div key={setting.name}>
@@ -87,6 +88,20 @@ function Panel({ node }: { readonly node: string }): ReactElement | null {
         </svg>
       </button>
     </aside>
+  );
+}
+
+/** The way to all of a table, where there is somebody around the canvas who can show it. */
+function OpenTable(): ReactElement | null {
+  const context = useCanvas();
+  const action = actionById("openTable", context);
+  if (!action || action.whyNot(context)) return null;
+  return (
+    <div className="fb-inspector-tools">
+      <button type="button" className="fb-tool" onClick={() => act(action, context)}>
+        {action.label}
+      </button>
+    </div>
   );
 }
 

@@ -114,6 +114,7 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
     view.selection.choose([card.id]);
     view.isInspecting.set(true);
   };
+  const table = useTable(card);
   const why = [oneLine(card.reason), copiesMade(card)].filter(Boolean).join(" · ");
   return (
     <>
@@ -132,8 +133,21 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
       {card.preview && (
         // biome-ignore lint/a11y/noStaticElementInteractions: Enter on the selected card does the same
         // biome-ignore lint/a11y/useKeyWithClickEvents: as above
-        <div className="fb-card-preview" onClick={open}>
+        <div className="fb-card-preview" onClick={open} onDoubleClick={(event) => table?.(event)}>
           <Preview preview={card.preview} width={cardSize(card).width} />
+          {table && (
+            <button
+              type="button"
+              className="fb-preview-open nodrag nopan"
+              aria-label={`Open ${oneLine(cardName(card))} as grid`}
+              title="Open as grid (T)"
+              onClick={table}
+            >
+              <svg viewBox="0 0 12 12" aria-hidden="true">
+                <path d="M1.5 2.5H10.5V9.5H1.5ZM1.5 5H10.5M5 5V9.5" />
+              </svg>
+            </button>
+          )}
         </div>
       )}
       {card.kind !== "input" && (
@@ -161,6 +175,18 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
 function Letters({ card }: { readonly card: Card }): ReactElement {
   const { store } = useCanvas();
   return <span title={letterTip(store.flow, card.id, card.letters)}>{letterWords(card.letters)}</span>;
+}
+
+/** The way to a card's value as a grid; undefined where there is none, or none around the canvas that could show it. */
+function useTable(card: Card): ((event: MouseEvent) => void) | undefined {
+  const context = useCanvas();
+  const action = actionById("openTable", context);
+  if (!action || (card.preview?.kind !== "table" && card.preview?.kind !== "array")) return undefined;
+  return (event) => {
+    event.stopPropagation(); // a press on a card opens the inspector
+    context.view.selection.choose([card.id]);
+    act(action, context);
+  };
 }
 
 /** What is done about a failure, in this order: mend the cell, then run it and what waited for it. */

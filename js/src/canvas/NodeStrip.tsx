@@ -31,6 +31,8 @@ export function NodeStrip(props: {
   readonly onSet: ((name: string, value: Json) => void) | undefined;
   /** A gesture is over: the slider was let go. */
   readonly onSettle: (() => void) | undefined;
+  /** Show its value as a grid; undefined when it is none. */
+  readonly onTable?: (() => void) | undefined;
 }): ReactElement {
   const { facts, card, isLive, onSet, onSettle } = props;
   const [wrong, setWrong] = useState("");
@@ -48,6 +50,11 @@ export function NodeStrip(props: {
         <StampPills item={facts} isLive={isLive} />
         <span className="fb-strip-why">{oneLine(facts.reason)}</span>
         <span className="fb-strip-facts">{details.join(" · ")}</span>
+        {props.onTable && (
+          <button type="button" className="fb-link fb-strip-table" onClick={props.onTable}>
+            Open as grid
+          </button>
+        )}
       </div>
       {error && <FailureNote failure={error} />}
       {card && (card.settings.length > 0 || card.preview) && (

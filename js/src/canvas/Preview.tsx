@@ -16,7 +16,7 @@ export function Preview(props: {
     case "table":
       return <Grid preview={preview} width={width} hasTypes={props.hasTypes ?? false} />;
     case "array":
-      return <Spark preview={preview} />;
+      return <Spark preview={preview} width={width} />;
     case "picture":
       return <Picture preview={preview} width={width} />;
     case "text":
@@ -61,7 +61,8 @@ function Grid(props: {
   );
 }
 
-function Spark({ preview }: { readonly preview: ArrayPreview }): ReactElement {
+/** The values of an array as a line, or as a picture where it has two dimensions; below it what they are. */
+function Spark({ preview, width }: { readonly preview: ArrayPreview; readonly width: number }): ReactElement {
   const heights = preview.spark.slice(0, 60).map((height) => Math.min(Math.max(height, 0), 1));
   const step = 96 / Math.max(heights.length - 1, 1);
   const points = heights.map((height, index) => `${(2 + index * step).toFixed(1)},${(35 - height * 30).toFixed(1)}`);
@@ -69,9 +70,13 @@ function Spark({ preview }: { readonly preview: ArrayPreview }): ReactElement {
   const isBounded = preview.min !== null && preview.max !== null;
   return (
     <div className="fb-preview">
-      <svg className="fb-spark" viewBox="0 0 100 40" preserveAspectRatio="none" aria-hidden="true">
-        <polyline points={points.join(" ")} />
-      </svg>
+      {preview.image ? (
+        <Image picture={preview.image} width={width} />
+      ) : (
+        <svg className="fb-spark" viewBox="0 0 100 40" preserveAspectRatio="none" aria-hidden="true">
+          <polyline points={points.join(" ")} />
+        </svg>
+      )}
       <div className="fb-spark-words">
         <span>{oneLine(`${preview.dtype} ${shape}`)}</span>
         <span>{isBounded && `${shownValue(preview.min)} … ${shownValue(preview.max)}`}</span>
@@ -81,13 +86,17 @@ function Spark({ preview }: { readonly preview: ArrayPreview }): ReactElement {
 }
 
 function Picture({ preview, width }: { readonly preview: PicturePreview; readonly width: number }): ReactElement {
-  const uri = pictureUri(preview);
-  const words = `picture ${preview.width} × ${preview.height}`;
-  if (!uri) return <div className="fb-preview fb-why">{words}</div>;
-  const size = pictureSize(preview, width);
   return (
-    <div className="fb-preview">
-      <img className="fb-picture" src={uri} alt={words} width={size.width} height={size.height} draggable={false} />
+    <div className={pictureUri(preview) ? "fb-preview" : "fb-preview fb-why"}>
+      <Image picture={preview} width={width} />
     </div>
   );
+}
+
+function Image({ picture, width }: { readonly picture: PicturePreview; readonly width: number }): ReactElement {
+  const uri = pictureUri(picture);
+  const words = `picture ${picture.width} × ${picture.height}`;
+  if (!uri) return <>{words}</>;
+  const size = pictureSize(picture, width);
+  return <img className="fb-picture" src={uri} alt={words} width={size.width} height={size.height} draggable={false} />;
 }

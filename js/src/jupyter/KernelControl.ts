@@ -43,7 +43,7 @@ export class KernelControl {
     const comm = kernel.createComm(COMM_TARGET);
     this.#comm = comm;
     comm.onMsg = (message: KernelMessage.ICommMsgMsg) => {
-      if (this.#comm === comm) this.client.receive(message.content.data);
+      if (this.#comm === comm) this.client.receive(message.content.data, message.buffers ?? []);
     };
     comm.onClose = () => {
       if (this.#comm !== comm) return;

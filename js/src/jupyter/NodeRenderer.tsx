@@ -7,6 +7,7 @@ import { useCard, useIsLive } from "../canvas/context";
 import { NodeStrip, type StripFacts } from "../canvas/NodeStrip";
 import type { Card, Json } from "../model/flow";
 import { FlowStore } from "../model/store";
+import { whyNoTable } from "../model/tablePorts";
 import { NODE_MIME, type NodeBundle } from "../protocol/bundles";
 import { readNode } from "../protocol/reading";
 import { afterPaint } from "./afterPaint";
@@ -28,6 +29,7 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
   readonly #registry: IRenderMimeRegistry;
   readonly #output: OutputLink;
   readonly #keeping = new OutputKeeping();
+  readonly #onTable: ((flow: string, node: string) => void) | null;
   readonly #strip = new ReactWidget("fb-strip-host");
   readonly #shown: { effects: Shown | null; value: Shown | null } = { effects: null, value: null };
   #model: IRenderMime.IMimeModel | null = null;
@@ -35,8 +37,15 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
   #store: FlowStore | null = null;
   #drawing: Promise<void> = Promise.resolve();
 
-  constructor(registry: IRenderMimeRegistry, controls: Controls, resolver: IRenderMime.IResolver | null) {
+  /** `onTable` shows the value of a node as a grid; null where there is no place for one. */
+  constructor(
+    registry: IRenderMimeRegistry,
+    controls: Controls,
+    resolver: IRenderMime.IResolver | null,
+    onTable: ((flow: string, node: string) => void) | null,
+  ) {
     super();
+    this.#onTable = onTable;
     this.addClass("fb-output");
     this.#registry = registry;
     this.#output = new OutputLink(controls, resolver, () => this.#hear());
@@ -95,6 +104,7 @@ export class NodeRenderer extends Panel implements IRenderMime.IRenderer {
         store={store}
         onSet={(name, value) => this.#set(bundle.node, name, value)}
         onSettle={() => this.#output.link?.editor.settle()}
+        onTable={this.#onTable && (() => this.#onTable?.(bundle.flow, bundle.node))}
       />,
     );
     afterPaint(this.#keep);
@@ -150,6 +160,7 @@ function LiveStrip(props: {
   readonly store: FlowStore | null;
   readonly onSet: (name: string, value: Json) => void;
   readonly onSettle: () => void;
+  readonly onTable: (() => void) | null;
 }): ReactElement {
   const nobody = useMemo(() => new FlowStore(props.bundle.flow), [props.bundle.flow]);
   const store = props.store ?? nobody;
@@ -162,6 +173,7 @@ function LiveStrip(props: {
       isLive={isLive}
       onSet={isLive ? props.onSet : undefined}
       onSettle={isLive ? props.onSettle : undefined}
+      onTable={(props.onTable && !whyNoTable(card ?? props.bundle.card ?? undefined) && props.onTable) || undefined}
     />
   );
 }

@@ -44,6 +44,7 @@ export function addCommands(
 
   const host = [
     ["goToCell", "Go to Its Cell"],
+    ["openTable", "Open as Grid"],
     ["keepInNotebook", "Keep in Notebook"],
     ["copyDocument", "Copy Document"],
   ] as const;

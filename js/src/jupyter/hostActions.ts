@@ -3,9 +3,11 @@
 import type { JupyterFrontEnd } from "@jupyterlab/application";
 import type { NotebookPanel } from "@jupyterlab/notebook";
 import type { Action, CanvasContext } from "../canvas/actions";
+import { whyNoTable } from "../model/tablePorts";
 import { openCanvas, openedCanvas } from "./DockedCanvas";
 import { goToCell } from "./goTo";
 import type { CellPlace } from "./OpenNotebooks";
+import { openTable } from "./openTable";
 import type { NotebookFlows } from "./tokens";
 
 export function hostActionsOf(app: JupyterFrontEnd, flows: NotebookFlows, panel: NotebookPanel): readonly Action[] {
@@ -27,6 +29,22 @@ export function hostActionsOf(app: JupyterFrontEnd, flows: NotebookFlows, panel:
       run: (context) => {
         const place = cellOf(context);
         if (place) void goToCell(app, place);
+        return undefined;
+      },
+    },
+    {
+      id: "openTable",
+      label: "Open as grid",
+      keys: ["T"],
+      group: "host",
+      places: ["node"],
+      whyNot: ({ store, view }) => {
+        const node = view.selection.primary;
+        return whyNoTable(node === null ? undefined : store.card(node));
+      },
+      run: ({ store, view }) => {
+        const node = view.selection.primary;
+        if (node !== null) void openTable(app, flows, panel, store.flow, node);
         return undefined;
       },
     },

@@ -12,6 +12,7 @@ import { Keepers } from "./Keepers";
 import { NodeRenderer } from "./NodeRenderer";
 import { notebookPlugin } from "./notebookPlugin";
 import { OpenNotebooks } from "./OpenNotebooks";
+import { openTable } from "./openTable";
 import { keepOwnKeys } from "./ownKeys";
 import { TraceRenderer } from "./TraceRenderer";
 import { INotebookFlows, type NotebookFlows } from "./tokens";
@@ -58,7 +59,11 @@ const renderers: JupyterFrontEndPlugin<void> = {
     add(TRACE_MIME, ({ resolver }) => new TraceRenderer(controls, resolver));
     add(NODE_MIME, ({ resolver }) => {
       const values = resolver ? registry.clone({ resolver }) : registry;
-      return new NodeRenderer(values, controls, resolver);
+      const onTable = (flow: string, node: string): void => {
+        const panel = controls.notebook(resolver);
+        if (notebooks && panel) void openTable(app, notebooks, panel, flow, node);
+      };
+      return new NodeRenderer(values, controls, resolver, notebooks && onTable);
     });
   },
 };

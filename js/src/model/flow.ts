@@ -68,7 +68,10 @@ export interface TablePreview {
   readonly width: number;
 }
 
-/** An array as a line; `spark` holds heights in [0, 1]; `sampled`: not all elements were read. */
+/**
+ * An array as a line, or as a picture where it has two dimensions; `spark` holds heights in [0, 1]; `sampled`: not all
+ * elements were read.
+ */
 export interface ArrayPreview {
   readonly kind: "array";
   readonly dtype: string;
@@ -77,6 +80,7 @@ export interface ArrayPreview {
   readonly max: number | null;
   readonly spark: readonly number[];
   readonly sampled: boolean;
+  readonly image: PicturePreview | null;
 }
 
 /** A small picture, base64; width and height are its own, in pixels. */

@@ -23,11 +23,12 @@ import {
   type Reject,
   readKernelMessage,
 } from "./messages";
+import type { Bytes, TableAnswer, TableRequest } from "./tables";
 
 export type Send = (message: BrowserMessage) => void;
 
 /** A message that is answered by ack or reject. */
-export type Command = Extract<BrowserMessage, { readonly cid: string }>;
+export type Command = Exclude<Extract<BrowserMessage, { readonly cid: string }>, TableRequest>;
 
 /** How long a flow that nobody shows any more stays subscribed: a cell that is moved draws its output anew. */
 const RELEASE_MS = 2000;
@@ -52,7 +53,9 @@ export class ControlClient {
   readonly #batchListeners = new Set<(batch: Batch) => void>();
   readonly #dropListeners = new Set<(flow: string) => void>();
   readonly #leaseListeners = new Set<(lease: Lease) => void>();
-  readonly #answers = new Map<string, (answer: Ack | Reject) => void>();
+  readonly #answers = new Map<string, (answer: Ack | Reject | TableAnswer) => void>();
+  /** Which of them were questions. */
+  readonly #questions = new Set<string>();
   #send: Send | null = null;
   #hello: Hello | null = null;
 
@@ -75,6 +78,7 @@ export class ControlClient {
     for (const link of this.#links.values()) link.lineClosed();
     for (const [cid, answer] of [...this.#answers]) answer({ kind: "reject", cid, flow: "", ...GONE });
     this.#answers.clear();
+    this.#questions.clear();
     this.onLine.call();
   }
 
@@ -83,9 +87,9 @@ export class ControlClient {
     for (const link of this.#links.values()) link.editor.forget();
   }
 
-  /** Take a message from the kernel. */
-  receive(json: unknown): void {
-    const message = readKernelMessage(json);
+  /** Take a message from the kernel, and the bytes that came beside it. */
+  receive(json: unknown, buffers: readonly Bytes[] = []): void {
+    const message = readKernelMessage(json, buffers);
     if (!message || !this.#send) return;
     switch (message.kind) {
       case "hello":
@@ -111,7 +115,15 @@ export class ControlClient {
         this.#answered(message);
         return;
       case "reject":
+        if (this.#questions.delete(message.cid)) {
+          this.#answered(message); // nothing was to be changed, so there is nothing to take back
+          return;
+        }
         this.#links.get(message.flow)?.store.refuse(message);
+        this.#answered(message);
+        return;
+      case "table":
+        this.#questions.delete(message.cid);
         this.#answered(message);
         return;
     }
@@ -171,13 +183,27 @@ export class ControlClient {
 
   /** Send a message and wait for its answer. */
   command(message: Command): Promise<Ack | Reject> {
+    return this.#ask(message) as Promise<Ack | Reject>;
+  }
+
+  /** Ask something about a table. */
+  ask(message: TableRequest): Promise<TableAnswer | Reject> {
+    if (message.what === "close") {
+      this.send(message); // which nobody answers
+      return Promise.resolve({ kind: "reject", cid: message.cid, flow: message.flow, ...GONE });
+    }
+    this.#questions.add(message.cid);
+    return this.#ask(message) as Promise<TableAnswer | Reject>;
+  }
+
+  #ask(message: Command | TableRequest): Promise<Ack | Reject | TableAnswer> {
     return new Promise((resolve) => {
       if (this.send(message)) this.#answers.set(message.cid, resolve);
       else resolve({ kind: "reject", cid: message.cid, flow: message.flow, ...GONE });
     });
   }
 
-  #answered(answer: Ack | Reject): void {
+  #answered(answer: Ack | Reject | TableAnswer): void {
     this.#answers.get(answer.cid)?.(answer);
     this.#answers.delete(answer.cid);
   }

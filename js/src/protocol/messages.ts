@@ -12,6 +12,7 @@ import type { CellNews } from "../model/flowCell";
 import type { EditOp } from "../model/operations";
 import type { CanvasBundle, NodeBundle, TraceBundle } from "./bundles";
 import { isFound, readCanvas, readCard, readEdge, readNode, readRun, readTrace, record, text } from "./reading";
+import { type Bytes, readTable, type TableAnswer, type TableRequest } from "./tables";
 
 export const COMM_TARGET = "flowbook.control";
 export const PROTOCOL = 1;
@@ -45,7 +46,8 @@ export type BrowserMessage =
   /** The flow's cell holds this document now, without its magic line. */
   | { readonly kind: "wrote"; readonly flow: string; readonly text: string; readonly cellId: string }
   /** Ask to be the one who writes, or decline: there is no such cell here, or it may not be written. */
-  | { readonly kind: "lease"; readonly flow: string; readonly held: boolean };
+  | { readonly kind: "lease"; readonly flow: string; readonly held: boolean }
+  | TableRequest;
 
 /** The mime bundle that an output is to hold. */
 export type OutputData = Readonly<Record<string, unknown>>;
@@ -126,10 +128,14 @@ export interface Lease {
   readonly held: boolean;
 }
 
-export type KernelMessage = Hello | Ping | Absent | Lease | Batch | Ack | Reject;
+export type KernelMessage = Hello | Ping | Absent | Lease | Batch | Ack | Reject | TableAnswer;
 
-/** Read what came from the kernel; null for a message nobody knows (a newer kernel may say more). */
-export function readKernelMessage(json: unknown): KernelMessage | null {
+/**
+ * Read what came from the kernel; null for a message nobody knows (a newer kernel may say more).
+ *
+ * `buffers` are the bytes that came beside it.
+ */
+export function readKernelMessage(json: unknown, buffers: readonly Bytes[] = []): KernelMessage | null {
   if (typeof json !== "object" || json === null) return null;
   const fields = json as Readonly<Record<string, unknown>>;
   const text = (key: string): string => (typeof fields[key] === "string" ? fields[key] : "");
@@ -178,6 +184,8 @@ export function readKernelMessage(json: unknown): KernelMessage | null {
         hint: text("hint"),
         rev: count("rev"),
       };
+    case "table":
+      return readTable(fields, buffers);
     default:
       return null;
   }

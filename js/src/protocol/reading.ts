@@ -266,7 +266,7 @@ function readSetting(json: unknown): Setting {
   };
 }
 
-function readPreview(json: unknown): Preview | null {
+export function readPreview(json: unknown): Preview | null {
   const fields = record(json);
   const numbers = (key: string): readonly number[] => list(fields, key).filter((item) => typeof item === "number");
   switch (fields["kind"]) {
@@ -278,7 +278,8 @@ function readPreview(json: unknown): Preview | null {
         height: number(fields, "height"),
         width: number(fields, "width") ?? 0,
       };
-    case "array":
+    case "array": {
+      const image = readPreview(fields["image"]);
       return {
         kind: "array",
         dtype: text(fields, "dtype"),
@@ -287,7 +288,9 @@ function readPreview(json: unknown): Preview | null {
         max: number(fields, "max"),
         spark: numbers("spark"),
         sampled: fields["sampled"] === true,
+        image: image?.kind === "picture" ? image : null,
       };
+    }
     case "picture":
       return {
         kind: "picture",
@@ -303,7 +306,7 @@ function readPreview(json: unknown): Preview | null {
   }
 }
 
-function readColumn(json: unknown): Column {
+export function readColumn(json: unknown): Column {
   const fields = record(json);
   return { name: text(fields, "name"), type: text(fields, "type") };
 }
@@ -333,17 +336,17 @@ export function text(fields: Fields, key: string, otherwise = ""): string {
   return typeof found === "string" ? found : otherwise;
 }
 
-function textOrNull(fields: Fields, key: string): string | null {
+export function textOrNull(fields: Fields, key: string): string | null {
   const found = fields[key];
   return typeof found === "string" ? found : null;
 }
 
-function number(fields: Fields, key: string): number | null {
+export function number(fields: Fields, key: string): number | null {
   const found = fields[key];
   return typeof found === "number" && Number.isFinite(found) ? found : null;
 }
 
-function list(fields: Fields, key: string): readonly unknown[] {
+export function list(fields: Fields, key: string): readonly unknown[] {
   const found = fields[key];
   return Array.isArray(found) ? found : [];
 }

@@ -76,6 +76,7 @@ const KEYS = {
     max: true,
     spark: true,
     sampled: true,
+    image: true,
   } satisfies Keys<ArrayPreview>,
   PicturePreview: { kind: true, mime: true, data: true, width: true, height: true } satisfies Keys<PicturePreview>,
   TextPreview: { kind: true, text: true } satisfies Keys<TextPreview>,

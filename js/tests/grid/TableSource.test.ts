@@ -1,0 +1,178 @@
+/** What a grid fetches, and what it shows meanwhile. */
+
+import { expect, test } from "vitest";
+import { BLOCK_COLUMNS, BLOCK_ROWS, Blocks } from "../../src/grid/blocks";
+import type { Cells } from "../../src/grid/cells";
+import { TableSource } from "../../src/grid/TableSource";
+import { FlowStore } from "../../src/model/store";
+import type { Reject } from "../../src/protocol/messages";
+import { readTable, type TableAnswer, type TableRequest } from "../../src/protocol/tables";
+import { turn } from "../fakeLine";
+
+const COLUMNS = [
+  { name: "n", type: "int64" },
+  { name: "word", type: "string" },
+];
+
+/** A kernel that answers when it is told to. */
+class Kernel {
+  readonly asked: TableRequest[] = [];
+  readonly #waiting: ((answer: TableAnswer | Reject) => void)[] = [];
+
+  readonly ask = (request: TableRequest): Promise<TableAnswer | Reject> => {
+    this.asked.push(request);
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  };
+
+  async answer(fields: object): Promise<void> {
+    const request = this.asked.shift();
+    this.#waiting.shift()?.(readTable({ cid: request?.cid, ...fields }, []));
+    await turn();
+  }
+
+  async refuse(code: string): Promise<void> {
+    const cid = this.asked.shift()?.cid ?? "";
+    this.#waiting.shift()?.({ kind: "reject", cid, flow: "f", code, message: "no", hint: "do", rev: 0 });
+    await turn();
+  }
+
+  get kinds(): readonly string[] {
+    return this.asked.map(({ what }) => what);
+  }
+}
+
+function open(): { readonly kernel: Kernel; readonly source: TableSource } {
+  const kernel = new Kernel();
+  return { kernel, source: new TableSource(new FlowStore("f"), "made", null, kernel.ask) };
+}
+
+const OPENED = { value: 1, columns: COLUMNS, width: 2, height: 1000 };
+const SCREEN = { top: 0, bottom: 30, left: 0, right: 2 };
+
+test("only what is on the screen is asked for, two blocks at a time", async () => {
+  const { kernel, source } = open();
+  source.show({ top: 100, bottom: 500, left: 0, right: 2 });
+  void source.open();
+  await kernel.answer(OPENED);
+  expect(kernel.kinds).toEqual(["rows", "rows"]);
+  const starts = kernel.asked.map((request) => (request.what === "rows" ? request.start : -1));
+  expect(starts).toEqual([2 * BLOCK_ROWS, BLOCK_ROWS]); // from the middle of the screen outwards
+});
+
+test("who has scrolled on is not made to wait for what they passed", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer(OPENED);
+  source.show({ ...SCREEN, top: 300, bottom: 330 });
+  source.show({ ...SCREEN, top: 600, bottom: 630 });
+  source.show({ ...SCREEN, top: 900, bottom: 930 });
+  await kernel.answer({ value: 1 });
+  const starts = kernel.asked.map((request) => (request.what === "rows" ? request.start : -1));
+  expect(starts).toEqual([2 * BLOCK_ROWS, 7 * BLOCK_ROWS]);
+});
+
+test("a value that was replaced is opened anew, and one that is gone is said to be", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer(OPENED);
+  await kernel.refuse("FB807");
+  expect(kernel.kinds).toEqual(["open"]);
+  expect(source.state).toBe("ready"); // what was shown stays until the new one is here
+  await kernel.refuse("FB806");
+  expect(source.state).toBe("gone");
+  expect(source.words).toBe("No. Do.");
+  expect(source.rowCount).toBe(1000); // never an empty grid
+});
+
+test("without a kernel the first rows stay as they were stored", async () => {
+  const { kernel, source } = open();
+  const rows = [
+    ["1", "a"],
+    ["2", "null"],
+  ];
+  source.record({ kind: "table", columns: COLUMNS, rows, height: 1000, width: 2 });
+  expect(source.state).toBe("recorded");
+  expect(source.cell(0, 1)).toEqual({ text: "a", isOld: false });
+  expect(source.cell(1, 1)).toEqual({ text: null, isOld: false });
+  source.lost();
+  expect(source.cell(0, 0)?.text).toBe("1");
+  void source.open();
+  await kernel.answer(OPENED);
+  expect(source.state).toBe("ready");
+  expect(source.cell(0, 0)).toBe(null);
+  source.lost();
+  expect(source.state).toBe("gone");
+});
+
+test("another kernel's value is another one, whatever its number", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer(OPENED);
+  await kernel.refuse(""); // the rows, by a kernel that is gone
+  source.lost();
+  void source.open();
+  await kernel.answer({ ...OPENED, height: 3 });
+  expect(source.height).toBe(3);
+  expect(kernel.kinds).toContain("rows");
+});
+
+test("a table that nobody counted grows as it is scrolled, until it is counted", async () => {
+  const { kernel, source } = open();
+  source.show({ ...SCREEN, bottom: 0 });
+  void source.open();
+  await kernel.answer({ ...OPENED, height: null });
+  expect(source.height).toBe(null);
+  expect(source.rowCount).toBe(BLOCK_ROWS);
+  expect(kernel.kinds).toContain("count");
+  await kernel.answer({ value: 1, height: 990 });
+  expect(source.height).toBe(990);
+});
+
+test("an order that the kernel refuses is given up, and the refusal is said", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer(OPENED);
+  source.sortBy([{ column: "word", isDescending: false }]);
+  await kernel.answer({ value: 1 }); // rows in the order before, which nobody wants any more
+  await kernel.refuse("FB607");
+  expect(source.sort).toEqual([]);
+  expect(source.words).toBe("No. Do.");
+});
+
+test("columns are described one after another, once there is nothing else to fetch", async () => {
+  const { kernel, source } = open();
+  source.show({ ...SCREEN, bottom: 0 });
+  void source.open();
+  await kernel.answer(OPENED);
+  expect(kernel.kinds).toEqual(["stats"]);
+  await kernel.answer({ value: 1, stats: { rows: 1000, nullCount: 3, histogram: [1, 2], sampled: true } });
+  expect(source.stats(0)?.nullCount).toBe(3);
+  expect(kernel.asked.map((request) => (request.what === "stats" ? request.column : -1))).toEqual([1]);
+});
+
+test("a grid that is closed says so once and asks no more", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer(OPENED);
+  source.close();
+  source.close();
+  source.show({ ...SCREEN, top: 500, bottom: 530 });
+  expect(kernel.kinds).toEqual(["rows", "close"]);
+});
+
+test("blocks that were looked at longest ago are forgotten", () => {
+  const blocks = new Blocks();
+  const cells: Cells = { rowCount: BLOCK_ROWS, columnCount: BLOCK_COLUMNS, text: (row) => String(row) };
+  for (let row = 0; row < 1000; row += 1) blocks.put({ row, column: 0 }, cells, blocks.edition);
+  expect(blocks.cell(0, 0)).toBe(null);
+  expect(blocks.cell(999 * BLOCK_ROWS + 5, 0)).toEqual({ text: "5", isOld: false });
+  const { edition } = blocks;
+  blocks.outdate();
+  expect(blocks.cell(999 * BLOCK_ROWS, 0)?.isOld).toBe(true);
+  expect(blocks.put({ row: 0, column: 0 }, cells, edition)).toBe(false);
+});

@@ -1,0 +1,250 @@
+"""Grids ask a hub for what they show of a value, and are told when it is another one, or gone."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from flowbook.canvas.control import Hub
+from flowbook.session import session
+from tests.canvas.live_kit import Browser, Live
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowbook.session import Flow
+
+TABLE = pl.DataFrame({"n": range(1000), "word": ["even", "odd"] * 500})
+
+
+class Grid(Browser):
+    """A browser that also keeps the bytes beside messages."""
+
+    def __init__(self, hub: Hub, **how: Any) -> None:
+        self.bytes: list[bytes] = []
+        self.has_answer = threading.Event()
+        super().__init__(hub, **how)
+
+    def _take(self, message: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        super()._take(message)
+        self.bytes += buffers or []
+        if message["kind"] in ("table", "reject"):
+            self.has_answer.set()
+
+    def table(self, what: str, **fields: Any) -> dict[str, Any]:
+        """Ask about the table of node ``made`` of flow ``f``."""
+        return self.ask("table", **{"flow": "f", "node": "made", "what": what, **fields})
+
+    def rows(self, start: int, stop: int, **fields: Any) -> pl.DataFrame:
+        """Open the table and read some rows of it."""
+        value = self.table("open")["value"]
+        answer = self.table("rows", value=value, start=start, stop=stop, firstColumn=0, columnCount=8, **fields)
+        frame = pl.read_ipc_stream(io.BytesIO(self.bytes.pop()))
+        assert answer["rowCount"] == frame.height
+        return frame
+
+
+def flow_of(live: Live, value: Any) -> Flow:
+    """A flow whose node ``made`` has run and gave the value."""
+    flow = live.flow()
+    holder = {"value": value}
+
+    @flow.node(kind="io")
+    def made() -> Any:
+        return holder["value"]
+
+    flow.holder = holder  # type: ignore[attr-defined]
+    flow.run_sync()
+    return flow
+
+
+@pytest.fixture
+def grid(live: Live) -> Iterator[Grid]:
+    """A browser on the hub of the test."""
+    browser = Grid(live.hub, can_write=True)
+    browser.say("hello", protocol=1)
+    yield browser
+    browser.channel.close()
+
+
+def test_a_grid_learns_columns_and_height_and_then_reads_what_it_shows(live: Live, grid: Grid) -> None:
+    flow_of(live, TABLE)
+    opened = grid.table("open")
+    assert opened["columns"] == [{"name": "n", "type": "int64"}, {"name": "word", "type": "string"}]
+    assert (opened["height"], opened["width"]) == (1000, 2)
+    assert grid.rows(500, 502).rows() == [(500, "even"), (501, "odd")]
+    by_word = [{"column": "word", "isDescending": True}, {"column": "n", "isDescending": True}]
+    assert grid.rows(0, 2, sort=by_word).rows() == [(999, "odd"), (997, "odd")]
+    assert grid.table("cell", value=opened["value"], row=3, column=1)["text"] == "odd"
+    stats = grid.table("stats", value=opened["value"], column=0)["stats"]
+    assert (stats["min"], stats["max"], stats["nullCount"]) == ("0", "999", 0)
+
+
+def test_a_thousand_rows_of_eight_columns_are_less_than_200_kb_on_the_wire(live: Live, grid: Grid) -> None:
+    flow_of(live, pl.DataFrame({f"c{i}": [f"{'text ' * 40}{i}"] * 1000 for i in range(8)}))
+    value = grid.table("open")["value"]
+    answer = grid.table("rows", value=value, start=0, stop=1000, firstColumn=0, columnCount=8)
+    assert answer["rowCount"] == 1000
+    assert len(grid.bytes.pop()) + len(json.dumps(answer)) <= 200_000
+
+
+def test_a_lazy_table_is_counted_when_somebody_asks(live: Live, grid: Grid) -> None:
+    flow = live.flow()
+
+    @flow.node
+    def made() -> pl.LazyFrame:
+        return TABLE.lazy().filter(pl.col("n") >= 10)
+
+    @flow.node
+    def read(made: pl.LazyFrame) -> pl.LazyFrame:
+        return made.select(pl.len())
+
+    flow.run_sync()
+    opened = grid.table("open")
+    assert opened["height"] is None
+    assert grid.rows(0, 2).rows() == [(10, "even"), (11, "odd")]
+    assert grid.table("count", value=opened["value"])["height"] == 990
+
+
+def test_another_value_is_said_to_be_one(live: Live, grid: Grid) -> None:
+    flow = flow_of(live, TABLE)
+    before = grid.table("open")["value"]
+    flow.holder["value"] = TABLE.reverse()  # type: ignore[attr-defined]
+    flow.run_sync()
+    refused = grid.table("rows", value=before, start=0, stop=1, firstColumn=0, columnCount=8)
+    assert (refused["kind"], refused["code"]) == ("reject", "FB807")
+    assert grid.rows(0, 1).rows() == [(999, "odd")]
+
+
+def test_a_node_without_a_value_and_one_that_is_gone_are_told_apart(live: Live, grid: Grid) -> None:
+    flow = live.flow()
+
+    @flow.node
+    def made() -> pl.DataFrame:
+        return TABLE
+
+    refused = grid.table("open")
+    assert (refused["code"], "no value now" in refused["message"]) == ("FB806", True)
+    flow.run_sync()
+    assert grid.table("open")["kind"] == "table"
+    flow.remove("made")
+    refused = grid.table("open")
+    assert (refused["code"], "no node" in refused["message"]) == ("FB806", True)
+    assert grid.ask("table", flow="nobody", node="made", what="open")["code"] == "FB802"
+
+
+@pytest.mark.parametrize("value", [3, "text", [1, 2], np.zeros((2, 2, 2))])
+def test_what_is_no_table_is_refused(live: Live, grid: Grid, value: Any) -> None:
+    flow_of(live, value)
+    assert grid.table("open")["code"] == "FB600"
+
+
+def test_an_array_is_described_with_a_picture(live: Live, grid: Grid) -> None:
+    flow_of(live, np.arange(12.0).reshape(3, 4))
+    opened = grid.table("open")
+    assert (opened["height"], opened["width"]) == (3, 4)
+    found = grid.table("array", value=opened["value"])["array"]
+    assert (found["dtype"], found["shape"], found["max"]) == ("float64", [3, 4], "11")
+    assert found["image"]["mime"] == "image/png"
+
+
+def test_a_plan_that_cannot_be_computed_says_what_polars_says(live: Live, grid: Grid) -> None:
+    flow = live.flow()
+
+    @flow.node
+    def made() -> pl.LazyFrame:
+        return pl.LazyFrame({"text": ["a"]}).with_columns(pl.col("text").cast(pl.Int64, strict=True))
+
+    @flow.node
+    def read(made: pl.LazyFrame) -> pl.LazyFrame:
+        return made.select(pl.lit(1))
+
+    flow.run_sync()
+    value = grid.table("open")["value"]
+    refused = grid.table("rows", value=value, start=0, stop=1, firstColumn=0, columnCount=8)
+    assert refused["code"] == "FB808"
+    assert "conversion" in refused["message"]
+
+
+def test_another_output_of_a_node_is_shown_when_it_is_named(live: Live, grid: Grid) -> None:
+    flow = live.flow()
+
+    @flow.node(outputs=("one", "two"))
+    def made() -> tuple[pl.DataFrame, pl.DataFrame]:
+        return TABLE, TABLE.head(5)
+
+    flow.run_sync()
+    assert grid.table("open")["code"] == "FB806", "there is no primary output"
+    assert grid.table("open", port="two")["height"] == 5
+    assert grid.table("open", port="nobody")["code"] == "FB806"
+
+
+def test_a_message_about_a_table_is_read_with_care(live: Live, grid: Grid) -> None:
+    flow_of(live, TABLE)
+    value = grid.table("open")["value"]
+    for wrong in ({"what": "everything"}, {"start": "0"}, {"sort": ["n"]}, {"sort": [{"column": 3}]}):
+        asked = {"what": "rows", "value": value, "start": 0, "stop": 1, **wrong}
+        assert grid.table(**asked)["code"] == "FB803"
+    by_nobody = [{"column": "nobody"}]
+    assert grid.table("rows", value=value, start=0, stop=1, sort=by_nobody)["code"] == "FB607"
+    assert grid.table("rows", value=value, start=-5, stop=10**15)["rowCount"] == 1000
+
+
+def test_a_table_is_let_go_with_its_grid_and_with_its_browser(live: Live, grid: Grid) -> None:
+    flow_of(live, TABLE)
+    tables = live.hub._tables
+    grid.table("open")
+    assert tables.held_count == 1
+    grid.say("table", flow="f", cid="x", node="made", what="close")
+    live.hub.turn()
+    assert tables.held_count == 0
+    grid.table("open")
+    grid.channel.close()
+    live.hub.turn()
+    assert tables.held_count == 0
+
+
+def test_whoever_waits_for_a_slow_table_holds_up_nobody(live: Live) -> None:
+    """On threads: rows of a plan that takes its time are answered when they are there, everything else at once."""
+    started, goes_on = threading.Event(), threading.Event()
+
+    def slowly(frame: pl.DataFrame) -> pl.DataFrame:
+        started.set()
+        assert goes_on.wait(30)
+        return frame
+
+    flow = live.flow()
+
+    @flow.node
+    def made() -> pl.LazyFrame:
+        return TABLE.lazy().map_batches(slowly)
+
+    @flow.node
+    def read(made: pl.LazyFrame) -> pl.LazyFrame:
+        return pl.LazyFrame({"x": [1]})
+
+    flow.run_sync()
+    hub = Hub(session)
+    grid = Grid(hub)
+    grid.say("hello", protocol=1)
+    grid.say("table", flow="f", cid="1", node="made", what="open")
+    assert grid.has_answer.wait(30)
+    [opened] = [message for message in grid.messages if message["kind"] == "table"]
+    grid.has_answer.clear()
+    asked = {"value": opened["value"], "start": 0, "stop": 1, "firstColumn": 0, "columnCount": 1}
+    grid.say("table", flow="f", cid="2", node="made", what="rows", **asked)
+    assert started.wait(30)
+    grid.say("run", flow="nobody", cid="3")
+    assert grid.has_answer.wait(30)
+    assert [message["cid"] for message in grid.messages if message["kind"] in ("table", "reject")] == ["1", "3"]
+    grid.has_answer.clear()
+    goes_on.set()
+    assert grid.has_answer.wait(30)
+    assert grid.messages[-1]["cid"] == "2"
+    grid.channel.close()
