@@ -309,7 +309,9 @@ class Hub:
     def _let_watch(self, channel: Channel, name: str, runs: tuple[str, ...]) -> None:
         self._channels.setdefault(channel)
         self._awaited.add(name)  # before looking for it: it may come at any moment
-        flow = self._find(channel, name) or self._find_inside(channel, name)
+        flow = self._find(channel, name)
+        if flow is None:  # not: is empty
+            flow = self._find_inside(channel, name)
         if flow is None:
             channel.awaited[name] = runs
             channel.tell({"kind": "absent", "flow": name})
