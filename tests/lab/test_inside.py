@@ -46,6 +46,13 @@ def inside(notebook: OpenNotebook, node: str) -> Locator:
     return notebook.cell(FLOW).locator(f'.fb-canvas:has(.fb-trail) .react-flow__node[data-id="{node}"] .fb-card')
 
 
+def top_and_bottom(place: Locator) -> tuple[float, float]:
+    """Where an element begins and ends, pixels from the window's top."""
+    found = place.bounding_box()
+    assert found is not None
+    return found["y"], found["y"] + found["height"]
+
+
 def test_a_node_made_from_a_flow_is_looked_into_and_left_again(
     live: OpenNotebook, screenshot: Callable[[str], None]
 ) -> None:
@@ -87,6 +94,11 @@ def test_edges_name_the_columns_they_carry_and_cards_count_dead_letters(
     assert tip is not None
     assert 'fb.flow("lab").dead_letters' in tip
     assert live.cell(FLOW).locator(".fb-summary").get_by_text("1 dead letter").count() == 1
+    letter.scroll_into_view_if_needed()
     screenshot("letters")
+    tools, card_head = live.cell(FLOW).locator(".fb-toolbar"), card(live, FLOW, "count").locator(".fb-card-head")
+    assert top_and_bottom(tools)[1] <= top_and_bottom(card_head)[0], "a long summary lies on no card"
+    retry = card(live, FLOW, "count").get_by_role("button", name="Retry")
+    expect(retry).to_be_visible()
     execute(live, "flow.dead_letters.drop()")
     letter.wait_for(state="detached")

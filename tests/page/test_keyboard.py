@@ -162,7 +162,7 @@ def test_enter_opens_everything_about_a_node(canvas: CanvasPage, screenshot: Cal
 def test_the_menu_key_and_the_list_of_keys(canvas: CanvasPage, screenshot: Callable[..., None]) -> None:
     canvas.press("ArrowRight", "Shift+F10")
     expect(canvas.page.get_by_role("menuitem", name="Run to here")).to_be_focused()
-    canvas.press("ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown", "Enter")
+    canvas.press(*["ArrowDown"] * 6, "Enter")
     expect(canvas.page.locator(".fb-name-field")).to_be_focused()
     canvas.press("Escape", "?")
     screenshot(canvas, "keys")

@@ -129,7 +129,7 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
         />
       ))}
       {hidden > 0 && <MoreSettings card={card} count={hidden} />}
-      {card.error && <FailureNote failure={card.error} />}
+      {card.error && <FailureNote failure={card.error} beside={card.letters > 0 && <Letters card={card} />} />}
       {card.preview && (
         // biome-ignore lint/a11y/noStaticElementInteractions: Enter on the selected card does the same
         // biome-ignore lint/a11y/useKeyWithClickEvents: as above
@@ -153,9 +153,9 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
       {card.kind !== "input" && (
         <footer className="fb-card-foot">
           <StampPills item={card} isLive={store.isLive} />
-          {card.letters > 0 && (
-            <span className="fb-pill" data-fb-ink="failed" title={letterTip(store.flow, card.id, card.letters)}>
-              {letterWords(card.letters)}
+          {card.letters > 0 && !card.error && (
+            <span className="fb-pill" data-fb-ink="failed">
+              <Letters card={card} />
             </span>
           )}
           {card.error && canSet ? (
@@ -169,6 +169,12 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
       )}
     </>
   );
+}
+
+/** How many dead letters a node has; what to type for them is its tip. */
+function Letters({ card }: { readonly card: Card }): ReactElement {
+  const { store } = useCanvas();
+  return <span title={letterTip(store.flow, card.id, card.letters)}>{letterWords(card.letters)}</span>;
 }
 
 /** The way to a card's value as a grid; undefined where there is none, or none around the canvas that could show it. */

@@ -54,7 +54,9 @@ export function Toolbar({ trail }: { readonly trail: readonly Step[] }): ReactEl
           </svg>
         </button>
       </div>
-      <Summary store={store} />
+      <div className="fb-summary-room">
+        <Summary store={store} />
+      </div>
     </div>
   );
 }
