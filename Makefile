@@ -52,9 +52,9 @@ bench: $(EXTENSION)
 	$(BIN)/python -m tests.bench.transport
 	$(BIN)/python -m tests.bench.browser
 
-## Run the long tests, and the property tests with many more examples.
+## Run the long tests, and the property tests with many more examples, others every time.
 soak: $(EXTENSION)
-	$(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile=soak
+	$(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile=soak -o faulthandler_timeout=7200
 
 ## Check style, types and the rules of who may import whom, in Python and in TypeScript.
 lint: $(EXTENSION)

@@ -15,10 +15,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flowbook.canvas.channels import CLOSED, Channel
+from flowbook.canvas.inner_flow import InnerFlow
 from flowbook.canvas.live_view import NoHost
 from flowbook.canvas.messages import PROTOCOL, read_message
 from flowbook.canvas.tables import Tables, Told
 from flowbook.canvas.watching import NEVER, RETRY_S, Marks, WatchedFlow
+from flowbook.core.expansion import SEPARATOR
 from flowbook.errors import CanvasError, FlowbookError
 from flowbook.runtime.code_checks import code_may_have_changed
 from flowbook.runtime.engine import SystemClock
@@ -79,6 +81,8 @@ class Hub:
         # Changed by the hub's thread alone.
         self._channels: dict[Channel, None] = {}
         self._watched: dict[Any, WatchedFlow] = {}
+        #: Of them those that are inside subflows, by the flow they are in.
+        self._inside: dict[Any, tuple[WatchedFlow, ...]] = {}
         self._awaited: set[str] = set()
         self._next_tick_at = 0.0
         self._answers: dict[str, Callable[[Channel, Message], None]] = {
@@ -125,7 +129,7 @@ class Hub:
 
     def watches(self, flow: Any) -> bool:
         """Whether a browser looks at this flow."""
-        return flow in self._watched
+        return flow in self._watched or flow in self._inside
 
     def event(self, flow: Any, run: Run, event: Event, *, is_private: bool) -> None:
         """Something happened in a run; called on engine threads.
@@ -136,10 +140,9 @@ class Hub:
             event: what happened.
             is_private: the run differs from the document, and changes no node's value.
         """
-        watched = self._watched.get(flow)
-        if watched is not None:
+        for watched in self._views_of(flow):
             with self._condition:
-                watched.marks.enter(run, event, is_private=is_private)
+                watched.marks.enter(run, event, is_private=is_private, within=watched.within)
                 self._wake()
                 if watched.marks.over:
                     self._condition.notify()
@@ -150,11 +153,15 @@ class Hub:
             with self._condition:
                 self._appeared.add(flow.name)
                 self._condition.notify()
-        watched = self._watched.get(flow)
-        if watched is not None:
+        for watched in self._views_of(flow):
             with self._condition:
                 watched.marks.all = True
                 self._wake()
+
+    def _views_of(self, flow: Any) -> tuple[WatchedFlow, ...]:
+        """The flow and the insides of its subflows, as far as somebody looks at them."""
+        watched = self._watched.get(flow)
+        return (() if watched is None else (watched,)) + self._inside.get(flow, ())
 
     def cell_ended(self) -> None:
         """A cell was run: variables, functions or files may have changed, and with them what is stale."""
@@ -302,7 +309,7 @@ class Hub:
     def _let_watch(self, channel: Channel, name: str, runs: tuple[str, ...]) -> None:
         self._channels.setdefault(channel)
         self._awaited.add(name)  # before looking for it: it may come at any moment
-        flow = self._find(channel, name)
+        flow = self._find(channel, name) or self._find_inside(channel, name)
         if flow is None:
             channel.awaited[name] = runs
             channel.tell({"kind": "absent", "flow": name})
@@ -312,8 +319,24 @@ class Hub:
         channel.flows[name] = flow
         watched = self._watched.get(flow)
         if watched is None:
-            watched = self._watched[flow] = WatchedFlow(flow, self.host, self._clock)
+            watched = self._watched[flow] = self._watch(flow)
         watched.subscribe(channel, runs)
+
+    def _watch(self, flow: Any) -> WatchedFlow:
+        if not isinstance(flow, InnerFlow):
+            return WatchedFlow(flow, self.host, self._clock)
+        made = WatchedFlow(flow, NoHost(), self._clock, within=flow.prefix)
+        self._inside[flow.outer] = (*self._inside.get(flow.outer, ()), made)
+        return made
+
+    def _find_inside(self, channel: Channel, name: str) -> Any:
+        """Return what is inside a subflow's node, ``flow/node``; the same object for all who look into it."""
+        outer_name, _, node_id = name.partition(SEPARATOR)
+        outer = self._find(channel, outer_name)
+        if outer is None or not InnerFlow.is_there(outer, node_id):
+            return None
+        known = (watched.flow for watched in self._inside.get(outer, ()))
+        return next((flow for flow in known if flow.name == name), None) or InnerFlow(outer, node_id)
 
     def _let_in(self, name: str) -> None:
         """A flow has come that channels asked for before."""
@@ -339,6 +362,9 @@ class Hub:
         watched.leave(channel)
         if not watched.is_watched:
             del self._watched[flow]
+            if isinstance(flow, InnerFlow):
+                left = tuple(other for other in self._inside.pop(flow.outer, ()) if other is not watched)
+                self._inside.update({flow.outer: left} if left else {})
 
     def _drop(self, channel: Channel) -> None:
         """Forget a channel."""

@@ -50,11 +50,11 @@ class Marks:
     def __bool__(self) -> bool:
         return bool(self.all or self.nodes or self.runs or self.over)
 
-    def enter(self, run: Run, event: Event, *, is_private: bool) -> None:
-        """Mark what an event changes; a private run changes no node."""
+    def enter(self, run: Run, event: Event, *, is_private: bool, within: str = "") -> None:
+        """Mark what an event changes for who sees the nodes whose names begin so; a private run changes no node."""
         self.runs[run.id] = run
-        if isinstance(event, NodeStarted | NodeFinished) and not is_private:
-            self.nodes.add(event.node_id.partition("/")[0])  # the card that shows it
+        if isinstance(event, NodeStarted | NodeFinished) and not is_private and event.node_id.startswith(within):
+            self.nodes.add(event.node_id.removeprefix(within).partition("/")[0])  # the card that shows it
         if isinstance(event, RunStarted | RunFinished):
             self.all = True
         if isinstance(event, RunFinished):
@@ -86,13 +86,16 @@ class WatchedFlow:
         flow: what is watched.
         host: the notebook around it.
         clock: tells when.
+        within: what the names of its nodes begin with in the flow that runs: they are inside a subflow, which is looked
+            at and never written.
 
     Attributes:
         marks: what happened since the last look; taken with ``take_marks`` under the hub's lock.
     """
 
-    def __init__(self, flow: LiveFlow, host: Host, clock: Clock) -> None:
+    def __init__(self, flow: LiveFlow, host: Host, clock: Clock, *, within: str = "") -> None:
         self.flow = flow
+        self.within = within
         self.marks = Marks(all=True)
         self._clock = clock
         self._view = LiveView(flow, host)
@@ -124,7 +127,7 @@ class WatchedFlow:
         subscription.is_new, subscription.is_holder = True, None
         subscription.runs = tuple(dict.fromkeys((*subscription.runs, *runs)))
         self._rest_at = min(self._rest_at, self._clock.monotonic() + REST_S)
-        if channel.can_write:
+        if channel.can_write and not self.within:
             self._lease.join(channel)
         self._tell_leases()
 
@@ -158,7 +161,7 @@ class WatchedFlow:
         holder = self._lease.holder
         for channel, subscription in sorted(self._subscriptions.items(), key=lambda item: item[0] is holder):
             is_holder = channel is holder
-            if channel.can_write and subscription.is_holder != is_holder:
+            if channel.can_write and not self.within and subscription.is_holder != is_holder:
                 subscription.is_holder = is_holder
                 channel.tell({"kind": "lease", "flow": self.flow.name, "held": is_holder})
 

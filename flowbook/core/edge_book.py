@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, KeysView
+
+_NO_PORTS: Final[dict[str, tuple[Edge, ...]]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,10 @@ class EdgeBook:
     def into(self, target: str) -> list[Edge]:
         """Return the edges that end at a node."""
         return [edge for edges in self._into.get(target, {}).values() for edge in edges]
+
+    def ports_of(self, target: str) -> KeysView[str]:
+        """Return the names of a node's ports at which edges end."""
+        return self._into.get(target, _NO_PORTS).keys()
 
     def at(self, target: str, port: str) -> tuple[Edge, ...]:
         """Return the edges that end at a port, the one that counts last; one or none, save in merged documents."""

@@ -74,7 +74,7 @@ class Policy:
             cannot be stopped, only abandoned.
         cache: ``"memory"`` keeps results of earlier settings within the flow's byte budget, ``"disk"`` also beyond the
             life of the kernel (lazy tables are collected for it; what has no form but pickle is not kept), ``"off"``
-            does not.
+            does not; when a document is run once from a command line, the value goes after its last use.
         on_change: ``"auto"`` re-runs after a setting was moved, ``"manual"`` only turns stale, ``"once"`` fires only
             while it has no value.
         executor: ``"thread"``, or ``"main"`` for code that needs the interpreter's main thread.

@@ -62,19 +62,22 @@ def _dispatch(arguments: argparse.Namespace, *, is_program: bool) -> int:
 
             return (clear_cache if arguments.action == "clear" else list_cache)(arguments.flow)
         case "letters":
-            return _letters(arguments)
+            return _letters(arguments, is_program=is_program)
         case _:
             from flowbook.headless.doctor import examine
 
             return examine()
 
 
-def _letters(arguments: argparse.Namespace) -> int:
-    from flowbook.headless.letters import drop_letters, list_letters, replay_letters
+def _letters(arguments: argparse.Namespace, *, is_program: bool) -> int:
+    if arguments.action == "replay":
+        with Interruption(is_last=is_program) as interruption:
+            from flowbook.headless.letters import replay_letters
+
+            return replay_letters(arguments.source, arguments.letters, interruption)
+    from flowbook.headless.letters import drop_letters, list_letters
 
     match arguments.action:
-        case "replay":
-            return replay_letters(arguments.source, arguments.letters)
         case "drop":
             return drop_letters(arguments.letters, arguments.flow)
         case _:
@@ -161,7 +164,7 @@ def _add_letters(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     listed = actions.add_parser("list", help="say what has failed, with which inputs, oldest first")
     listed.add_argument("flow", nargs="?", metavar="FLOW", help="only this flow's; default: every flow's")
     replay = actions.add_parser("replay", help="fire nodes again with the inputs that failed")
-    replay.add_argument("source", type=Path, metavar="FLOW.json", help="the flow's document")
+    replay.add_argument("source", type=Path, metavar="NOTEBOOK|FLOW.json", help="where its nodes are defined")
     replay.add_argument("letters", nargs="*", type=int, metavar="LETTER", help="default: all of that flow")
     drop = actions.add_parser("drop", help="forget letters for good")
     drop.add_argument("letters", nargs="*", type=int, metavar="LETTER", help="numbers, as listed")

@@ -47,7 +47,7 @@ DRAIN_SOURCE = (
     "(lambda module: module and (module.drain(), (p := module.session.presenter) and p.settle()) and None)"
     '(__import__("sys").modules.get("flowbook.session"))'
 )
-DEFAULTS_SOURCE = '__import__("flowbook.session", fromlist=["session"]).headless_defaults(to={to!r})'
+DEFAULTS_SOURCE = '__import__("flowbook.session", fromlist=["session"]).headless_defaults({what})'
 
 #: How long an interrupted cell may take to clean up, in seconds; a node that never stops gets 2 s from the engine.
 GRACE_S = 3.0
@@ -64,6 +64,8 @@ class FlowNotebookClient(NotebookClient):
         numbers: for each cell's position the number people know it by.
         observer: is told what happens.
         to: nodes that every run goes to unless it says otherwise; none: all.
+        only_defines: runs fire nothing, the cells define nodes.
+        runs_once: see ``session.headless_defaults``.
 
     Attributes:
         execution: what has come of it so far.
@@ -78,6 +80,8 @@ class FlowNotebookClient(NotebookClient):
         numbers: dict[int, int],
         observer: Observer,
         to: Sequence[str] = (),
+        only_defines: bool = False,
+        runs_once: bool = False,
     ) -> None:
         manager = new_manager(kernel_name_of(notebook))
         super().__init__(
@@ -94,6 +98,7 @@ class FlowNotebookClient(NotebookClient):
         self._numbers = numbers
         self._observer = observer
         self._to = tuple(to)
+        self._defaults = {"only_defines": only_defines, "runs_once": runs_once}
         self._cell_count = len(notebook.cells)
         self.has_started = False
         self._errors: list[dict[str, Any]] = []  # replies of the cell that runs now
@@ -158,8 +163,10 @@ class FlowNotebookClient(NotebookClient):
     async def _run_cells(self, **kwargs: Any) -> None:
         self.reset_execution_trackers()
         await self._open_kernel(**kwargs)
-        if self._to:
-            await self._run_hidden(DEFAULTS_SOURCE.format(to=self._to))
+        defaults = {name: value for name, value in {"to": self._to, **self._defaults}.items() if value}
+        if defaults:
+            told = ", ".join(f"{name}={value!r}" for name, value in defaults.items())
+            await self._run_hidden(DEFAULTS_SOURCE.format(what=told))
             self._check_defaults()
         for position in range(self._cell_count):
             if self._is_stopping:
@@ -224,9 +231,10 @@ class FlowNotebookClient(NotebookClient):
         if self._errors and not self._is_stopping:
             reply = self._errors[-1]
             raise HeadlessError(
-                f"the kernel does not take --to: {reply.get('ename')}: {reply.get('evalue')}",
+                f"the kernel does not take {'--to' if self._to else 'that'}:"
+                f" {reply.get('ename')}: {reply.get('evalue')}",
                 code="FB708",
-                where=f"--to {' --to '.join(self._to)}",
+                where=f"--to {' --to '.join(self._to)}" if self._to else "letters replay",
                 hint="install this version of flowbook where the notebook's kernel runs",
             )
 

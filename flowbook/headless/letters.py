@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.data.lasting_codecs import LastingCodecs
-from flowbook.errors import HeadlessError
-from flowbook.headless.sources import is_flow_document, read_text
+from flowbook.errors import HeadlessError, StoreError
+from flowbook.headless.interruption import INTERRUPTED_EXIT_CODE
+from flowbook.headless.sources import is_flow_document, parse_notebook, read_text, without_slow_grammars
 from flowbook.headless.wording import harmless
-from flowbook.session import Flow
+from flowbook.session import Flow, session
 from flowbook.stores.dead_letters import FILE_NAME, SqliteDeadLetters
 from flowbook.stores.folders import state_folder
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flowbook.core.interfaces import DeadLetter
+    from flowbook.headless.interruption import Interruption
+    from flowbook.headless.outcome import CellFailure, Ending
+    from flowbook.runtime.run import Run
 
 
 def list_letters(flow: str | None) -> int:
@@ -53,30 +58,119 @@ def drop_letters(numbers: Sequence[int], flow: str | None) -> int:
     return 0 if count >= len(set(numbers)) else 1
 
 
-def replay_letters(source: Path, numbers: Sequence[int]) -> int:
-    """Replay letters of a flow document's flow and say what became of each; returns the exit code.
+def replay_letters(source: Path, numbers: Sequence[int], interruption: Interruption) -> int:
+    """Replay letters of the flows in a file and say what became of each; returns the exit code.
+
+    Of a notebook the cells are run in a kernel of their own, in which runs fire nothing: they define the nodes, and
+    then these of the letters fire, and what is below them. The notebook is not written.
+
+    Args:
+        source: a flow document, or a notebook.
+        numbers: of letters; none: all of these flows.
+        interruption: entered by the caller.
 
     Raises:
-        HeadlessError: FB701 the file cannot be read, FB712 it is a notebook, whose nodes only its kernel knows.
+        HeadlessError: FB701 the file cannot be read, FB712 the notebook's kernel cannot replay.
         FlowbookError: a letter cannot be replayed.
     """
-    if not is_flow_document(source, read_text(source)):
-        raise HeadlessError(
-            f"{source.name} is a notebook, and only its kernel knows its nodes",
-            code="FB712",
-            hint="in the notebook: flow.dead_letters.replay(); or flow.save() it, and name the .flow.json file here",
-        )
-    flow = Flow.open(source)
-    flow.policy = replace(flow.policy, state_storage="sqlite")
-    runs = flow.dead_letters.replay(*numbers)
-    failed = 0
+    text = read_text(source)
+    if not is_flow_document(source, text):
+        known = [letter.letter_id for letter in _letters(None)]
+        unknown = [number for number in numbers if number not in known]
+        if unknown:  # found before a kernel is started
+            listed = ", ".join(map(str, known[:8])) or "none"
+            raise StoreError(
+                f"there is no dead letter {unknown[0]}", code="FB904", hint=f"flowbook letters lists them: {listed}"
+            )
+        return _replay_in_kernel(source, text, numbers, interruption)
+    return _replayed([Flow.open(source)], numbers)
+
+
+def replay_here(numbers: Sequence[int]) -> int:
+    """Replay letters of the flows of this process, as ``replay_letters`` does; used in the kernel of a notebook."""
+    session.only_defines = False
+    return _replayed(list(session.flows.values()), numbers)
+
+
+def _replayed(flows: Sequence[Flow], numbers: Sequence[int]) -> int:
+    flow_of = {letter.letter_id: letter.flow for letter in _letters(None)}
+    runs: list[Run] = []
+    meant = [flow for flow in flows if flow.name in flow_of.values()] or flows[:1]
+    for flow in meant:
+        flow.policy = replace(flow.policy, state_storage="sqlite")
+        names = [other.name for other in meant]
+        own = [number for number in numbers if flow_of.get(number) == flow.name]
+        if flow is meant[0]:  # says what is wrong with those that are of none of these flows
+            own += [number for number in numbers if flow_of.get(number) not in names]
+        runs += flow.dead_letters.replay(*own) if own or not numbers else []
     for run in runs:
-        failed += run.status != "ok"
         why = "; ".join(f"{error.node_id}: {error.message}" for error in run.errors)
         print(harmless(f"{run.status}  run {run.id[:4]}  {', '.join(run.recomputed)}{f'  {why}' if why else ''}"))
-    left = len(flow.dead_letters)
+    left = sum(len(flow.dead_letters) for flow in meant)
     print(f"replayed {len(runs)}, {left} left", file=sys.stdout)
-    return 1 if failed else 0
+    return 1 if any(run.status != "ok" for run in runs) else 0
+
+
+def _replay_in_kernel(source: Path, text: str, numbers: Sequence[int], interruption: Interruption) -> int:
+    from flowbook.headless.execute import FlowNotebookClient
+    from flowbook.headless.kernel import check_kernel, kernel_name_of
+
+    with without_slow_grammars():
+        from nbformat.v4 import new_code_cell
+
+    notebook = parse_notebook(source, text)
+    check_kernel(kernel_name_of(notebook))
+    notebook.cells.append(new_code_cell(_REPLAY.format(numbers=tuple(numbers))))
+    client = FlowNotebookClient(
+        notebook,
+        folder=source.resolve().parent,
+        numbers={position: position + 1 for position in range(len(notebook.cells))},
+        observer=_Nobody(),
+        only_defines=True,
+    )
+    asyncio.run(client.run(interruption, None))
+    if interruption or client.execution.ending.value:
+        return INTERRUPTED_EXIT_CODE if interruption else client.execution.ending.value
+    code: int | None = None
+    for output in notebook.cells[-1].outputs:
+        if output.output_type == "stream" and output.name == "stdout":
+            print(output.text, end="")
+        elif output.output_type == "execute_result":
+            code = int(output.data["text/plain"])
+        elif output.output_type == "error":
+            failed = [failure.number for failure in client.execution.failures][:-1]
+            raise HeadlessError(
+                output.evalue,
+                code="FB712",
+                where=source.name,
+                hint=f"cells that failed meanwhile: {', '.join(map(str, failed))}" if failed else "",
+            )
+    return 1 if code is None else code
+
+
+_REPLAY: Final = '__import__("flowbook.headless.letters", fromlist=["replay_here"]).replay_here({numbers!r})'
+
+
+class _Nobody:
+    """Fills ``headless.outcome.Observer``: what cells do while they define nodes is nobody's concern."""
+
+    def cell_started(self, number: int) -> None:
+        """Look away."""
+
+    def cell_failed(self, failure: CellFailure) -> None:
+        """Look away: a cell that reads a value finds none."""
+
+    def trace_seen(self, bundle: dict[str, Any], *, is_expected: bool) -> None:
+        """Look away."""
+
+    def node_seen(self, bundle: dict[str, Any], *, is_expected: bool) -> None:
+        """Look away."""
+
+    def cell_ended(self) -> None:
+        """Look away."""
+
+    def stopping(self, ending: Ending) -> None:
+        """Look away."""
 
 
 def _letters(flow: str | None) -> list[DeadLetter]:

@@ -70,6 +70,7 @@ class _Plan:
     notebook: NotebookNode
     output: Path | None
     to: tuple[str, ...] = field(default=())
+    is_document: bool = False
 
 
 def run_notebook(request: RunRequest, interruption: Interruption, out: TextIO | None = None) -> int:
@@ -167,7 +168,7 @@ def _prepare_document(request: RunRequest, text: str) -> _Plan:
         f"import flowbook as fb\n\nflow = fb.Flow.open({request.source.name!r})\nawait flow.run({', '.join(arguments)})"
     )
     notebook = new_notebook(cells=[new_code_cell(source, id="run")], metadata={"kernelspec": _native_kernelspec()})
-    return _Plan(request=request, notebook=notebook, output=request.output)
+    return _Plan(request=request, notebook=notebook, output=request.output, is_document=True)
 
 
 def _is_setting(flow: FlowData, name: str) -> bool:
@@ -238,6 +239,7 @@ def _execute(plan: _Plan, report: Report, interruption: Interruption) -> Executi
         numbers={position: number for number, position in enumerate(positions, 1)},
         observer=report,
         to=plan.to,
+        runs_once=plan.is_document,
     )
     try:
         with report:

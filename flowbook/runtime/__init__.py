@@ -18,6 +18,7 @@ A node that takes the items of a list is called for each of them within its one 
 is a node of another one the plan holds the nodes only; what they come to together is summed up when it is asked for
 (``subflow_states``). What a node opens is kept from firing to firing (``resources``), what the nodes of a run share
 ends with it (``run_state``), and a failure that nobody takes is handed to whoever keeps dead letters (``letters``).
+What a run that is the last one needs no more is let go at once (``releasing``).
 
 Decisions are transitions of a small state under one lock, made by whichever thread has news; no thread that decides
 runs a node, so a node that never returns stops nobody else. Tables, arrays, notebooks and traces are handed in through

@@ -121,6 +121,8 @@ class Columns:
         self.commits = 0
         self.made: list[Batch | NodeResult | Kept | None] = [None] * size
         self.own: list[KeyParts | None] = [None] * size
+        #: Names that were given away; whoever bears one now is another node, and the value went with the old one.
+        self.given_away: set[str] = set()
         #: What a slot was when its value was made, where it was edited since.
         self.was: dict[int, Was] = {}
         self.effective: list[str | None] = [None] * size
@@ -215,7 +217,7 @@ class Columns:
     # -- what a slot is, and whether that changed
 
     def _take_over(self, old: Columns) -> None:
-        if old.plan.node_ids != self.plan.node_ids:
+        if old.plan.node_ids != self.plan.node_ids or old.given_away:
             # What was swept is written down by place, and the places are others now.
             for slot in old.plan.slots:
                 old.bring_up(slot.node_id)
@@ -223,7 +225,7 @@ class Columns:
             old.cover = None
         for slot in self.plan.slots:
             earlier = old.plan.index.get(slot.node_id)
-            if earlier is not None:
+            if earlier is not None and slot.node_id not in old.given_away:
                 self.versions[slot.index] = old.versions[earlier]
                 self._take_slot(old, earlier, slot)
         self.cover = old.cover

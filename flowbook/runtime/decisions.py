@@ -36,6 +36,7 @@ class Request:
         is_explicit: a person asked for it (io nodes fire); False for re-runs after a moved setting.
         letter: the dead letter that the run replays, with the node it is of; None: it replays none.
         is_of_old_inputs: it fires with inputs that are no longer, or not here, the flow's own.
+        is_the_last: nobody looks at its values or runs anything afterwards, save at what it was for (``releasing``).
     """
 
     scope: frozenset[int]
@@ -47,6 +48,7 @@ class Request:
     is_explicit: bool = True
     letter: tuple[int, str] | None = None
     is_of_old_inputs: bool = False
+    is_the_last: bool = False
 
     @property
     def is_private(self) -> bool:

@@ -14,6 +14,7 @@ from flowbook.runtime.code_keys import CodeKey, CodeKeys
 from flowbook.runtime.code_values import Identities
 from flowbook.runtime.executors import LoopThread, MainThreadQueue, WorkerPool
 from flowbook.runtime.firing import hand_edge
+from flowbook.runtime.releasing import Released
 from flowbook.runtime.sweep import LongWatch
 
 if TYPE_CHECKING:
@@ -139,8 +140,13 @@ class Engine:
 
         A lazy table that was collected comes back as a plan over the collected table: reading it computes nothing
         again. A value that cannot take the form, which Python lets a function return, comes as it is.
+
+        Raises:
+            RunError: FB417, it was let go after its last use.
         """
         value = result.outputs[index]
+        if isinstance(value, Released):
+            raise value.refuse()
         if form and type(value).__name__ != form:
             with contextlib.suppress(DataError):
                 return hand_edge(self.payloads, result, index, form, wants_packet=False, origin="")[0]

@@ -31,6 +31,7 @@ from flowbook.runtime.keys import effective_key, stat_files
 from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.letters import is_taken
 from flowbook.runtime.portable_code import isolated
+from flowbook.runtime.releasing import release_read
 from flowbook.runtime.resources import Resources
 from flowbook.runtime.results import KeyParts, NodeResult
 from flowbook.runtime.retry import delay_before
@@ -1292,6 +1293,8 @@ class Execution:
         if decision.status == "failed" and self.plan.policy.on_error == "stop" and not self.stopped_by:
             self.stopped_by = slot.node_id
         self._see_to_letters(slot, decision, active)
+        if self.request.is_the_last:
+            release_read(self, slot)
         if self._scheduler is not None:
             self._scheduler.finish(slot.index)
         region = self._fusion.decided(slot.index) if self._fusion is not None else None

@@ -57,22 +57,6 @@ class Gate:
         return self._is_open
 
 
-class _Worker:
-    """A thread of the pool.
-
-    Attributes:
-        bell: rung when it is given a job while it is idle.
-        job: what it was given.
-    """
-
-    __slots__ = ("bell", "job")
-
-    def __init__(self) -> None:
-        self.bell = threading.Lock()
-        self.bell.acquire()
-        self.job: Callable[[], None] | None = None
-
-
 class WorkerPool:
     """Daemon threads made on demand; an idle one ends after ``IDLE_S`` seconds.
 
@@ -83,10 +67,11 @@ class WorkerPool:
     def __init__(self, name: str = "flowbook-worker") -> None:
         self._name = name
         self._lock = threading.Lock()
-        #: What waits for a thread; empty while one is idle.
         self._jobs: deque[Callable[[], None]] = deque()
-        #: The one that was at work last is taken first.
-        self._idle: list[_Worker] = []
+        #: Of each idle thread what it waits at; the one that was at work last is woken first.
+        self._idle: list[threading.Lock] = []
+        #: Of those that were woken and have not come for a job yet.
+        self._woken: list[threading.Lock] = []
         self._made_count = 0
         self._alive_count = 0
 
@@ -98,20 +83,21 @@ class WorkerPool:
             is_patient: it may wait for a thread that is at work; ``relieve`` is called when that takes long.
         """
         with self._lock:
-            worker = self._idle.pop() if self._idle else None
-            if worker is None:
-                self._jobs.append(job)
-                if is_patient and self._alive_count:
-                    return
-        if worker is None:
+            self._jobs.append(job)
+            bell = self._idle.pop() if self._idle else None
+            if bell is not None:
+                self._woken.append(bell)
+            elif is_patient and self._alive_count:
+                return
+        if bell is None:
             self._begin()
         else:
-            worker.job = job
-            worker.bell.release()
+            bell.release()
 
     def relieve(self) -> bool:
         """Begin another thread if jobs wait and nobody is idle; whether jobs wait."""
-        is_waiting = bool(self._jobs)
+        with self._lock:
+            is_waiting = len(self._jobs) > len(self._woken)
         if is_waiting:
             self._begin()
         return is_waiting
@@ -125,30 +111,31 @@ class WorkerPool:
             threading.Thread(target=self._serve, name=f"{self._name}-{number}", daemon=True).start()
 
     def _serve(self) -> None:
-        me = _Worker()
-        while True:
-            with self._lock:
-                job = self._jobs.popleft() if self._jobs else None
-                if job is None:
-                    self._idle.append(me)
-            if job is None:
-                job = self._wait_for_job(me)
-            if job is None:
-                return
+        bell = threading.Lock()
+        bell.acquire()
+        while (job := self._next_job(bell)) is not None:
             job()
             del job  # a finished job must not keep its run, and with it every value, alive while the thread idles
 
-    def _wait_for_job(self, me: _Worker) -> Callable[[], None] | None:
-        """Wait until an idle thread is given something; None: it is to end."""
-        if not me.bell.acquire(timeout=IDLE_S):
+    def _next_job(self, bell: threading.Lock) -> Callable[[], None] | None:
+        """Wait for a job; None: the thread is to end."""
+        while True:
             with self._lock:
-                if me in self._idle:
-                    self._idle.remove(me)
+                if self._jobs:
+                    if bell in self._idle:
+                        self._idle.remove(bell)
+                    return self._jobs.popleft()
+                if bell not in self._idle:
+                    self._idle.append(bell)
+            is_rung = bell.acquire(timeout=IDLE_S)
+            with self._lock:
+                if bell in self._woken:
+                    self._woken.remove(bell)
+                elif bell in self._idle and not is_rung:
+                    self._idle.remove(bell)
                     self._alive_count -= 1
                     return None
-            me.bell.acquire()  # it was given one in this very moment
-        job, me.job = me.job, None
-        return job
+                # Else an interrupt came while it was being woken: whoever was interrupted has left the job here.
 
 
 class LoopThread:

@@ -275,6 +275,9 @@ def _slot(flow: FlowData, wiring: Wiring, node_id: str, index: dict[str, int]) -
         link = wiring.links.get((node_id, spec.name))
         if link is not None:
             bindings.append(_edge_binding(flow, link, None, index))
+    edges = [binding for binding in bindings if binding.kind == "edge"]
+    ports = flow.edges.ports_of(node_id)
+    is_whole = not ports or ports <= {binding.name for binding in edges}
     return Slot(
         index=index[node_id],
         node_id=node_id,
@@ -282,21 +285,16 @@ def _slot(flow: FlowData, wiring: Wiring, node_id: str, index: dict[str, int]) -
         policy=policy_with_overrides(node_type.policy, node.policy),
         settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings} or _NONE_SET,
         bindings=tuple(bindings),
-        predecessors=tuple(
-            dict.fromkeys(source for binding in bindings if binding.kind == "edge" for source in binding.sources)
-        ),
-        strays=_strays(flow, wiring, node_id, bindings, index),
+        predecessors=tuple(dict.fromkeys([source for binding in edges for source in binding.sources])),
+        strays=() if is_whole else _strays(flow, wiring, node_id, edges, index),
     )
 
 
 def _strays(
-    flow: FlowData, wiring: Wiring, node_id: str, bindings: list[Binding], index: dict[str, int]
+    flow: FlowData, wiring: Wiring, node_id: str, edges: list[Binding], index: dict[str, int]
 ) -> tuple[int, ...]:
-    ports = {edge.target_port for edge in flow.edges.into(node_id)}
-    if ports:
-        ports -= {binding.name for binding in bindings if binding.kind == "edge"}
-    links = [wiring.links[node_id, port] for port in sorted(ports) if (node_id, port) in wiring.links]
-    return tuple(index[link.source] for link in links)
+    ports = sorted(flow.edges.ports_of(node_id) - {binding.name for binding in edges})
+    return tuple(index[wiring.links[node_id, port].source] for port in ports if (node_id, port) in wiring.links)
 
 
 def _port_binding(flow: FlowData, wiring: Wiring, node_id: str, port: Port, index: dict[str, int]) -> Binding:

@@ -515,6 +515,7 @@ class FlowResults:
         with self.lock:
             if self.columns is not None:
                 self.columns.bring_up(old)
+                self.columns.given_away.add(old)
             for marks in (self.odd, self.long):
                 if old in marks:
                     marks.remove(old)

@@ -476,9 +476,9 @@ class Sweep:
         steps, values, versions = batch.steps, batch.values, batch.versions
         readers, dirty, todo, seen = columns.readers, columns.dirty, self._todo, columns.seen
         find = partial(todo.find, _DIRTY) if not batch.is_forced else partial(_next_marked, todo)
-        add_fired, add_end, covered, is_forced = batch.fired.append, batch.ends.append, batch.covered, batch.is_forced
-        ended_s = batch.ends[-1] if batch.ends else batch.begin
-        flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
+        fired, ends, covered, is_forced = batch.fired, batch.ends, batch.covered, batch.is_forced
+        ended_s = ends[-1] if ends else batch.begin
+        flush_s, looked_at = ended_s + FLUSH_S, len(ends)
         first, version = batch.first, self._next_version
         forced, plain, one_input, index = _FORCED, PLAIN, ONE, position
         value: Any
@@ -500,7 +500,7 @@ class Sweep:
                     batch.firsts.append(index)
             else:
                 call, how, source, _ = steps[index]  # type: ignore[misc]
-            add_fired(index)
+            fired.append(index)
             try:
                 if how == one_input:
                     value = call(values[source])
@@ -512,7 +512,7 @@ class Sweep:
                 elif how == SEVERAL:
                     value = call(*source(values))
                 else:
-                    value = call(**dict(zip(source[0], [values[place] for place in source[1]], strict=True)))
+                    value = call(**dict(zip(source[0], map(values.__getitem__, source[1]), strict=True)))
             except BaseException as error:
                 self._leave(index, None, error)
                 return None
@@ -520,7 +520,7 @@ class Sweep:
                 self._leave(index, value, None)
                 return None
             ended_s = now_s()
-            add_end(ended_s)
+            ends.append(ended_s)
             if marks and not self._goes_on(value):
                 return None
             values[index] = value
@@ -535,7 +535,7 @@ class Sweep:
                 self.flush()
                 self._count_long(looked_at)
                 run.engine.capture.begin()
-                flush_s, looked_at = ended_s + FLUSH_S, len(batch.ends)
+                flush_s, looked_at = ended_s + FLUSH_S, len(ends)
             index += 1
             if len(context) != own_count:
                 self._next_version = version

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copy
+import dataclasses
 import itertools
 import sys
 import threading
@@ -1055,6 +1056,10 @@ class Flow:
             request = make_request(self._expanded, plan, wish)
             if not request.is_private:
                 self._results.remember(request.inputs)
+            if session.only_defines:
+                request = Request(scope=frozenset())
+            elif session.runs_once:
+                request = dataclasses.replace(request, is_the_last=True)
             return self._submit(plan, request, supersedes=supersedes)
 
     def sweep(

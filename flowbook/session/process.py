@@ -56,6 +56,10 @@ class Session:
         self.presenter: Presenter | None = None
         #: ``to=`` of every run that names no scope itself; set by the command line.
         self.default_targets: tuple[str, ...] = ()
+        #: Runs fire nothing: a notebook is read for its nodes; set by the command line.
+        self.only_defines = False
+        #: What is run is run once, and nobody looks at it afterwards; set by the command line.
+        self.runs_once = False
         #: Tells live views what happens to flows.
         self.hub = Hub(self)
         #: Tells flows what happens to the flows they use as nodes.
@@ -145,9 +149,17 @@ def _new_watch() -> ValueWatch:
     return MutationWatch()
 
 
-def headless_defaults(*, to: Sequence[str] = ()) -> None:
-    """Make ``to`` the target of every run that does not name its own scope; used by ``flowbook run --to``."""
+def headless_defaults(*, to: Sequence[str] = (), only_defines: bool = False, runs_once: bool = False) -> None:
+    """Say what the command line wants of the runs of this process.
+
+    Args:
+        to: the target of every run that does not name its own scope.
+        only_defines: no run fires anything.
+        runs_once: nobody looks at values afterwards but at those that the runs were for.
+    """
     session.default_targets = tuple(to)
+    session.only_defines = only_defines
+    session.runs_once = runs_once
 
 
 def drain(timeout_s: float | None = None) -> None:

@@ -71,13 +71,13 @@ def _says_nothing(place: str, key: str, value: Any) -> bool:
 
 
 @given(damaged_documents())
-@examples(300, soak=50_000)
+@examples(300, soak=10_000)
 def test_a_damaged_document_gives_a_document_error_or_is_read(document: dict[str, Any]) -> None:
     assert _code_or_round_trip(json.dumps(document)) in {"", "FB301", "FB302", "FB303", "FB304"}
 
 
 @given(json_values)
-@examples(300, soak=50_000)
+@examples(300, soak=10_000)
 def test_any_json_at_all_gives_a_document_error_or_is_read(value: Any) -> None:
     assert _code_or_round_trip(json.dumps(value)) in {"", "FB301", "FB303"}
 
@@ -88,7 +88,7 @@ def _broken(document: dict[str, Any], place: int) -> str:
 
 
 @given(st.one_of(any_texts, st.builds(_broken, documents(), st.integers(0, 10_000))))
-@examples(300, soak=50_000)
+@examples(300, soak=10_000)
 @example("[" * 100_000)
 @example('{"flowbook": 1' + "0" * 5000 + "}")
 @example('{"nodes": [{"id": "a", "position": {"x": 1e999, "y": 0}}]}')

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flowbook.data.array_images import image
 from flowbook.data.payloads import TablePayloads
-from flowbook.data.value_stats import image
 from tests.data.samples import ARRAYS, SUBCLASSES
 
 payloads = TablePayloads()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
 
 import flowbook as fb
@@ -64,8 +65,34 @@ def test_letters_are_dropped_by_number_or_flow(document: Path, capsys: pytest.Ca
     assert said(capsys) == "no dead letters\n"
 
 
-def test_a_notebook_is_refused_with_the_way_to_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_letters_of_a_notebook_are_replayed_without_firing_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLOWBOOK_STATE", str(tmp_path / "state"))
+    flow = fb.Flow("book", policy=fb.FlowPolicy(state_storage="sqlite"))
+
+    @flow.node
+    def price() -> int:
+        return 4
+
+    @flow.node
+    def rate(price: int, by: int = 0) -> float:
+        return price / by
+
+    assert flow.run_sync(raise_errors=False).status == "failed"
+    cells = [
+        "%load_ext flowbook\nimport flowbook as fb\n%flow book",
+        "%%node price\nopen('log.txt', 'a').write('price ')\nprice = 4",
+        "%%node rate(price, by: int = 2)\nopen('log.txt', 'a').write('rate ')\nrate = price / by",
+        "%%node shown\nopen('log.txt', 'a').write('shown ')\nshown = f'<{rate}>'",
+        "print(fb.flow('book')['rate'].value)",
+    ]
     path = tmp_path / "book.ipynb"
-    path.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
-    assert main(["letters", "replay", str(path)]) == 2
-    assert "flow.dead_letters.replay()" in capsys.readouterr().err
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]), path)
+    before = path.read_bytes()
+    assert main(["letters", "replay", str(path), "7"]) == 2
+    assert "there is no dead letter 7" in capsys.readouterr().err
+    assert main(["letters", "replay", str(path)]) == 0
+    assert said(capsys).endswith("rate, shown\nreplayed 1, 0 left\n")
+    assert (tmp_path / "log.txt").read_text().split() == ["rate", "shown"]
+    assert path.read_bytes() == before

@@ -87,6 +87,14 @@ def _check_staleness(flow: fb.Flow, run: fb.Run, stale: dict[str, str], valued: 
     ([Shape(1, 2, 2), Shape(1, 0, 1)], [Step("give", 0, 0, 0), Step("connect", 1, 0, 0), Step("redefine", 0, 0, 0)]),
     False,
 )
+# A name that was given away and taken by another node: each keeps the value it had.
+@example(
+    (
+        [Shape(0, 0, 1), Shape(0, 0, 1)],
+        [Step("set", 0, 0, 0), Step("force", 0, 0, 0), Step("rename", 0, 0, 0), Step("rename", 1, 0, 0)],
+    ),
+    False,
+)
 @examples(2000, soak=50_000)
 def test_an_incremental_run_equals_a_full_run_under_whatever_names(history: History, is_reversed: bool) -> None:
     _check(live(NAMES[::-1] if is_reversed else NAMES, *history))

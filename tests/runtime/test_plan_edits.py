@@ -143,7 +143,7 @@ def binding_facts(binding: plans.Binding) -> tuple[Any, ...]:
         (("connect", "b", "a", 0), True, False),
     ]
 )
-@examples(300, soak=50_000)
+@examples(300, soak=25_000)
 def test_edits_lead_to_the_wiring_and_the_plan_that_are_made_anew(
     steps: list[tuple[tuple[str, str, str, int], bool, bool]],
 ) -> None:
@@ -168,7 +168,7 @@ def test_edits_lead_to_the_wiring_and_the_plan_that_are_made_anew(
 @given(st.lists(edits, max_size=12), st.lists(edits, min_size=1, max_size=6))
 # An edit after another: the copy that the first one made holds lists of readers that the holder has too.
 @example([("add", "b", "a", 0)], [("add", "a", "a", 0), ("connect", "b", "a", 0)])
-@examples(300, soak=50_000)
+@examples(300, soak=25_000)
 def test_who_holds_a_wiring_or_a_plan_keeps_it(first: list[Any], then: list[Any]) -> None:
     data = FlowData(id="f")
     do_all(data, first)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import tracemalloc
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +99,45 @@ def test_one_changed_leaf_costs_what_its_own_nodes_cost() -> None:
         assert flow["s19"].value == 2
     least, most = min(costs, key=Counter.total), max(costs, key=Counter.total)
     assert most.total() < least.total() + A_FEW, most - least
+
+
+def test_a_run_by_itself_costs_few_calls_of_the_engine() -> None:
+    flow = chain(5)
+    calls(flow, 5)
+    assert min(calls(flow, 5, force=True).total() for _ in range(3)) < 90
+    assert min(calls(flow, 0).total() for _ in range(3)) < 60
+
+
+def test_what_runs_of_everything_are_asked_for_is_made_once() -> None:
+    flow = chain(3)
+    asked = [make_request(flow.data, flow.plan, Wish(force=force)) for force in (False, True, False)]
+    assert asked[0] is asked[2]
+    assert asked[0] is not asked[1]
+    flow.set("s0", n=1)  # another plan, of the same nodes
+    assert make_request(flow.data, flow.plan, Wish()) is asked[0]
+    assert make_request(flow.data, flow.plan, Wish(settings={"s0.n": 2})).is_private
+    flow.add(step, "s3")
+    assert len(make_request(flow.data, flow.plan, Wish()).scope) == 4
+
+
+def test_a_node_keeps_so_many_bytes_and_no_more() -> None:
+    namespace: dict[str, Any] = {}
+    for place in range(1_000):
+        above = f"n{place - 1}: int" if place else ""
+        exec(f"def n{place}({above}) -> int:\n    return {place}\n", namespace)  # noqa: S102 -- code of its own
+    calls_in(lambda: chain(2).run_sync())  # what is made once for the process is made
+    gc.collect()
+    tracemalloc.start()
+    try:
+        flow = fb.Flow("memory")
+        for place in range(1_000):
+            flow.node(namespace[f"n{place}"])
+        flow.run_sync()
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0] / 1_000
+    finally:
+        tracemalloc.stop()
+    assert kept < 3_600, f"{kept:.0f} bytes a node"
 
 
 @pytest.mark.parametrize("policy", [{}, {"max_concurrency": 1}])

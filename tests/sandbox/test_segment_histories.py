@@ -18,6 +18,7 @@ from flowbook.data.packing import TablePacking
 from flowbook.errors import RunError
 from flowbook.sandbox.process_pool import ProcessPool
 from tests.sandbox.kit import call, is_running, wait_until
+from tests.strategies import examples
 
 MIB = 1024**2
 MOST_BYTES = 48 * MIB
@@ -96,6 +97,16 @@ class Histories(RuleBasedStateMachine):
             raise
         return self.keep(back, number)
 
+    @rule(target=values, source=values, copies=st.booleans())
+    def share(self, source: int, copies: bool) -> Any:
+        """Put a value where every process sees it; one that was copied here before has to be written there."""
+        if source not in self.held or Histories.pool is None:
+            return multiple()
+        value, number = self.held[source]
+        if copies and isinstance(value, np.ndarray):
+            value = value.copy()
+        return self.keep(Histories.pool.share(value).value, number)
+
     @rule(source=values)
     def drop(self, source: int) -> None:
         self.held.pop(source, None)
@@ -152,8 +163,7 @@ class Histories(RuleBasedStateMachine):
         wait_until(lambda: Histories.pool is not None and Histories.pool.shared_bytes <= kept)
 
 
-is_soak = settings.default is not None and settings.default.max_examples > 1000
-Histories.TestCase.settings = settings(max_examples=300 if is_soak else 8, stateful_step_count=30)
+Histories.TestCase.settings = settings(examples(8, soak=300), stateful_step_count=30)
 TestHistories = Histories.TestCase
 
 

@@ -69,7 +69,7 @@ def typed_errors_only(flow: fb.Flow) -> Iterator[None]:
 
 
 @given(names, values, st.sampled_from(POLICY_FIELDS))
-@examples(250, soak=50_000)
+@examples(250, soak=10_000)
 def test_settings_and_policies(name: str, value: Any, field: str) -> None:
     flow = two_nodes()
     for node_id in ("a", name):
@@ -88,7 +88,7 @@ def test_settings_and_policies(name: str, value: Any, field: str) -> None:
 
 
 @given(names, values)
-@examples(250, soak=50_000)
+@examples(250, soak=10_000)
 def test_what_a_run_is_asked_for(name: str, value: Any) -> None:
     flow = two_nodes()
     asked: list[dict[str, Any]] = [
@@ -115,7 +115,7 @@ def test_what_a_run_is_asked_for(name: str, value: Any) -> None:
         max_size=3,
     )
 )
-@examples(250, soak=50_000)
+@examples(250, soak=10_000)
 def test_operations_of_a_canvas(operations: list[dict[str, Any]]) -> None:
     flow = two_nodes()
     with typed_errors_only(flow):
@@ -123,7 +123,7 @@ def test_operations_of_a_canvas(operations: list[dict[str, Any]]) -> None:
 
 
 @given(values, st.integers(-3, 10**12))
-@examples(100, soak=50_000)
+@examples(100, soak=10_000)
 def test_dead_letters(value: Any, number: int) -> None:
     flow = two_nodes()
     with typed_errors_only(flow):
@@ -132,7 +132,7 @@ def test_dead_letters(value: Any, number: int) -> None:
 
 
 @given(packets)
-@examples(250, soak=50_000)
+@examples(250, soak=10_000)
 def test_packets(packet: Any) -> None:
     flow = two_nodes()
 

@@ -14,6 +14,7 @@ import {
 } from "react";
 import type { DocumentKeeper } from "../model/documentKeeper";
 import { Editor } from "../model/editor";
+import { isSubflow } from "../model/flow";
 import type { Frame } from "../model/geometry";
 import { KeyMap } from "../model/keys";
 import type { FlowStore } from "../model/store";
@@ -21,7 +22,7 @@ import { CanvasView } from "../model/view";
 import { findWays } from "../model/ways";
 import { snapshotWords } from "../model/wording";
 import { type Action, act, actionById, actionsOf, type CanvasContext, pasteText } from "./actions";
-import { CanvasProvider, useChanging, useIsLive } from "./context";
+import { CanvasProvider, useChanging, useIsLive, useValue } from "./context";
 import { focusCanvas, registerCanvas } from "./current";
 import { EmptyNote } from "./EmptyNote";
 import { FlowScene } from "./FlowScene";
@@ -31,7 +32,7 @@ import { Notices } from "./Notices";
 import { Popups } from "./Popups";
 import { TOOLBAR_PX } from "./shapes";
 import { systemClipboard } from "./systemClipboard";
-import { Toolbar } from "./Toolbar";
+import { type Step, Toolbar } from "./Toolbar";
 import { isTyping, ownsKey } from "./typing";
 import { useScreen } from "./useScreen";
 
@@ -49,6 +50,8 @@ export interface FlowCanvasProps {
   readonly wheelZooms?: boolean;
   /** Escape was pressed, and there is nothing left to give up but the focus. */
   readonly onLeave?: () => void;
+  /** The canvases around this one, when it shows the inside of a node. */
+  readonly trail?: readonly Step[];
 }
 
 /**
@@ -56,17 +59,46 @@ export interface FlowCanvasProps {
  * with every run, the canvas only where its flow changed.
  */
 export const FlowCanvas = memo(function FlowCanvas(props: FlowCanvasProps): ReactElement {
+  const { store, editor, wheelZooms = false, trail = NO_STEPS } = props;
+  const [view] = useState(() => props.view ?? new CanvasView());
+  const node = useValue(view.inside);
+  const isThere = useChanging(store.onTopology, () => node !== null && isSubflow(store.card(node)));
+  const inside = useMemo(() => (node === null ? null : (editor?.inside(node) ?? null)), [editor, node]);
+  useEffect(() => inside?.use(), [inside]);
+  useEffect(() => {
+    if (node !== null && !isThere) view.inside.set(null); // it was taken out, or renamed
+  }, [view, node, isThere]);
+  const steps = useMemo(() => {
+    const words = trail.at(-1)?.node ?? store.flow;
+    return [...trail, { words, node: node ?? "", back: () => view.inside.set(null) }];
+  }, [trail, store, node, view]);
+  if (inside && isThere) {
+    const { editor: reader } = inside;
+    const back = (): void => view.inside.set(null);
+    return (
+      <FlowCanvas
+        key={node}
+        store={reader.store}
+        editor={reader}
+        wheelZooms={wheelZooms}
+        trail={steps}
+        onLeave={back}
+      />
+    );
+  }
   return (
     <ReactFlowProvider>
-      <Canvas {...props} />
+      <Canvas {...props} view={view} />
     </ReactFlowProvider>
   );
 });
 
+const NO_STEPS: readonly Step[] = [];
+
 const NO_ACTIONS: readonly Action[] = [];
 
 function Canvas(props: FlowCanvasProps): ReactElement {
-  const { store, keeper = null, hostActions = NO_ACTIONS } = props;
+  const { store, keeper = null, hostActions = NO_ACTIONS, trail = NO_STEPS } = props;
   const root = useRef<HTMLDivElement>(null);
   const surface = useRef<HTMLDivElement>(null);
   const isViewChosen = useRef(false);
@@ -93,6 +125,9 @@ function Canvas(props: FlowCanvasProps): ReactElement {
   const primary = useChanging(view.selection.onChange, () => view.selection.primary);
   const isSeen = useChanging(store.onTopology, () => primary !== null && store.state.cards.has(primary));
 
+  useEffect(() => {
+    if (trail.length) surface.current?.focus({ preventScroll: true }); // who looked inside goes on there with the keys
+  }, [trail.length]);
   useEffect(() => (root.current ? registerCanvas(root.current, context) : undefined), [context]);
   useEdgeCancelling(view);
   usePasting(root, context);
@@ -120,7 +155,7 @@ function Canvas(props: FlowCanvasProps): ReactElement {
         onFocus={() => focusCanvas(context)}
         onPointerDown={(event) => takeFocus(event, surface.current)}
       >
-        <Toolbar />
+        <Toolbar trail={trail} />
         <div
           ref={surface}
           className="fb-surface"
@@ -148,7 +183,7 @@ function Canvas(props: FlowCanvasProps): ReactElement {
           Arrows go from node to node, Enter opens one, Tab adds one, C connects it, a question mark lists all keys,
           Escape leaves.
         </p>
-        {isEmpty && <EmptyNote />}
+        {isEmpty && !trail.length && <EmptyNote />}
         <Inspector />
         <div className="fb-said">
           {keeper && <KeeperBar keeper={keeper} />}

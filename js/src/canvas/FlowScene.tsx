@@ -9,10 +9,12 @@ import {
   ViewportPortal,
 } from "@xyflow/react";
 import { type MouseEvent, type MutableRefObject, type ReactElement, useEffect, useMemo, useRef, useState } from "react";
+import { isSubflow } from "../model/flow";
 import type { Frame, Point, Rect, Viewport } from "../model/geometry";
 import { around, cardRect, firstView, fitAll, hasLeftSight, MAX_ZOOM, MIN_ZOOM } from "../model/geometry";
 import { GRID_PX, moving } from "../model/gestures";
 import type { About } from "../model/view";
+import { act, actionById } from "./actions";
 import { ConnectionLine } from "./ConnectionLine";
 import { useCanvas, useChanging, useIsLive, useValue } from "./context";
 import { EdgeLine, type LineEdge } from "./EdgeLine";
@@ -170,7 +172,9 @@ export function FlowScene(props: {
         const target = event.target as Element;
         if (target.closest("button, input, select, textarea")) return;
         selection.choose([id]);
+        const look = isSubflow(store.card(id)) ? actionById("lookInside", context) : undefined;
         if (canEdit && target.closest(".fb-card-name")) view.renaming.set(id);
+        else if (look) act(look, context);
         else view.isInspecting.set(true);
       }}
       onNodeContextMenu={(event, { id }) => {

@@ -10,8 +10,17 @@ import { isMac } from "./typing";
 const RUN_TOOLS = ["run", "runStale", "cancel"] as const;
 const EDIT_TOOLS = ["add", "layout", "fit"] as const;
 
+/** A canvas around the one that is shown, which shows the inside of a node of it. */
+export interface Step {
+  /** What it shows: the flow, or a node. */
+  readonly words: string;
+  /** The node of it that is looked into. */
+  readonly node: string;
+  readonly back: () => void;
+}
+
 /** What can be done with a flow as a whole, floating above it, and how its last run went. */
-export function Toolbar(): ReactElement {
+export function Toolbar({ trail }: { readonly trail: readonly Step[] }): ReactElement {
   const { store, view } = useCanvas();
   const isLive = useIsLive(store);
   const openMenu = (event: { readonly currentTarget: Element }): void => {
@@ -20,7 +29,8 @@ export function Toolbar(): ReactElement {
   };
   return (
     <div className="fb-toolbar" role="toolbar" aria-label={`Flow ${oneLine(store.flow)}`}>
-      {isLive && (
+      {trail.length > 0 && <Trail trail={trail} />}
+      {isLive && !trail.length && (
         <div className="fb-tools">
           {RUN_TOOLS.map((id) => (
             <Tool key={id} id={id} />
@@ -28,7 +38,7 @@ export function Toolbar(): ReactElement {
         </div>
       )}
       <div className="fb-tools">
-        {(isLive ? EDIT_TOOLS : (["fit"] as const)).map((id) => (
+        {(isLive && !trail.length ? EDIT_TOOLS : (["fit"] as const)).map((id) => (
           <Tool key={id} id={id} />
         ))}
         <button
@@ -46,6 +56,20 @@ export function Toolbar(): ReactElement {
       </div>
       <Summary store={store} />
     </div>
+  );
+}
+
+/** Where one is, and the way back. */
+function Trail({ trail }: { readonly trail: readonly Step[] }): ReactElement {
+  return (
+    <nav className="fb-tools fb-trail" aria-label="The way back">
+      {trail.map(({ words, node, back }) => (
+        <button key={`${words} ${node}`} type="button" className="fb-tool" title={`Back to ${words}`} onClick={back}>
+          {oneLine(words)}
+        </button>
+      ))}
+      <b aria-current="location">{oneLine(trail.at(-1)?.node ?? "")}</b>
+    </nav>
   );
 }
 

@@ -7,6 +7,7 @@ import { newNodeId } from "../model/catalogue";
 import { clipOf, pasting, readClip } from "../model/clipboard";
 import type { DocumentKeeper } from "../model/documentKeeper";
 import type { Editor, Undone } from "../model/editor";
+import { isSubflow } from "../model/flow";
 import type { Point } from "../model/geometry";
 import {
   areFlagged,
@@ -113,6 +114,13 @@ const oneNode = ({ store, view }: CanvasContext): string | null => {
 const needsOne = (context: CanvasContext): string =>
   context.editor.whyNot || (oneNode(context) === null ? "Select a node first." : "");
 
+function whyNotInside(context: CanvasContext): string {
+  const id = oneNode(context);
+  if (id === null) return "Select a node first.";
+  if (!isSubflow(context.store.card(id))) return "Nothing is inside: this node is not made from a flow.";
+  return context.editor.inside(id) ? "" : "Run a cell of the flow to look inside.";
+}
+
 function countStale({ store }: CanvasContext): number {
   let count = 0;
   for (const card of store.state.cards.values()) if (card.stamp === "stale") count += 1;
@@ -209,6 +217,18 @@ const NODES: readonly Action[] = [
     whyNot: ({ view }) => (view.selection.primary === null ? "Select a node first." : ""),
     run: ({ view }) => {
       view.isInspecting.set(!view.isInspecting.now);
+      return undefined;
+    },
+  },
+  {
+    id: "lookInside",
+    label: "Look inside",
+    keys: ["O"],
+    group: "node",
+    places: ["node"],
+    whyNot: whyNotInside,
+    run: ({ view }) => {
+      view.inside.set(view.selection.primary);
       return undefined;
     },
   },

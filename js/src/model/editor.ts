@@ -25,12 +25,22 @@ export interface Scope {
   readonly force?: boolean;
 }
 
+/** What is inside a node that is made from a flow: another flow, as it is there. */
+export interface Inside {
+  /** Shows it; nothing can be changed from there. */
+  readonly editor: Editor;
+  /** Hear of it from now on until the returned function is called. */
+  use(): () => void;
+}
+
 /** The way to the kernel, which a host gives. Whatever bears a `cid` is answered through the store. */
 export interface Channel {
   edit(cid: string, ops: readonly EditOp[]): void;
   set(cid: string, node: string, name: string, value: Json): void;
   run(cid: string, scope: Scope): void;
   cancel(cid: string): void;
+  /** What is inside a node; absent where nothing can be looked into. */
+  inside?(node: string): Inside;
   /** The node types one can add, as the kernel listed them. */
   readonly types: readonly TypeEntry[];
 }
@@ -50,14 +60,22 @@ export class Editor {
   readonly #channel: Channel | null;
   readonly #nextFrame: (call: () => void) => void;
   readonly #moved = new Map<string, { readonly cid: string; readonly change: Change & { readonly op: "set" } }>();
+  readonly #whyReadOnly: string;
   #isFrameOver = true;
   #document: { readonly from: unknown; readonly facts: DocumentFacts | null } = { from: null, facts: null };
 
   /**
-   * `channel` is null where nobody would answer; `nextFrame` calls a function once before the next frame is painted.
+   * `channel` is null where nobody would answer; `nextFrame` calls a function once before the next frame is painted;
+   * `whyReadOnly` says in words why nothing can be edited here at all.
    */
-  constructor(store: FlowStore, channel: Channel | null, nextFrame: (call: () => void) => void = onFrame) {
+  constructor(
+    store: FlowStore,
+    channel: Channel | null,
+    nextFrame: (call: () => void) => void = onFrame,
+    whyReadOnly = "",
+  ) {
     this.store = store;
+    this.#whyReadOnly = whyReadOnly;
     this.#channel = channel;
     this.#nextFrame = nextFrame;
     store.onRefusal.add(() => {
@@ -71,11 +89,17 @@ export class Editor {
 
   /** Say in words why nothing can be edited or run; empty when it can. */
   get whyNot(): string {
+    if (this.#whyReadOnly) return this.#whyReadOnly;
     if (!this.#channel || this.store.connection === "recorded") {
       return "This is a recording: run a cell of the flow to work with it.";
     }
     if (this.store.connection === "connecting") return "The kernel has not answered yet.";
     return this.store.isLive ? "" : "The kernel is gone: run a cell of the flow to go on.";
+  }
+
+  /** What is inside a node that is made from a flow; null without a kernel that would tell. */
+  inside(node: string): Inside | null {
+    return (this.store.isLive && this.#channel?.inside?.(node)) || null;
   }
 
   /** What is known of the flow beside its state. */

@@ -128,6 +128,9 @@ export interface Card {
   readonly letters: number;
 }
 
+/** Whether a node is made from a flow, which can be looked into. */
+export const isSubflow = (card: Card | undefined): boolean => card?.kind === "node" && card.typeId.startsWith("flow.");
+
 /**
  * An edge; `implicit` when a name made it, `carried` when data has moved along it, which took `copies` of its bytes for
  * `copyReason`.

@@ -40,6 +40,8 @@ export class CanvasView {
   /** Whether the chosen node is shown with all its settings. */
   readonly isInspecting = new Value(false);
   readonly notice = new Value<Notice | null>(null);
+  /** The node made from a flow that is looked into: what is in it is shown in place of this canvas. */
+  readonly inside = new Value<string | null>(null);
   /** A node that something else on the page speaks of, and that is shown for it. */
   readonly pointed = new Value<string | null>(null);
 

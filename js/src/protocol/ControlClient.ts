@@ -6,7 +6,7 @@
  */
 
 import type { TypeEntry } from "../model/catalogue";
-import { type Channel, Editor, type Scope } from "../model/editor";
+import { type Channel, Editor, type Inside, type Scope } from "../model/editor";
 import type { Json, Trace } from "../model/flow";
 import { Listeners } from "../model/listeners";
 import type { EditOp } from "../model/operations";
@@ -41,6 +41,8 @@ export interface ShownRun {
   readonly runId: string;
   readonly final: boolean;
 }
+
+const INSIDE = "This is inside a node: edit the flow that it is made from.";
 
 const GONE = { code: "", message: "the kernel is gone", hint: "run a cell of the flow to go on", rev: 0 };
 
@@ -214,6 +216,8 @@ export class FlowLink implements Channel {
   readonly editor: Editor;
   /** Outputs that the kernel made anew; which, has to be looked up. */
   readonly onOutputs = new Listeners();
+  /** What looks at the flow as the inside of a node of another one. */
+  #reader: Editor | null = null;
   readonly #client: ControlClient;
   readonly #nodes = new Map<string, NodeNews>();
   readonly #traces = new Map<string, Trace>();
@@ -301,6 +305,12 @@ export class FlowLink implements Channel {
 
   cancel(cid: string): void {
     this.#client.send({ kind: "cancel", flow: this.flow, cid });
+  }
+
+  inside(node: string): Inside {
+    const link = this.#client.link(`${this.flow}/${node}`);
+    link.#reader ??= new Editor(link.store, link, undefined, INSIDE);
+    return { editor: link.#reader, use: () => link.use() };
   }
 
   // -- what the client tells it
