@@ -30,10 +30,11 @@ NEEDED = (1, 2, FLOW, 5, 7, DELAYS, 26)
 _TRIES = 1200
 
 #: The grid of a node paints its cells: what it holds is asked for, not read off the page.
-_GRID = "[...app.shell.widgets('main')].find(w => w.id.endsWith(`:${argument.node}`)).content"
+_GRID = "[...app.shell.widgets('main')].find(w => w.id.endsWith(`:${argument.node}`))?.content"
 _SHOWN = f"""
 async (panel, app, argument) => {{
-  const {{grid, source}} = {_GRID};
+  const {{grid, source}} = {_GRID} ?? {{}};
+  if (!source) return {{isThere: false}}; // what draws it is being loaded
   const [first, end] = grid.rows;
   const column = source.columns.findIndex(({{name}}) => name === argument.column);
   const texts = [];
