@@ -97,7 +97,7 @@ class Hub:
             "edit": lambda channel, message: self._command(self._edit, channel, message),
             "wrote": self._wrote,
             "lease": self._settle_lease,
-            "table": lambda channel, message: self._tables.ask(channel, self._need(channel, message["flow"]), message),
+            "table": self._show_table,
         }
         deliver = self._enqueue if is_threaded else self._tell
         self._tables = Tables(
@@ -330,6 +330,10 @@ class Hub:
         made = WatchedFlow(flow, NoHost(), self._clock, within=flow.prefix)
         self._inside[flow.outer] = (*self._inside.get(flow.outer, ()), made)
         return made
+
+    def _show_table(self, channel: Channel, message: Message) -> None:
+        name = message["flow"]
+        self._tables.ask(channel, self._find_inside(channel, name) or self._need(channel, name), message)
 
     def _find_inside(self, channel: Channel, name: str) -> Any:
         """Return what is inside a subflow's node, ``flow/node``; the same object for all who look into it."""

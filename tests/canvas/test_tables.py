@@ -12,13 +12,11 @@ import polars as pl
 import pytest
 
 from flowbook.canvas.control import Hub
-from flowbook.session import session
+from flowbook.session import Flow, session
 from tests.canvas.live_kit import Browser, Live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from flowbook.session import Flow
 
 TABLE = pl.DataFrame({"n": range(1000), "word": ["even", "odd"] * 500})
 
@@ -183,6 +181,20 @@ def test_another_output_of_a_node_is_shown_when_it_is_named(live: Live, grid: Gr
     assert grid.table("open")["code"] == "FB806", "there is no primary output"
     assert grid.table("open", port="two")["height"] == 5
     assert grid.table("open", port="nobody")["code"] == "FB806"
+
+
+def test_a_node_inside_a_subflow_shows_its_table_too(live: Live, grid: Grid) -> None:
+    inner = Flow("inner")
+
+    @inner.node
+    def made() -> pl.DataFrame:
+        return TABLE
+
+    flow = live.flow()
+    flow.add(inner, "part")
+    flow.run_sync()
+    assert grid.table("open", flow="f/part")["height"] == 1000
+    assert grid.table("open", flow="f/part", node="nobody")["code"] == "FB806"
 
 
 def test_a_message_about_a_table_is_read_with_care(live: Live, grid: Grid) -> None:

@@ -26,11 +26,15 @@ FLIGHTS = ROOT / "notebooks" / "data" / "flights.parquet"
 FLOW, DELAYS = 4, 11
 NEEDED = (1, 2, FLOW, 5, 7, DELAYS, 26)
 
+#: How often the grid is looked at, 50 ms apart, until what it should show has come.
+_TRIES = 1200
+
 #: The grid of a node paints its cells: what it holds is asked for, not read off the page.
-_GRID = "[...app.shell.widgets('main')].find(w => w.id.endsWith(`:${argument.node}`)).content"
+_GRID = "[...app.shell.widgets('main')].find(w => w.id.endsWith(`:${argument.node}`))?.content"
 _SHOWN = f"""
 async (panel, app, argument) => {{
-  const {{grid, source}} = {_GRID};
+  const {{grid, source}} = {_GRID} ?? {{}};
+  if (!source) return {{isThere: false}}; // what draws it is being loaded
   const [first, end] = grid.rows;
   const column = source.columns.findIndex(({{name}}) => name === argument.column);
   const texts = [];
@@ -73,7 +77,7 @@ def live(lab: LabPage) -> Iterator[OpenNotebook]:
 def shown(notebook: OpenNotebook, node: str, column: str, *, state: str = "ready") -> dict[str, Any]:
     """What stands on the screen of one column, once all of it has come."""
     found: dict[str, Any] = {}
-    for _ in range(200):
+    for _ in range(_TRIES):
         found = notebook.evaluate(_SHOWN, {"node": node, "column": column, "state": state})
         if found["isThere"]:
             return found
@@ -84,7 +88,7 @@ def shown(notebook: OpenNotebook, node: str, column: str, *, state: str = "ready
 def stats(notebook: OpenNotebook, node: str, column: str) -> dict[str, Any]:
     """What is written above a column, once it has come."""
     found: dict[str, Any] | None = None
-    for _ in range(200):
+    for _ in range(_TRIES):
         found = notebook.evaluate(
             f"""async (panel, app, argument) => {{
               const {{source}} = {_GRID};
