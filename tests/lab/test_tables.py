@@ -166,10 +166,10 @@ def test_every_flight_of_a_year_is_a_scroll_away_and_sorted_by_a_press(
         f"{minutes}" for minutes in sorted_flights["dep_delay"][: len(latest["texts"])].to_list()
     ]
     assert shown(notebook, "delays", "tailnum")["texts"] == sorted_flights["tailnum"][: len(latest["texts"])].to_list()
-    notebook.page.wait_for_timeout(700)
+    stats(notebook, "delays", "arr_time")
     screenshot("table-light")
     lab.theme("dark")
-    notebook.page.wait_for_timeout(300)
+    notebook.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     screenshot("table-dark")
     lab.theme("light")
     assert lab.own_complaints == []
