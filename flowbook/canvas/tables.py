@@ -74,7 +74,8 @@ class Tables:
         self._deliver, self._refuse = deliver, refuse
         self._lanes = {name: _Lane(name) for name in _LANES} if is_threaded else {}
         self._lock = threading.Lock()
-        self._held: dict[Channel, dict[tuple[str, str, str], _Held]] = {}
+        #: By who shows it; None: asked for, and not looked at yet.
+        self._held: dict[Channel, dict[tuple[str, str, str], _Held | None]] = {}
 
     def ask(self, channel: Channel, flow: Any, message: Message) -> None:
         """Have something answered.
@@ -87,6 +88,9 @@ class Tables:
         if message["what"] == "close":
             self._forget(channel, _key(flow, message))
             return
+        if message["what"] == "open":
+            with self._lock:
+                self._held.setdefault(channel, {}).setdefault(_key(flow, message), None)
         lane = self._lanes.get("stats" if message["what"] in _SLOW else "rows")
         if lane is None:
             self._answer(channel, flow, message)
@@ -102,7 +106,7 @@ class Tables:
     def held_count(self) -> int:
         """How many tables are held because a browser shows them."""
         with self._lock:
-            return sum(map(len, self._held.values()))
+            return sum(held is not None for tables in self._held.values() for held in tables.values())
 
     def _forget(self, channel: Channel, key: tuple[str, str, str]) -> None:
         with self._lock:
@@ -177,8 +181,9 @@ class Tables:
             return held.view
         view: TableView = flow.engine.payloads.view(value)
         with self._lock:
-            if not channel.is_dead:
-                self._held.setdefault(channel, {})[key] = _Held(number, value, view)
+            tables = self._held.get(channel, {})
+            if key in tables:  # else it was closed while it waited for its turn
+                tables[key] = _Held(number, value, view)
         return view
 
 

@@ -179,6 +179,11 @@ class NodeType:
         return _named(self.outputs, name)
 
     @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the output ports, in order."""
+        return tuple([port.name for port in self.outputs])
+
+    @property
     def parameter_names(self) -> list[str]:
         """Names of everything that can be connected or set: inputs, then settings."""
         return [port.name for port in self.inputs] + [spec.name for spec in self.settings]

@@ -194,7 +194,7 @@ class Columns:
         for index in left:
             if self.front[index]:
                 covered[index] = all(
-                    covered[source] or (source not in waiting and self.versions[source])
+                    covered[source] or (source not in waiting and self.made[source] is not None)
                     for source in self.plan.slots[index].predecessors
                 )
         return bytes(covered)
@@ -386,6 +386,8 @@ class Columns:
                 self.effective[index] = result.effective_key
                 if self.dirty[index]:
                     self.seen[index] = None
+            elif len(result.outputs) == 1 and state.error is None:
+                self.leave_front(index)  # what it gives needs care, and is no reason to compute it again
 
     def _enter(self, index: int, result: NodeResult) -> None:
         self.own_values()

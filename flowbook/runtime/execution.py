@@ -1138,6 +1138,7 @@ class Execution:
         primary = slot.primary
         result = NodeResult(
             outputs=outputs,
+            names=slot.node_type.output_names if len(outputs) > 1 else (),
             made_key=key,
             made_effective=effective,
             run_id=self.trace_id,

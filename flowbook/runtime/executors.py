@@ -7,6 +7,7 @@ is attributed to a cell, or to the node that happened to start them, by accident
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,8 @@ class WorkerPool:
         if bell is None:
             self._begin()
         else:
-            bell.release()
+            with contextlib.suppress(RuntimeError):  # it was rung already, for a job that it had found by itself
+                bell.release()
 
     def relieve(self) -> bool:
         """Begin another thread if jobs wait and nobody is idle; whether jobs wait."""
@@ -131,11 +133,11 @@ class WorkerPool:
             with self._lock:
                 if bell in self._woken:
                     self._woken.remove(bell)
-                elif bell in self._idle and not is_rung:
+                elif bell in self._idle and not is_rung and not self._jobs:
                     self._idle.remove(bell)
                     self._alive_count -= 1
                     return None
-                # Else an interrupt came while it was being woken: whoever was interrupted has left the job here.
+                # Else an interrupt came before or while it was being woken: whoever was interrupted left the job here.
 
 
 class LoopThread:

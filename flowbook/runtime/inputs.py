@@ -116,6 +116,8 @@ class SlotInputs:
                 self._add(maker, binding, environment)
         if slot.policy.on_item_error != "fail" and slot.node_type.each_names and not without:
             maker.add_setting("on_item_error", slot.policy.on_item_error)
+        if len(slot.node_type.outputs) > 1:
+            maker.add_outputs(slot.node_type.output_names)
         function = slot.node_type.function
         assert function is not None  # noqa: S101 -- stubs were decided before
         skip = [port.name for port in slot.node_type.inputs] + list(slot.settings)

@@ -57,6 +57,10 @@ class KeyMaker:
         self.parts[f"input {name}"] = key
         self.shown[f"input {name}"] = source
 
+    def add_outputs(self, names: tuple[str, ...]) -> None:
+        """Add in which order the code gives its outputs."""
+        self.parts["outputs"] = self.shown["outputs"] = ", ".join(names)
+
     def add_read(self, name: str) -> None:
         """Add that an input reads a node, and leave open what it gives: a key with such inputs is part of one."""
         self._read.append(name)

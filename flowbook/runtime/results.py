@@ -89,6 +89,7 @@ class NodeResult:
 
     Attributes:
         outputs: one value per output port, guarded.
+        names: of the ports, where there are several.
         made_key: see ``key``; None until somebody asks.
         made_effective: see ``effective_key``.
         lazy_key: makes both, or None when what the outputs were made from is gone.
@@ -116,6 +117,7 @@ class NodeResult:
     """
 
     outputs: tuple[Any, ...]
+    names: tuple[str, ...] = ()
     made_key: KeyParts | None = None
     made_effective: str = ""
     lazy_key: Callable[[], tuple[KeyParts, str] | None] | None = None
@@ -402,12 +404,14 @@ class FlowResults:
             return self.own_state(node_id)
 
     def value_of(self, slot: Slot) -> NodeResult | None:
-        """Return the present value of a node; None when it has none, or one with fewer outputs than its code now gives.
+        """Return the present value of a node; None when it has none, or one with other outputs than its code now gives.
 
         Whoever reads an output asks here: the code may have been edited since the value was made.
         """
         result = self.state(slot.node_id).result
-        return result if result is not None and len(result.outputs) >= len(slot.node_type.outputs) else None
+        if result is None or len(result.outputs) < len(slot.node_type.outputs):
+            return None
+        return result if not result.names or result.names == slot.node_type.output_names else None
 
     def own_state(self, node_id: str) -> NodeState:
         """Return the node's state as it was written last, without asking the columns. Under the lock."""
