@@ -27,6 +27,7 @@ class Released:
         """Make the error of whoever asks for the value."""
         return RunError(
             f"the value of {self.node_id!r} was let go after its last use",
+            where=f"node {self.node_id!r}",
             code="FB417",
             hint='pin the node to keep it, "pinned": true, or leave out its "cache": "off"',
             node=self.node_id,

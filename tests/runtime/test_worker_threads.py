@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from flowbook.runtime import executors
 from flowbook.runtime.executors import Gate, WorkerPool
 from tests.runtime.watching import DEADLINE_S, until
 
-if TYPE_CHECKING:
-    import pytest
+#: Each test names its threads in its own way, also when it is repeated.
+NUMBERS = itertools.count()
 
 
 def threads(name: str) -> list[str]:
@@ -34,12 +37,13 @@ def do(pool: WorkerPool) -> str:
 
 def test_an_idle_thread_is_given_the_next_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "IDLE_S", DEADLINE_S)
-    pool = WorkerPool("idle")
+    name = f"idle {next(NUMBERS)}"
+    pool = WorkerPool(name)
     first = do(pool)
     for _ in range(200):
         until(lambda: len(pool._idle) == 1)
         assert do(pool) == first
-    assert threads("idle") == [first]
+    assert threads(name) == [first]
 
 
 def test_jobs_that_come_at_once_each_get_a_thread_and_none_is_lost() -> None:
@@ -56,7 +60,8 @@ def test_jobs_that_come_at_once_each_get_a_thread_and_none_is_lost() -> None:
 
 
 def test_a_patient_job_waits_for_a_thread_that_is_at_work_or_for_relief() -> None:
-    pool, go_on, done = WorkerPool("patient"), threading.Event(), threading.Event()
+    name = f"patient {next(NUMBERS)}"
+    pool, go_on, done = WorkerPool(name), threading.Event(), threading.Event()
     begun = threading.Event()
 
     def work() -> None:
@@ -66,25 +71,31 @@ def test_a_patient_job_waits_for_a_thread_that_is_at_work_or_for_relief() -> Non
     pool.submit(work)
     assert begun.wait(DEADLINE_S)
     pool.submit(done.set, is_patient=True)
-    assert len(threads("patient")) == 1
+    assert len(threads(name)) == 1
     assert pool.relieve()
     assert done.wait(DEADLINE_S)
     go_on.set()
     assert not pool.relieve()
 
 
-def test_a_job_is_done_though_an_interrupt_came_before_its_thread_was_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_a_job_is_done_though_an_interrupt_came_before_its_thread_was_woken(
+    monkeypatch: pytest.MonkeyPatch,
+    is_taken: bool,
+) -> None:
     class Interrupted(list[Any]):
         """Idle threads, of which none is woken."""
 
         def pop(self, *_: Any) -> Any:
-            super().pop()
+            if is_taken:
+                super().pop()
             raise KeyboardInterrupt
 
     monkeypatch.setattr(executors, "IDLE_S", 0.05)
-    pool, done = WorkerPool("interrupted"), threading.Event()
+    name = f"interrupted {next(NUMBERS)}"
+    pool, done = WorkerPool(name), threading.Event()
     do(pool)
-    until(lambda: len(pool._idle) == 1 or not threads("interrupted"))
+    until(lambda: len(pool._idle) == 1 or not threads(name))
     with pool._lock:
         pool._idle = Interrupted(pool._idle)
     with contextlib.suppress(KeyboardInterrupt):
@@ -94,9 +105,10 @@ def test_a_job_is_done_though_an_interrupt_came_before_its_thread_was_woken(monk
 
 def test_an_idle_thread_ends_and_the_next_job_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "IDLE_S", 0.01)
-    pool = WorkerPool("short")
+    name = f"short {next(NUMBERS)}"
+    pool = WorkerPool(name)
     do(pool)
-    until(lambda: not threads("short"))
+    until(lambda: not threads(name))
     do(pool)
 
 

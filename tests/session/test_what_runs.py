@@ -272,3 +272,56 @@ def test_awaiting_is_the_same_as_blocking(flow: fb.Flow) -> None:
 async def _failing(flow: fb.Flow) -> None:
     run = flow.start(overrides={"load": None})
     await run
+
+
+def test_a_value_that_was_made_with_care_is_read_once_its_node_needs_none() -> None:
+    flow = fb.Flow("lifted")
+    fired: list[str] = []
+    globals()["_LIFTED"] = fired
+
+    @flow.node(timeout_s=60)
+    def flights() -> list[int]:
+        globals()["_LIFTED"].append("flights")
+        return [1, 20, 70]
+
+    @flow.node
+    def late(flights: object, least: int = 15) -> object:
+        return None if flights is None else (len(flights), least)  # type: ignore[arg-type]
+
+    flow.run_sync()
+    flow.set_policy("flights", timeout_s=None)
+    assert flow.stale() == {}
+    assert flow.run_sync(only="late", force=True)["late"] == (3, 15)
+    flow.set("late", least=30)
+    assert flow.run_sync(only="late")["late"] == (3, 30)
+    assert flow.run_sync().recomputed == []
+    assert fired == ["flights"]
+
+
+@pytest.mark.parametrize("policy", [{}, {"on_change": "once"}])
+def test_outputs_that_change_places_are_read_by_their_names(policy: dict[str, Any]) -> None:
+    flow = fb.Flow("places")
+
+    @flow.node(name="split", outputs=("train", "test"), **policy)
+    def one() -> tuple[str, str]:
+        return "TRAIN", "TEST"
+
+    @flow.node
+    def fit(train: str) -> str:
+        return train
+
+    assert flow.run_sync()["fit"] == "TRAIN"
+
+    @flow.node(name="split", outputs=("test", "train"), **policy)
+    def other() -> tuple[str, str]:
+        return "TEST", "TRAIN"
+
+    with pytest.raises(fb.RunError, match="FB408"):
+        _ = flow["split"].value
+    run = flow.run_sync()
+    assert run["fit"] == "TRAIN"
+    assert flow["split"].value == {"test": "TEST", "train": "TRAIN"}
+
+    flow.node(name="split", outputs=("train", "test"), **policy)(other)  # the same code, called by other names
+    run = flow.run_sync()
+    assert (run["fit"], run.explain("split")) == ("TEST", "split fired: outputs test, train → train, test")
