@@ -43,7 +43,7 @@ def chain(*, makes_new: bool, cache: str) -> fb.Flow:
     def made(x: np.ndarray) -> np.ndarray:
         return x + 1
 
-    step = fb.node(name="made" if makes_new else "handed", cache=cache)(made if makes_new else handed)
+    step = fb.node(name="one_of_ten" if makes_new else "hands_on", cache=cache)(made if makes_new else handed)
     for number in range(1, 10):
         flow.add(step, f"n{number}")
         flow.connect(f"n{number - 1}", f"n{number}.x")
