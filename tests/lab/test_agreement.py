@@ -308,7 +308,7 @@ def complaints_of(page: LabPage) -> list[str]:
 
 
 def test_edits_undos_runs_and_reloads_never_part_them(own_page: LabPage) -> None:
-    walk(begin(own_page, seed=2), 40, steps_a_load=20)
+    walk(begin(own_page, seed=2), 24, steps_a_load=12)
     assert complaints_of(own_page) == []
 
 
