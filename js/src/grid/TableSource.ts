@@ -190,7 +190,7 @@ export class TableSource {
       if (sameColumns) this.#blocks.outdate();
       else this.#blocks.clear();
       this.#stats.clear();
-      this.#seen = sameColumns ? this.#seen : 0;
+      this.#seen = sameColumns ? Math.min(this.#seen, this.#area.bottom) : 0; // who has scrolled somewhere stays there
       this.#height = height;
       this.#preview = null;
       const names = new Set(columns.map(({ name }) => name));
@@ -288,7 +288,8 @@ export class TableSource {
       return;
     }
     if (answer.arrow && this.#blocks.put(place, readCells(answer.arrow, answer.rowCount), edition)) {
-      this.#saw(start + answer.rowCount, answer.rowCount === BLOCK_ROWS);
+      if (answer.rowCount === 0 && start > 0) this.#missed(start);
+      else this.#saw(start + answer.rowCount, answer.rowCount === BLOCK_ROWS);
       this.onCells.call();
     }
     this.#fetch();
@@ -303,6 +304,13 @@ export class TableSource {
       this.#seen = Math.max(seen, this.#seen);
       this.#tell(this.#state, this.#words);
     }
+  }
+
+  /** There is nothing from here on, and who asked so far out does not know where it ends: it is counted. */
+  #missed(start: number): void {
+    if (this.#height !== null || start >= this.#seen) return;
+    this.#seen = start;
+    this.#tell(this.#state, this.#words);
   }
 
   async #count(): Promise<void> {

@@ -1,5 +1,6 @@
 /** What a grid fetches, and what it shows meanwhile. */
 
+import { tableFromArrays, tableToIPC } from "@uwdata/flechette";
 import { expect, test } from "vitest";
 import { BLOCK_COLUMNS, BLOCK_ROWS, Blocks } from "../../src/grid/blocks";
 import type { Cells } from "../../src/grid/cells";
@@ -27,6 +28,16 @@ class Kernel {
   async answer(fields: object): Promise<void> {
     const request = this.asked.shift();
     this.#waiting.shift()?.(readTable({ cid: request?.cid, ...fields }, []));
+    await turn();
+  }
+
+  /** Answer with rows of two columns: an empty block is a stream, too. */
+  async answerRows(value: number, rowCount: number): Promise<void> {
+    const request = this.asked.shift();
+    const n = Array.from({ length: rowCount }, (_, row) => row);
+    const arrow = tableToIPC(tableFromArrays({ n, word: n.map(String) }), { format: "stream" });
+    const buffers = arrow ? [new DataView(arrow.buffer, arrow.byteOffset, arrow.byteLength)] : [];
+    this.#waiting.shift()?.(readTable({ cid: request?.cid, value, rowCount }, buffers));
     await turn();
   }
 
@@ -129,6 +140,35 @@ test("a table that nobody counted grows as it is scrolled, until it is counted",
   expect(kernel.kinds).toContain("count");
   await kernel.answer({ value: 1, height: 990 });
   expect(source.height).toBe(990);
+});
+
+test("nothing beyond the end says nothing of where the end is: the table is counted", async () => {
+  const { kernel, source } = open();
+  source.show({ ...SCREEN, top: 640, bottom: 650 });
+  void source.open();
+  await kernel.answer({ ...OPENED, height: null });
+  expect(kernel.asked[0]).toMatchObject({ what: "rows", start: 640 });
+  await kernel.answerRows(1, 0);
+  expect(source.height).toBe(null);
+  expect(kernel.kinds).toContain("count");
+  await kernel.answer({ value: 1, height: 130 });
+  expect(source.height).toBe(130);
+  expect(source.rowCount).toBe(130);
+});
+
+test("rows of a value before are no rows of this one", async () => {
+  const { kernel, source } = open();
+  source.show({ ...SCREEN, top: 640, bottom: 650 });
+  void source.open();
+  await kernel.answer({ ...OPENED, height: null });
+  await kernel.answerRows(1, BLOCK_ROWS);
+  expect(source.rowCount).toBe(7 * BLOCK_ROWS);
+  source.show({ ...SCREEN, bottom: 0 });
+  void source.open();
+  await kernel.refuse("FB600"); // the count of the value before
+  await kernel.refuse("FB600"); // and its first column
+  await kernel.answer({ ...OPENED, value: 2, height: null });
+  expect(source.rowCount).toBe(BLOCK_ROWS);
 });
 
 test("an order that the kernel refuses is given up, and the refusal is said", async () => {
