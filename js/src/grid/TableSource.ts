@@ -81,6 +81,9 @@ export class TableSource {
   #isToOpen = false;
   #isCounting = false;
   #statsAsked: number | null = null;
+  /** What the kernel refused to tell of this value: how many rows it has, and columns by their place. */
+  #isUncountable = false;
+  readonly #undescribed = new Set<number>();
   #isClosed = false;
 
   /** `port` names an output; null is the primary one. `isArray`: it is to be described as a whole, too. */
@@ -190,6 +193,8 @@ export class TableSource {
       if (sameColumns) this.#blocks.outdate();
       else this.#blocks.clear();
       this.#stats.clear();
+      this.#isUncountable = false;
+      this.#undescribed.clear();
       this.#seen = sameColumns ? Math.min(this.#seen, this.#area.bottom) : 0; // who has scrolled somewhere stays there
       this.#height = height;
       this.#preview = null;
@@ -261,7 +266,7 @@ export class TableSource {
       if (!this.#asked.has(keyOf(place))) void this.#fetchBlock(place);
     }
     if (missing.length) return;
-    if (this.#height === null && !this.#isCounting) void this.#count();
+    if (this.#height === null && !this.#isCounting && !this.#isUncountable) void this.#count();
     void this.#describe();
   }
 
@@ -321,9 +326,11 @@ export class TableSource {
     const answer = await this.#question({ what: "count", value });
     this.#isCounting = false;
     if (this.#isClosed || value !== this.#value) return;
+    if (answer.kind === "reject" && !isRefusal(answer)) return this.#refused(answer);
     if (answer.kind === "table" && answer.height !== null) this.#height = answer.height;
-    this.onChange.call();
-    if (answer.kind === "table") this.#fetch();
+    else this.#isUncountable = true;
+    this.#tell(this.#state, answer.kind === "reject" ? sentence(answer.message, answer.hint) : this.#words);
+    this.#fetch();
   }
 
   /** Have the columns on the screen described, one after another. */
@@ -332,14 +339,18 @@ export class TableSource {
     if (value === null || this.#statsAsked !== null || this.#state !== "ready") return;
     const { left, right } = this.#area;
     let column = left;
-    while (column < Math.min(right, this.#columns.length) && this.#stats.has(column)) column += 1;
+    const isDone = (): boolean => this.#stats.has(column) || this.#undescribed.has(column);
+    while (column < Math.min(right, this.#columns.length) && isDone()) column += 1;
     if (column >= Math.min(right, this.#columns.length)) return;
     this.#statsAsked = column;
     const answer = await this.#question({ what: "stats", value, column });
     this.#statsAsked = null;
-    if (this.#isClosed || value !== this.#value) return this.#describe();
-    if (answer.kind === "reject") return; // a plan that cannot be computed says so with its rows
-    if (answer.stats) this.#stats.set(column, answer.stats);
+    if (this.#isClosed) return;
+    if (value !== this.#value) return this.#describe();
+    if (answer.kind === "reject" && !isRefusal(answer)) return this.#refused(answer);
+    if (answer.kind === "table" && answer.stats) this.#stats.set(column, answer.stats);
+    else this.#undescribed.add(column);
+    if (answer.kind === "reject" && !this.#words) this.#tell(this.#state, sentence(answer.message, answer.hint));
     this.onStats.call();
     return this.#describe();
   }
@@ -370,6 +381,9 @@ export class TableSource {
     this.onChange.call();
   }
 }
+
+/** Whether it is this question that is refused, rather than that there is nobody, or another value, to answer it. */
+const isRefusal = ({ code }: Reject): boolean => code !== ANOTHER_VALUE && code !== NO_VALUE && code !== "";
 
 const keyOf = ({ row, column }: BlockPlace): string => `${row}:${column}`;
 

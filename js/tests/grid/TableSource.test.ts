@@ -194,6 +194,24 @@ test("columns are described one after another, once there is nothing else to fet
   expect(kernel.asked.map((request) => (request.what === "stats" ? request.column : -1))).toEqual([1]);
 });
 
+test("what the kernel refuses to count or describe is said, and asked of this value once", async () => {
+  const { kernel, source } = open();
+  source.show({ ...SCREEN, bottom: 0 });
+  void source.open();
+  await kernel.answer({ ...OPENED, height: null });
+  expect(kernel.kinds).toEqual(["count", "stats"]);
+  await kernel.refuse("FB600");
+  expect(source.words).toBe("No. Do.");
+  await kernel.refuse("FB600");
+  expect(kernel.asked).toMatchObject([{ what: "stats", column: 1 }]);
+  await kernel.refuse("FB600");
+  source.show({ ...SCREEN, bottom: 0 });
+  expect(kernel.kinds).toEqual([]);
+  void source.open();
+  await kernel.answer({ ...OPENED, value: 2, height: null });
+  expect(kernel.kinds).toEqual(["count", "stats"]);
+});
+
 test("a grid that is closed says so once and asks no more", async () => {
   const { kernel, source } = open();
   source.show(SCREEN);
