@@ -85,6 +85,10 @@ export class TableSource {
   #isUncountable = false;
   readonly #undescribed = new Set<number>();
   #isClosed = false;
+  /** The kernel was asked to open it, so it is to be told when nobody shows it any more. */
+  #isKnown = false;
+  /** The value that `#array` describes. */
+  #arrayOf: number | null = null;
 
   /** `port` names an output; null is the primary one. `isArray`: it is to be described as a whole, too. */
   constructor(store: FlowStore, node: string, port: string | null, ask: Ask, isArray = false) {
@@ -173,13 +177,17 @@ export class TableSource {
     }
     this.#isOpening = true;
     if (this.#value === null) this.#tell("opening", "");
+    this.#isKnown = true;
     const answer = await this.#question({ what: "open" });
     this.#isOpening = false;
     if (this.#isClosed) return;
     if (answer.kind === "table") this.#opened(answer);
-    else if (this.#isArray && answer.code === NO_TABLE) this.#tell("ready", "");
-    else this.#refused(answer);
-    if (this.#isArray && this.#state === "ready") await this.#describeArray();
+    else if (this.#isArray && answer.code === NO_TABLE) {
+      this.#arrayOf = null; // which value it is was not told
+      this.#tell("ready", "");
+    } else this.#refused(answer);
+    const isDescribed = this.#value !== null && this.#arrayOf === this.#value;
+    if (this.#isArray && this.#state === "ready" && !isDescribed) await this.#describeArray();
     if (this.#isToOpen) {
       this.#isToOpen = false;
       void this.open();
@@ -214,13 +222,15 @@ export class TableSource {
     const answer = await this.#question({ what: "array" });
     if (this.#isClosed || answer.kind === "reject") return;
     this.#array = answer.array;
+    this.#arrayOf = answer.value;
     this.onChange.call();
   }
 
   /** The kernel has gone: what was seen stays. */
   lost(): void {
     this.#asked.clear();
-    this.#value = null; // the next kernel counts its values from the beginning, too
+    this.#isKnown = false;
+    this.#value = this.#arrayOf = null; // the next kernel counts its values from the beginning, too
     if (this.#state === "recorded") return;
     this.#tell("gone", "The kernel is gone. What was seen of the table stays.");
   }
@@ -229,7 +239,7 @@ export class TableSource {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#value !== null) void this.#question({ what: "close" });
+    if (this.#isKnown) void this.#question({ what: "close" });
   }
 
   /** Say what is on the screen; what is missing of it is fetched. */
@@ -243,7 +253,7 @@ export class TableSource {
     if (JSON.stringify(sort) === JSON.stringify(this.#sort)) return;
     this.#sort = sort;
     this.#blocks.outdate();
-    this.#tell(this.#state, this.#words);
+    this.#tell(this.#state, this.#state === "ready" ? "" : this.#words); // that another order was refused is over
     this.#fetch();
   }
 

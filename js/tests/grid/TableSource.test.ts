@@ -212,6 +212,42 @@ test("what the kernel refuses to count or describe is said, and asked of this va
   expect(kernel.kinds).toEqual(["count", "stats"]);
 });
 
+test("an array is described once for each value it has", async () => {
+  const kernel = new Kernel();
+  const source = new TableSource(new FlowStore("f"), "made", null, kernel.ask, true);
+  void source.open();
+  await kernel.answer(OPENED);
+  expect(kernel.kinds).toEqual(["array"]);
+  await kernel.answer({ value: 1, array: { dtype: "float64", shape: [3] } });
+  void source.open();
+  await kernel.answer(OPENED);
+  expect(kernel.kinds).toEqual([]);
+  void source.open();
+  await kernel.answer({ ...OPENED, value: 2 });
+  expect(kernel.kinds).toEqual(["array"]);
+});
+
+test("a grid that is closed before it was opened says so, too", async () => {
+  const { kernel, source } = open();
+  void source.open();
+  source.close();
+  expect(kernel.kinds).toEqual(["open", "close"]);
+});
+
+test("a good order ends what was said of a bad one", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer(OPENED);
+  await kernel.answerRows(1, BLOCK_ROWS);
+  source.sortBy([{ column: "word", isDescending: false }]);
+  await kernel.refuse("FB600"); // the first column
+  await kernel.refuse("FB607");
+  expect(source.words).toBe("No. Do.");
+  source.sortBy([{ column: "n", isDescending: false }]);
+  expect(source.words).toBe("");
+});
+
 test("a grid that is closed says so once and asks no more", async () => {
   const { kernel, source } = open();
   source.show(SCREEN);
