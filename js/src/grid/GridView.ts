@@ -3,9 +3,11 @@
 import { BasicKeyHandler, BasicMouseHandler, BasicSelectionModel, DataGrid } from "@lumino/datagrid";
 import type { Message } from "@lumino/messaging";
 import type { Widget } from "@lumino/widgets";
+import { systemClipboard } from "../canvas/systemClipboard";
 import { Listeners } from "../model/listeners";
 import type { SortKey } from "../protocol/tables";
 import { kindOf } from "./cells";
+import { copied } from "./copying";
 import { GridModel } from "./GridModel";
 import { CellPainter, columnWords, HEADER_PX, HeaderPainter, ROW_PX, RowNumberPainter } from "./painters";
 import { type Paper, paperOf } from "./paper";
@@ -45,12 +47,6 @@ export class GridView extends DataGrid {
     this.selectionModel = selection;
     this.keyHandler = new BasicKeyHandler();
     this.mouseHandler = new SortingMouse(source);
-    this.copyConfig = {
-      separator: "\t",
-      headers: "none",
-      format: ({ region, row, column }) => model.data(region, row, column),
-      warningThreshold: 100_000,
-    };
     const around = { source, model, paper: () => this.#paper ?? this.#dress() };
     this.cellRenderers.update({
       body: new CellPainter(around),
@@ -94,6 +90,26 @@ export class GridView extends DataGrid {
   get rows(): readonly [number, number] {
     const first = Math.floor(this.scrollY / ROW_PX);
     return [first, Math.min(this.#model.rowCount("body"), Math.ceil((this.scrollY + this.pageHeight) / ROW_PX))];
+  }
+
+  /** Copy what is selected as values, not as it is painted. */
+  override copyToClipboard(): void {
+    const [selection, another] = [...(this.selectionModel?.selections() ?? [])];
+    if (!selection) return;
+    if (another) {
+      this.#source.say("Nothing was copied: choose cells that lie together.");
+      return;
+    }
+    const { r1, c1, r2, c2 } = selection;
+    const area = {
+      r1: Math.max(0, Math.min(r1, r2)),
+      c1: Math.max(0, Math.min(c1, c2)),
+      r2: Math.min(Math.max(r1, r2), this.#model.rowCount("body") - 1),
+      c2: Math.min(Math.max(c1, c2), this.#model.columnCount("body") - 1),
+    };
+    void copied(this.#source, area).then((text) => {
+      if (text !== null) systemClipboard.write(text);
+    });
   }
 
   override dispose(): void {

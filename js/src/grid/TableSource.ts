@@ -257,11 +257,21 @@ export class TableSource {
     this.#fetch();
   }
 
-  /** One cell written out whole; empty when it cannot be had. */
+  /** Say something of what was asked for, until there is something else to say. */
+  say(words: string): void {
+    this.#tell(this.#state, words);
+  }
+
+  /** Another number: another value, or another order. */
+  get edition(): number {
+    return this.#blocks.edition;
+  }
+
+  /** One cell written out whole, or as it is painted where that cannot be had. */
   async whole(row: number, column: number): Promise<string> {
     if (this.#state !== "ready" || this.#value === null) return this.cell(row, column)?.text ?? "";
     const answer = await this.#question({ what: "cell", value: this.#value, sort: this.#sort, row, column });
-    return answer.kind === "table" ? answer.text : "";
+    return answer.kind === "table" ? answer.text : (this.cell(row, column)?.text ?? "");
   }
 
   // -- fetching

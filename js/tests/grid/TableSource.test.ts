@@ -4,6 +4,7 @@ import { tableFromArrays, tableToIPC } from "@uwdata/flechette";
 import { expect, test } from "vitest";
 import { BLOCK_COLUMNS, BLOCK_ROWS, Blocks } from "../../src/grid/blocks";
 import type { Cells } from "../../src/grid/cells";
+import { copied } from "../../src/grid/copying";
 import { TableSource } from "../../src/grid/TableSource";
 import { FlowStore } from "../../src/model/store";
 import type { Reject } from "../../src/protocol/messages";
@@ -246,6 +247,37 @@ test("a good order ends what was said of a bad one", async () => {
   expect(source.words).toBe("No. Do.");
   source.sortBy([{ column: "n", isDescending: false }]);
   expect(source.words).toBe("");
+});
+
+test("what is copied is what the values are, or nothing with a word why", async () => {
+  const { kernel, source } = open();
+  source.record({
+    kind: "table",
+    columns: COLUMNS,
+    rows: [
+      ["1,234,567", "a, b"],
+      ["12,000", "null"],
+    ],
+    height: 1000,
+    width: 2,
+  });
+  expect(await copied(source, { r1: 0, c1: 0, r2: 1, c2: 1 })).toBe("1234567\ta, b\n12000\t");
+  expect(await copied(source, { r1: 0, c1: 0, r2: 5, c2: 1 })).toBe(null);
+  expect(source.words).toMatch(/^Nothing was copied/);
+  expect(kernel.kinds).toEqual([]);
+});
+
+test("a cell that cannot be written out whole stays as it is painted", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer(OPENED);
+  await kernel.answerRows(1, BLOCK_ROWS);
+  await kernel.refuse("FB600");
+  await kernel.refuse("FB600");
+  const text = source.whole(7, 1);
+  await kernel.refuse("FB600");
+  expect(await text).toBe("7");
 });
 
 test("a grid that is closed says so once and asks no more", async () => {
