@@ -3,7 +3,6 @@
 import { BasicKeyHandler, BasicMouseHandler, BasicSelectionModel, DataGrid } from "@lumino/datagrid";
 import type { Message } from "@lumino/messaging";
 import type { Widget } from "@lumino/widgets";
-import { systemClipboard } from "../canvas/systemClipboard";
 import { Listeners } from "../model/listeners";
 import type { SortKey } from "../protocol/tables";
 import { kindOf } from "./cells";
@@ -24,19 +23,22 @@ export class GridView extends DataGrid {
   readonly onCursor = new Listeners();
   readonly #source: TableSource;
   readonly #model: GridModel;
+  readonly #write: (text: string) => void;
   readonly #stops: readonly (() => void)[];
   readonly #theme = new MutationObserver(() => this.#dress());
   readonly #sized = new Set<string>();
   #paper: Paper | null = null;
   #frame = 0;
 
-  constructor(source: TableSource) {
+  /** `label`: what it is, for who does not see it. `write`: puts what is copied on the clipboard. */
+  constructor(source: TableSource, label: string, write: (text: string) => void) {
     super({
       defaultSizes: { rowHeight: ROW_PX, columnWidth: 120, rowHeaderWidth: 64, columnHeaderHeight: HEADER_PX },
       minimumSizes: { rowHeight: ROW_PX, columnWidth: 40, rowHeaderWidth: 40, columnHeaderHeight: HEADER_PX },
       headerVisibility: "all",
     });
     this.#source = source;
+    this.#write = write;
     this.addClass("fb-root");
     this.addClass("fb-datagrid");
     const model = new GridModel(source);
@@ -45,7 +47,10 @@ export class GridView extends DataGrid {
     const selection = new BasicSelectionModel({ dataModel: model });
     selection.changed.connect(() => this.onCursor.call());
     this.selectionModel = selection;
-    this.keyHandler = new BasicKeyHandler();
+    this.keyHandler = new GridKeys(source, () => this.cursor);
+    this.viewport.node.tabIndex = 0;
+    this.viewport.node.setAttribute("role", "grid");
+    this.viewport.node.setAttribute("aria-label", label);
     this.mouseHandler = new SortingMouse(source);
     const around = { source, model, paper: () => this.#paper ?? this.#dress() };
     this.cellRenderers.update({
@@ -108,7 +113,7 @@ export class GridView extends DataGrid {
       c2: Math.min(Math.max(c1, c2), this.#model.columnCount("body") - 1),
     };
     void copied(this.#source, area).then((text) => {
-      if (text !== null) systemClipboard.write(text);
+      if (text !== null) this.#write(text);
     });
   }
 
@@ -180,6 +185,34 @@ export class GridView extends DataGrid {
   }
 }
 
+/** Tab leaves the grid as it leaves everything else; S sorts by the column of the cursor. */
+export class GridKeys extends BasicKeyHandler {
+  readonly #source: TableSource;
+  readonly #cursor: () => { readonly column: number } | null;
+
+  constructor(source: TableSource, cursor: () => { readonly column: number } | null) {
+    super();
+    this.#source = source;
+    this.#cursor = cursor;
+  }
+
+  override onKeyDown(grid: DataGrid, event: KeyboardEvent): void {
+    if (event.key === "Tab") return;
+    const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (isPlain && event.key.toLowerCase() === "s") {
+      const cursor = this.#cursor();
+      if (cursor) turn(this.#source, cursor.column, event.shiftKey);
+    } else if (isPlain && event.key === "?") {
+      this.#source.say("S sorts by the column of the chosen cell, Shift+S by one more; Tab leaves the grid.");
+    } else {
+      super.onKeyDown(grid, event);
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
 /** A press on a column's header sorts by it; everywhere else it does what it does in every grid. */
 class SortingMouse extends BasicMouseHandler {
   readonly #source: TableSource;
@@ -200,7 +233,7 @@ class SortingMouse extends BasicMouseHandler {
   override onMouseUp(grid: DataGrid, event: MouseEvent): void {
     const pressed = this.#pressed;
     this.#pressed = null;
-    if (pressed && Math.abs(event.clientX - pressed.x) < 4) this.#turn(pressed.column, event.shiftKey);
+    if (pressed && Math.abs(event.clientX - pressed.x) < 4) turn(this.#source, pressed.column, event.shiftKey);
     else super.onMouseUp(grid, event);
   }
 
@@ -209,13 +242,13 @@ class SortingMouse extends BasicMouseHandler {
     const hit = grid.hitTest(event.clientX, event.clientY);
     grid.viewport.node.title = hit.region === "column-header" ? columnWords(this.#source, hit.column) : "";
   }
+}
 
-  /** From no order to the least first, to the most first, to none again. */
-  #turn(column: number, isOneMore: boolean): void {
-    const name = this.#source.columns[column]?.name;
-    if (name === undefined || this.#source.state !== "ready") return;
-    this.#source.sortBy(turned(this.#source.sort, name, isOneMore));
-  }
+/** From no order to the least first, to the most first, to none again. */
+function turn(source: TableSource, column: number, isOneMore: boolean): void {
+  const name = source.columns[column]?.name;
+  if (name === undefined || source.state !== "ready") return;
+  source.sortBy(turned(source.sort, name, isOneMore));
 }
 
 /** The order after a press on a column's header. */

@@ -3,6 +3,7 @@
 import type { NotebookPanel } from "@jupyterlab/notebook";
 import type { Message } from "@lumino/messaging";
 import { BoxPanel } from "@lumino/widgets";
+import { systemClipboard } from "../canvas/systemClipboard";
 import { GridView } from "../grid/GridView";
 import { TableSource } from "../grid/TableSource";
 import type { Card } from "../model/flow";
@@ -120,7 +121,7 @@ export class DockedTable extends BoxPanel {
     const { client } = this.#flows.controls.of(this.#panel);
     const ask = (request: TableRequest): Promise<TableAnswer | Reject> => client.ask(request);
     const source = new TableSource(this.#link.store, this.#node, this.#port, ask, this.#isArray);
-    const grid = new GridView(source);
+    const grid = new GridView(source, `The table of ${this.#node}`, (text) => systemClipboard.write(text));
     source.onChange.add(() => {
       if (source === this.#source && source.edition !== this.#edition) {
         this.#edition = source.edition;
