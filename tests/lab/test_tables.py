@@ -183,6 +183,18 @@ def test_a_grid_opens_from_a_card_and_follows_its_node(live: OpenNotebook) -> No
     card(live, CANVAS, "squares").locator(".fb-card-preview").dblclick()
     assert shown(live, "squares", "square")["texts"][:3] == ["0", "1", "4"]
     bar(live, "squares").get_by_text("50,000 × 3").wait_for()
+    assert live.cell(CANVAS).locator(".fb-inspector").count() == 0, "the inspector is for a single press"
+    row = bar(live, "squares").get_by_label("Go to row")
+    row.fill("0")
+    row.press("Enter")
+    grid = live.page.get_by_role("grid", name="The table of squares")
+    grid.focus()
+    live.page.keyboard.press("s")
+    live.page.keyboard.press("s")
+    bar(live, "squares").get_by_text("by n ▼").wait_for()
+    live.page.keyboard.press("Tab")
+    assert not grid.evaluate("grid => grid === document.activeElement"), "Tab leaves it"
+    bar(live, "squares").get_by_role("button", name="by n").click()
     header(live, "squares", "n")
     header(live, "squares", "n")
     assert shown(live, "squares", "word")["texts"][0] == f"word {49_999 % 7}"
