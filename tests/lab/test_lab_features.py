@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,8 @@ CELLS = (
     *(f"# {line}" for line in range(30)),  # so that there is something to scroll
 )
 FLOW, COUNT, TOTAL, TWICE = 1, 2, 3, 4
+#: How long a badge may take to find its place on a busy machine.
+PATIENCE_S = 30.0
 DOCKED = ".fb-docked .fb-canvas"
 THREE_FRAMES = """
 () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))
@@ -101,7 +104,10 @@ def test_a_badge_covers_nothing_that_is_written_in_its_cell(body: str, live: Ope
     for index in (TOTAL, TWICE, COUNT):
         live.evaluate("async (panel, app, index) => { panel.content.activeCellIndex = index; }", index)
         live.page.evaluate(THREE_FRAMES)  # one to notice, one to measure, one to paint
-        assert all(not covers_code(live, cell) for cell in (COUNT, TOTAL, TWICE))
+        end = time.monotonic() + PATIENCE_S
+        while covering := [cell for cell in (COUNT, TOTAL, TWICE) if covers_code(live, cell)]:
+            assert time.monotonic() < end, f"code lies under the badges of {covering}"
+            live.page.wait_for_timeout(50)
 
 
 def covers_code(notebook: OpenNotebook, index: int) -> bool:

@@ -1,5 +1,5 @@
 import { type Node, type NodeProps, type ReactFlowState, useStore } from "@xyflow/react";
-import { type MouseEvent, memo, type ReactElement } from "react";
+import { type MouseEvent, memo, type ReactElement, useEffect, useRef } from "react";
 import { type Card, cardName, type InputPort } from "../model/flow";
 import {
   cardSize,
@@ -47,6 +47,9 @@ export function detailAt(zoom: number, cardCount: number): Detail {
 
 /** Up to this many cards bear their names however small they are: there are not too many to draw, nor to read. */
 const MANY_CARDS = 60;
+
+/** A second press within this time makes a double one. */
+const DOUBLE_MS = 350;
 
 /** How much of cards can be seen now. */
 export const detailOf = (state: ReactFlowState): Detail => detailAt(state.transform[2], state.nodeLookup.size);
@@ -111,10 +114,23 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
   const hidden = card.settings.length - MAX_SETTINGS;
   const open = (event: MouseEvent): void => {
     if (event.shiftKey || event.ctrlKey || event.metaKey) return; // that selects several
+    if (event.detail > 1) return;
     view.selection.choose([card.id]);
-    view.isInspecting.set(true);
+    if (!table) view.isInspecting.set(true);
+    // The inspector would lie under the second press of a double one.
+    else {
+      waiting.current = window.setTimeout(() => {
+        if (view.selection.primary === card.id) view.isInspecting.set(true);
+      }, DOUBLE_MS);
+    }
   };
   const table = useTable(card);
+  const waiting = useRef(0);
+  useEffect(() => () => clearTimeout(waiting.current), []);
+  const openTable = (event: MouseEvent): void => {
+    clearTimeout(waiting.current);
+    table?.(event);
+  };
   const why = [oneLine(card.reason), copiesMade(card)].filter(Boolean).join(" · ");
   return (
     <>
@@ -133,7 +149,7 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
       {card.preview && (
         // biome-ignore lint/a11y/noStaticElementInteractions: Enter on the selected card does the same
         // biome-ignore lint/a11y/useKeyWithClickEvents: as above
-        <div className="fb-card-preview" onClick={open} onDoubleClick={(event) => table?.(event)}>
+        <div className="fb-card-preview" onClick={open} onDoubleClick={openTable}>
           <Preview preview={card.preview} width={cardSize(card).width} />
           {table && (
             <button
@@ -141,7 +157,7 @@ function Body({ card, isLive }: { readonly card: Card; readonly isLive: boolean 
               className="fb-preview-open nodrag nopan"
               aria-label={`Open ${oneLine(cardName(card))} as grid`}
               title="Open as grid (T)"
-              onClick={table}
+              onClick={openTable}
             >
               <svg viewBox="0 0 12 12" aria-hidden="true">
                 <path d="M1.5 2.5H10.5V9.5H1.5ZM1.5 5H10.5M5 5V9.5" />

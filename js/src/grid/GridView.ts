@@ -6,6 +6,7 @@ import type { Widget } from "@lumino/widgets";
 import { Listeners } from "../model/listeners";
 import type { SortKey } from "../protocol/tables";
 import { kindOf } from "./cells";
+import { copied } from "./copying";
 import { GridModel } from "./GridModel";
 import { CellPainter, columnWords, HEADER_PX, HeaderPainter, ROW_PX, RowNumberPainter } from "./painters";
 import { type Paper, paperOf } from "./paper";
@@ -22,19 +23,22 @@ export class GridView extends DataGrid {
   readonly onCursor = new Listeners();
   readonly #source: TableSource;
   readonly #model: GridModel;
+  readonly #write: (text: string) => void;
   readonly #stops: readonly (() => void)[];
   readonly #theme = new MutationObserver(() => this.#dress());
   readonly #sized = new Set<string>();
   #paper: Paper | null = null;
   #frame = 0;
 
-  constructor(source: TableSource) {
+  /** `label`: what it is, for who does not see it. `write`: puts what is copied on the clipboard. */
+  constructor(source: TableSource, label: string, write: (text: string) => void) {
     super({
       defaultSizes: { rowHeight: ROW_PX, columnWidth: 120, rowHeaderWidth: 64, columnHeaderHeight: HEADER_PX },
       minimumSizes: { rowHeight: ROW_PX, columnWidth: 40, rowHeaderWidth: 40, columnHeaderHeight: HEADER_PX },
       headerVisibility: "all",
     });
     this.#source = source;
+    this.#write = write;
     this.addClass("fb-root");
     this.addClass("fb-datagrid");
     const model = new GridModel(source);
@@ -43,14 +47,11 @@ export class GridView extends DataGrid {
     const selection = new BasicSelectionModel({ dataModel: model });
     selection.changed.connect(() => this.onCursor.call());
     this.selectionModel = selection;
-    this.keyHandler = new BasicKeyHandler();
+    this.keyHandler = new GridKeys(source, () => this.cursor);
+    this.viewport.node.tabIndex = 0;
+    this.viewport.node.setAttribute("role", "grid");
+    this.viewport.node.setAttribute("aria-label", label);
     this.mouseHandler = new SortingMouse(source);
-    this.copyConfig = {
-      separator: "\t",
-      headers: "none",
-      format: ({ region, row, column }) => model.data(region, row, column),
-      warningThreshold: 100_000,
-    };
     const around = { source, model, paper: () => this.#paper ?? this.#dress() };
     this.cellRenderers.update({
       body: new CellPainter(around),
@@ -94,6 +95,26 @@ export class GridView extends DataGrid {
   get rows(): readonly [number, number] {
     const first = Math.floor(this.scrollY / ROW_PX);
     return [first, Math.min(this.#model.rowCount("body"), Math.ceil((this.scrollY + this.pageHeight) / ROW_PX))];
+  }
+
+  /** Copy what is selected as values, not as it is painted. */
+  override copyToClipboard(): void {
+    const [selection, another] = [...(this.selectionModel?.selections() ?? [])];
+    if (!selection) return;
+    if (another) {
+      this.#source.say("Nothing was copied: choose cells that lie together.");
+      return;
+    }
+    const { r1, c1, r2, c2 } = selection;
+    const area = {
+      r1: Math.max(0, Math.min(r1, r2)),
+      c1: Math.max(0, Math.min(c1, c2)),
+      r2: Math.min(Math.max(r1, r2), this.#model.rowCount("body") - 1),
+      c2: Math.min(Math.max(c1, c2), this.#model.columnCount("body") - 1),
+    };
+    void copied(this.#source, area).then((text) => {
+      if (text !== null) this.#write(text);
+    });
   }
 
   override dispose(): void {
@@ -164,6 +185,34 @@ export class GridView extends DataGrid {
   }
 }
 
+/** Tab leaves the grid as it leaves everything else; S sorts by the column of the cursor. */
+export class GridKeys extends BasicKeyHandler {
+  readonly #source: TableSource;
+  readonly #cursor: () => { readonly column: number } | null;
+
+  constructor(source: TableSource, cursor: () => { readonly column: number } | null) {
+    super();
+    this.#source = source;
+    this.#cursor = cursor;
+  }
+
+  override onKeyDown(grid: DataGrid, event: KeyboardEvent): void {
+    if (event.key === "Tab") return;
+    const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (isPlain && event.key.toLowerCase() === "s") {
+      const cursor = this.#cursor();
+      if (cursor) turn(this.#source, cursor.column, event.shiftKey);
+    } else if (isPlain && event.key === "?") {
+      this.#source.say("S sorts by the column of the chosen cell, Shift+S by one more; Tab leaves the grid.");
+    } else {
+      super.onKeyDown(grid, event);
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
 /** A press on a column's header sorts by it; everywhere else it does what it does in every grid. */
 class SortingMouse extends BasicMouseHandler {
   readonly #source: TableSource;
@@ -184,7 +233,7 @@ class SortingMouse extends BasicMouseHandler {
   override onMouseUp(grid: DataGrid, event: MouseEvent): void {
     const pressed = this.#pressed;
     this.#pressed = null;
-    if (pressed && Math.abs(event.clientX - pressed.x) < 4) this.#turn(pressed.column, event.shiftKey);
+    if (pressed && Math.abs(event.clientX - pressed.x) < 4) turn(this.#source, pressed.column, event.shiftKey);
     else super.onMouseUp(grid, event);
   }
 
@@ -193,13 +242,13 @@ class SortingMouse extends BasicMouseHandler {
     const hit = grid.hitTest(event.clientX, event.clientY);
     grid.viewport.node.title = hit.region === "column-header" ? columnWords(this.#source, hit.column) : "";
   }
+}
 
-  /** From no order to the least first, to the most first, to none again. */
-  #turn(column: number, isOneMore: boolean): void {
-    const name = this.#source.columns[column]?.name;
-    if (name === undefined || this.#source.state !== "ready") return;
-    this.#source.sortBy(turned(this.#source.sort, name, isOneMore));
-  }
+/** From no order to the least first, to the most first, to none again. */
+function turn(source: TableSource, column: number, isOneMore: boolean): void {
+  const name = source.columns[column]?.name;
+  if (name === undefined || source.state !== "ready") return;
+  source.sortBy(turned(source.sort, name, isOneMore));
 }
 
 /** The order after a press on a column's header. */

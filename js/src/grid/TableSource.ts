@@ -81,7 +81,14 @@ export class TableSource {
   #isToOpen = false;
   #isCounting = false;
   #statsAsked: number | null = null;
+  /** What the kernel refused to tell of this value: how many rows it has, and columns by their place. */
+  #isUncountable = false;
+  readonly #undescribed = new Set<number>();
   #isClosed = false;
+  /** The kernel was asked to open it, so it is to be told when nobody shows it any more. */
+  #isKnown = false;
+  /** The value that `#array` describes. */
+  #arrayOf: number | null = null;
 
   /** `port` names an output; null is the primary one. `isArray`: it is to be described as a whole, too. */
   constructor(store: FlowStore, node: string, port: string | null, ask: Ask, isArray = false) {
@@ -170,13 +177,17 @@ export class TableSource {
     }
     this.#isOpening = true;
     if (this.#value === null) this.#tell("opening", "");
+    this.#isKnown = true;
     const answer = await this.#question({ what: "open" });
     this.#isOpening = false;
     if (this.#isClosed) return;
     if (answer.kind === "table") this.#opened(answer);
-    else if (this.#isArray && answer.code === NO_TABLE) this.#tell("ready", "");
-    else this.#refused(answer);
-    if (this.#isArray && this.#state === "ready") await this.#describeArray();
+    else if (this.#isArray && answer.code === NO_TABLE) {
+      this.#arrayOf = null; // which value it is was not told
+      this.#tell("ready", "");
+    } else this.#refused(answer);
+    const isDescribed = this.#value !== null && this.#arrayOf === this.#value;
+    if (this.#isArray && this.#state === "ready" && !isDescribed) await this.#describeArray();
     if (this.#isToOpen) {
       this.#isToOpen = false;
       void this.open();
@@ -190,7 +201,9 @@ export class TableSource {
       if (sameColumns) this.#blocks.outdate();
       else this.#blocks.clear();
       this.#stats.clear();
-      this.#seen = sameColumns ? this.#seen : 0;
+      this.#isUncountable = false;
+      this.#undescribed.clear();
+      this.#seen = sameColumns ? Math.min(this.#seen, this.#area.bottom) : 0; // who has scrolled somewhere stays there
       this.#height = height;
       this.#preview = null;
       const names = new Set(columns.map(({ name }) => name));
@@ -209,13 +222,15 @@ export class TableSource {
     const answer = await this.#question({ what: "array" });
     if (this.#isClosed || answer.kind === "reject") return;
     this.#array = answer.array;
+    this.#arrayOf = answer.value;
     this.onChange.call();
   }
 
   /** The kernel has gone: what was seen stays. */
   lost(): void {
     this.#asked.clear();
-    this.#value = null; // the next kernel counts its values from the beginning, too
+    this.#isKnown = false;
+    this.#value = this.#arrayOf = null; // the next kernel counts its values from the beginning, too
     if (this.#state === "recorded") return;
     this.#tell("gone", "The kernel is gone. What was seen of the table stays.");
   }
@@ -224,7 +239,7 @@ export class TableSource {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#value !== null) void this.#question({ what: "close" });
+    if (this.#isKnown) void this.#question({ what: "close" });
   }
 
   /** Say what is on the screen; what is missing of it is fetched. */
@@ -238,15 +253,25 @@ export class TableSource {
     if (JSON.stringify(sort) === JSON.stringify(this.#sort)) return;
     this.#sort = sort;
     this.#blocks.outdate();
-    this.#tell(this.#state, this.#words);
+    this.#tell(this.#state, this.#state === "ready" ? "" : this.#words); // that another order was refused is over
     this.#fetch();
   }
 
-  /** One cell written out whole; empty when it cannot be had. */
+  /** Say something of what was asked for, until there is something else to say. */
+  say(words: string): void {
+    this.#tell(this.#state, words);
+  }
+
+  /** Another number: another value, or another order. */
+  get edition(): number {
+    return this.#blocks.edition;
+  }
+
+  /** One cell written out whole, or as it is painted where that cannot be had. */
   async whole(row: number, column: number): Promise<string> {
     if (this.#state !== "ready" || this.#value === null) return this.cell(row, column)?.text ?? "";
     const answer = await this.#question({ what: "cell", value: this.#value, sort: this.#sort, row, column });
-    return answer.kind === "table" ? answer.text : "";
+    return answer.kind === "table" ? answer.text : (this.cell(row, column)?.text ?? "");
   }
 
   // -- fetching
@@ -261,7 +286,7 @@ export class TableSource {
       if (!this.#asked.has(keyOf(place))) void this.#fetchBlock(place);
     }
     if (missing.length) return;
-    if (this.#height === null && !this.#isCounting) void this.#count();
+    if (this.#height === null && !this.#isCounting && !this.#isUncountable) void this.#count();
     void this.#describe();
   }
 
@@ -288,7 +313,8 @@ export class TableSource {
       return;
     }
     if (answer.arrow && this.#blocks.put(place, readCells(answer.arrow, answer.rowCount), edition)) {
-      this.#saw(start + answer.rowCount, answer.rowCount === BLOCK_ROWS);
+      if (answer.rowCount === 0 && start > 0) this.#missed(start);
+      else this.#saw(start + answer.rowCount, answer.rowCount === BLOCK_ROWS);
       this.onCells.call();
     }
     this.#fetch();
@@ -305,6 +331,13 @@ export class TableSource {
     }
   }
 
+  /** There is nothing from here on, and who asked so far out does not know where it ends: it is counted. */
+  #missed(start: number): void {
+    if (this.#height !== null || start >= this.#seen) return;
+    this.#seen = start;
+    this.#tell(this.#state, this.#words);
+  }
+
   async #count(): Promise<void> {
     const value = this.#value;
     if (value === null || this.#state !== "ready") return;
@@ -313,9 +346,11 @@ export class TableSource {
     const answer = await this.#question({ what: "count", value });
     this.#isCounting = false;
     if (this.#isClosed || value !== this.#value) return;
+    if (answer.kind === "reject" && !isRefusal(answer)) return this.#refused(answer);
     if (answer.kind === "table" && answer.height !== null) this.#height = answer.height;
-    this.onChange.call();
-    if (answer.kind === "table") this.#fetch();
+    else this.#isUncountable = true;
+    this.#tell(this.#state, answer.kind === "reject" ? sentence(answer.message, answer.hint) : this.#words);
+    this.#fetch();
   }
 
   /** Have the columns on the screen described, one after another. */
@@ -324,14 +359,18 @@ export class TableSource {
     if (value === null || this.#statsAsked !== null || this.#state !== "ready") return;
     const { left, right } = this.#area;
     let column = left;
-    while (column < Math.min(right, this.#columns.length) && this.#stats.has(column)) column += 1;
+    const isDone = (): boolean => this.#stats.has(column) || this.#undescribed.has(column);
+    while (column < Math.min(right, this.#columns.length) && isDone()) column += 1;
     if (column >= Math.min(right, this.#columns.length)) return;
     this.#statsAsked = column;
     const answer = await this.#question({ what: "stats", value, column });
     this.#statsAsked = null;
-    if (this.#isClosed || value !== this.#value) return this.#describe();
-    if (answer.kind === "reject") return; // a plan that cannot be computed says so with its rows
-    if (answer.stats) this.#stats.set(column, answer.stats);
+    if (this.#isClosed) return;
+    if (value !== this.#value) return this.#describe();
+    if (answer.kind === "reject" && !isRefusal(answer)) return this.#refused(answer);
+    if (answer.kind === "table" && answer.stats) this.#stats.set(column, answer.stats);
+    else this.#undescribed.add(column);
+    if (answer.kind === "reject" && !this.#words) this.#tell(this.#state, sentence(answer.message, answer.hint));
     this.onStats.call();
     return this.#describe();
   }
@@ -362,6 +401,9 @@ export class TableSource {
     this.onChange.call();
   }
 }
+
+/** Whether it is this question that is refused, rather than that there is nobody, or another value, to answer it. */
+const isRefusal = ({ code }: Reject): boolean => code !== ANOTHER_VALUE && code !== NO_VALUE && code !== "";
 
 const keyOf = ({ row, column }: BlockPlace): string => `${row}:${column}`;
 

@@ -3,6 +3,7 @@
 import type { NotebookPanel } from "@jupyterlab/notebook";
 import type { Message } from "@lumino/messaging";
 import { BoxPanel } from "@lumino/widgets";
+import { systemClipboard } from "../canvas/systemClipboard";
 import { GridView } from "../grid/GridView";
 import { TableSource } from "../grid/TableSource";
 import type { Card } from "../model/flow";
@@ -40,6 +41,7 @@ export class DockedTable extends BoxPanel {
   #port: string | null = null;
   #cellWords = { name: "", text: "" };
   #cellTimer = 0;
+  #edition = 0;
   #followTimer = 0;
   #frame = 0;
 
@@ -119,10 +121,15 @@ export class DockedTable extends BoxPanel {
     const { client } = this.#flows.controls.of(this.#panel);
     const ask = (request: TableRequest): Promise<TableAnswer | Reject> => client.ask(request);
     const source = new TableSource(this.#link.store, this.#node, this.#port, ask, this.#isArray);
-    const grid = new GridView(source);
-    const changed = (): void => this.#draw();
-    source.onChange.add(changed);
-    source.onStats.add(changed);
+    const grid = new GridView(source, `The table of ${this.#node}`, (text) => systemClipboard.write(text));
+    source.onChange.add(() => {
+      if (source === this.#source && source.edition !== this.#edition) {
+        this.#edition = source.edition;
+        this.#chosen(); // another text stands in the chosen cell now
+      }
+      this.#draw();
+    });
+    source.onStats.add(() => this.#draw());
     grid.onCursor.add(() => this.#chosen());
     return [source, grid];
   }
@@ -171,8 +178,9 @@ export class DockedTable extends BoxPanel {
     const source = this.#source;
     const column = place && source.columns[place.column];
     if (!place || !column) return;
+    const { edition } = source;
     const text = await source.whole(place.row, place.column);
-    if (this.isDisposed || source !== this.#source) return;
+    if (this.isDisposed || source !== this.#source || source.edition !== edition) return;
     this.#cellWords = { name: `${column.name} · row ${place.row.toLocaleString("en-US")}`, text };
     const isTall = text.includes("\n") || text.length > 160;
     BoxPanel.setSizeBasis(this.#foot, isTall ? TALL_FOOT_PX : FOOT_PX);

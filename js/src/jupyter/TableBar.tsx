@@ -88,7 +88,7 @@ export function TableFoot({ name, text }: { readonly name: string; readonly text
           <output className="fb-table-cell">{text}</output>
         </>
       ) : (
-        <span className="fb-why">Choose a cell to read all of it; press a column’s name to sort by it.</span>
+        <span className="fb-why">Choose a cell to read all of it; press a column’s name, or S, to sort by it.</span>
       )}
     </div>
   );

@@ -20,10 +20,16 @@ export function afterPaint(job: () => void): void {
   setTimeout(doNow, UNSEEN_MS);
 }
 
-/** Do what was put off: the notebook is about to be saved. */
+/** Do what was put off: the notebook is about to be saved, or closed. One job that fails keeps no other from being done. */
 export function doNow(): void {
   isDue = false;
   const jobs = [...waiting];
   waiting.clear();
-  for (const job of jobs) job();
+  for (const job of jobs) {
+    try {
+      job();
+    } catch (error) {
+      reportError(error);
+    }
+  }
 }

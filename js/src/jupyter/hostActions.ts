@@ -49,6 +49,15 @@ export function hostActionsOf(app: JupyterFrontEnd, flows: NotebookFlows, panel:
       },
     },
     {
+      id: "sortGrid",
+      label: "Sort a grid by the column of its chosen cell",
+      keys: ["S"],
+      group: "host",
+      places: [],
+      whyNot: () => "It is for an open grid: press it there.",
+      run: () => undefined,
+    },
+    {
       id: "openBeside",
       label: "Open beside the notebook",
       keys: [],

@@ -1,8 +1,10 @@
 /** What a grid fetches, and what it shows meanwhile. */
 
+import { tableFromArrays, tableToIPC } from "@uwdata/flechette";
 import { expect, test } from "vitest";
 import { BLOCK_COLUMNS, BLOCK_ROWS, Blocks } from "../../src/grid/blocks";
 import type { Cells } from "../../src/grid/cells";
+import { copied } from "../../src/grid/copying";
 import { TableSource } from "../../src/grid/TableSource";
 import { FlowStore } from "../../src/model/store";
 import type { Reject } from "../../src/protocol/messages";
@@ -27,6 +29,16 @@ class Kernel {
   async answer(fields: object): Promise<void> {
     const request = this.asked.shift();
     this.#waiting.shift()?.(readTable({ cid: request?.cid, ...fields }, []));
+    await turn();
+  }
+
+  /** Answer with rows of two columns: an empty block is a stream, too. */
+  async answerRows(value: number, rowCount: number): Promise<void> {
+    const request = this.asked.shift();
+    const n = Array.from({ length: rowCount }, (_, row) => row);
+    const arrow = tableToIPC(tableFromArrays({ n, word: n.map(String) }), { format: "stream" });
+    const buffers = arrow ? [new DataView(arrow.buffer, arrow.byteOffset, arrow.byteLength)] : [];
+    this.#waiting.shift()?.(readTable({ cid: request?.cid, value, rowCount }, buffers));
     await turn();
   }
 
@@ -131,6 +143,35 @@ test("a table that nobody counted grows as it is scrolled, until it is counted",
   expect(source.height).toBe(990);
 });
 
+test("nothing beyond the end says nothing of where the end is: the table is counted", async () => {
+  const { kernel, source } = open();
+  source.show({ ...SCREEN, top: 640, bottom: 650 });
+  void source.open();
+  await kernel.answer({ ...OPENED, height: null });
+  expect(kernel.asked[0]).toMatchObject({ what: "rows", start: 640 });
+  await kernel.answerRows(1, 0);
+  expect(source.height).toBe(null);
+  expect(kernel.kinds).toContain("count");
+  await kernel.answer({ value: 1, height: 130 });
+  expect(source.height).toBe(130);
+  expect(source.rowCount).toBe(130);
+});
+
+test("rows of a value before are no rows of this one", async () => {
+  const { kernel, source } = open();
+  source.show({ ...SCREEN, top: 640, bottom: 650 });
+  void source.open();
+  await kernel.answer({ ...OPENED, height: null });
+  await kernel.answerRows(1, BLOCK_ROWS);
+  expect(source.rowCount).toBe(7 * BLOCK_ROWS);
+  source.show({ ...SCREEN, bottom: 0 });
+  void source.open();
+  await kernel.refuse("FB600"); // the count of the value before
+  await kernel.refuse("FB600"); // and its first column
+  await kernel.answer({ ...OPENED, value: 2, height: null });
+  expect(source.rowCount).toBe(BLOCK_ROWS);
+});
+
 test("an order that the kernel refuses is given up, and the refusal is said", async () => {
   const { kernel, source } = open();
   source.show(SCREEN);
@@ -152,6 +193,91 @@ test("columns are described one after another, once there is nothing else to fet
   await kernel.answer({ value: 1, stats: { rows: 1000, nullCount: 3, histogram: [1, 2], sampled: true } });
   expect(source.stats(0)?.nullCount).toBe(3);
   expect(kernel.asked.map((request) => (request.what === "stats" ? request.column : -1))).toEqual([1]);
+});
+
+test("what the kernel refuses to count or describe is said, and asked of this value once", async () => {
+  const { kernel, source } = open();
+  source.show({ ...SCREEN, bottom: 0 });
+  void source.open();
+  await kernel.answer({ ...OPENED, height: null });
+  expect(kernel.kinds).toEqual(["count", "stats"]);
+  await kernel.refuse("FB600");
+  expect(source.words).toBe("No. Do.");
+  await kernel.refuse("FB600");
+  expect(kernel.asked).toMatchObject([{ what: "stats", column: 1 }]);
+  await kernel.refuse("FB600");
+  source.show({ ...SCREEN, bottom: 0 });
+  expect(kernel.kinds).toEqual([]);
+  void source.open();
+  await kernel.answer({ ...OPENED, value: 2, height: null });
+  expect(kernel.kinds).toEqual(["count", "stats"]);
+});
+
+test("an array is described once for each value it has", async () => {
+  const kernel = new Kernel();
+  const source = new TableSource(new FlowStore("f"), "made", null, kernel.ask, true);
+  void source.open();
+  await kernel.answer(OPENED);
+  expect(kernel.kinds).toEqual(["array"]);
+  await kernel.answer({ value: 1, array: { dtype: "float64", shape: [3] } });
+  void source.open();
+  await kernel.answer(OPENED);
+  expect(kernel.kinds).toEqual([]);
+  void source.open();
+  await kernel.answer({ ...OPENED, value: 2 });
+  expect(kernel.kinds).toEqual(["array"]);
+});
+
+test("a grid that is closed before it was opened says so, too", async () => {
+  const { kernel, source } = open();
+  void source.open();
+  source.close();
+  expect(kernel.kinds).toEqual(["open", "close"]);
+});
+
+test("a good order ends what was said of a bad one", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer(OPENED);
+  await kernel.answerRows(1, BLOCK_ROWS);
+  source.sortBy([{ column: "word", isDescending: false }]);
+  await kernel.refuse("FB600"); // the first column
+  await kernel.refuse("FB607");
+  expect(source.words).toBe("No. Do.");
+  source.sortBy([{ column: "n", isDescending: false }]);
+  expect(source.words).toBe("");
+});
+
+test("what is copied is what the values are, or nothing with a word why", async () => {
+  const { kernel, source } = open();
+  source.record({
+    kind: "table",
+    columns: COLUMNS,
+    rows: [
+      ["1,234,567", "a, b"],
+      ["12,000", "null"],
+    ],
+    height: 1000,
+    width: 2,
+  });
+  expect(await copied(source, { r1: 0, c1: 0, r2: 1, c2: 1 })).toBe("1234567\ta, b\n12000\t");
+  expect(await copied(source, { r1: 0, c1: 0, r2: 5, c2: 1 })).toBe(null);
+  expect(source.words).toMatch(/^Nothing was copied/);
+  expect(kernel.kinds).toEqual([]);
+});
+
+test("a cell that cannot be written out whole stays as it is painted", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer(OPENED);
+  await kernel.answerRows(1, BLOCK_ROWS);
+  await kernel.refuse("FB600");
+  await kernel.refuse("FB600");
+  const text = source.whole(7, 1);
+  await kernel.refuse("FB600");
+  expect(await text).toBe("7");
 });
 
 test("a grid that is closed says so once and asks no more", async () => {
