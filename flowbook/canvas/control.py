@@ -262,9 +262,9 @@ class Hub:
 
     # -- answering
 
-    @staticmethod
-    def _tell(channel: Channel, told: Told) -> None:
-        channel.tell(told.message, told.buffers)
+    def _tell(self, channel: Channel, told: Told) -> None:
+        if not channel.tell(told.message, told.buffers):  # who asked must not wait for ever
+            self._reject(channel, told.message, CanvasError("the answer is too large to be sent", code="FB809"))
 
     def _answer(self, channel: Channel, message: Any) -> None:
         channel.heard()
@@ -333,7 +333,12 @@ class Hub:
 
     def _show_table(self, channel: Channel, message: Message) -> None:
         name = message["flow"]
-        self._tables.ask(channel, self._find_inside(channel, name) or self._need(channel, name), message)
+        flow = self._find_inside(channel, name)
+        if flow is None:
+            flow = self._find(channel, name)
+        if flow is None and message["what"] == "close":
+            return  # it is gone, and so is what was shown of it
+        self._tables.ask(channel, self._need(channel, name) if flow is None else flow, message)
 
     def _find_inside(self, channel: Channel, name: str) -> Any:
         """Return what is inside a subflow's node, ``flow/node``; the same object for all who look into it."""

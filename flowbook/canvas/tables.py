@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Of the columns that one answer names; a grid of a wider table shows the first ones.
 MOST_COLUMNS: Final = 5_000
+#: Of the name of each; a column with a longer one is shown, and cannot be sorted by.
+MOST_NAME_CHARS: Final = 500
 #: What is asked that reads whole columns, and may wait for another of its kind.
 _SLOW: Final = frozenset({"stats", "count", "array"})
 _LANES: Final = ("rows", "stats")
@@ -132,7 +134,8 @@ class Tables:
         view = self._view(channel, flow, message, number, value)
         if what == "open":
             columns = view.columns
-            return Told({**answer, "columns": columns[:MOST_COLUMNS], "width": len(columns), "height": view.height})
+            shown = [{**column, "name": column["name"][:MOST_NAME_CHARS]} for column in columns[:MOST_COLUMNS]]
+            return Told({**answer, "columns": shown, "width": len(columns), "height": view.height})
         if what == "rows":
             first, count = message.get("firstColumn", 0), message.get("columnCount", viewports.MOST_COLUMNS)
             page = view.rows(
