@@ -149,9 +149,11 @@ class Hub:
 
     def flow_changed(self, flow: Any) -> None:
         """Nodes, edges, settings, code or what a cell holds changed, or may have."""
-        if flow.name in self._awaited:
+        inside = flow.name + SEPARATOR
+        appeared = {name for name in tuple(self._awaited) if name == flow.name or name.startswith(inside)}
+        if appeared:
             with self._condition:
-                self._appeared.add(flow.name)
+                self._appeared |= appeared
                 self._condition.notify()
         for watched in self._views_of(flow):
             with self._condition:
@@ -352,7 +354,7 @@ class Hub:
     def _let_in(self, name: str) -> None:
         """A flow has come that channels asked for before."""
         for channel in [channel for channel in self._channels if name in channel.awaited]:
-            if self._find(channel, name) is not None:
+            if self._find(channel, name) is not None or self._find_inside(channel, name) is not None:
                 self._let_watch(channel, name, channel.awaited[name])
 
     def _forget_awaited(self, name: str) -> None:
