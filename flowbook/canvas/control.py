@@ -149,9 +149,11 @@ class Hub:
 
     def flow_changed(self, flow: Any) -> None:
         """Nodes, edges, settings, code or what a cell holds changed, or may have."""
-        if flow.name in self._awaited:
+        inside = flow.name + SEPARATOR
+        appeared = {name for name in tuple(self._awaited) if name == flow.name or name.startswith(inside)}
+        if appeared:
             with self._condition:
-                self._appeared.add(flow.name)
+                self._appeared |= appeared
                 self._condition.notify()
         for watched in self._views_of(flow):
             with self._condition:
@@ -262,9 +264,9 @@ class Hub:
 
     # -- answering
 
-    @staticmethod
-    def _tell(channel: Channel, told: Told) -> None:
-        channel.tell(told.message, told.buffers)
+    def _tell(self, channel: Channel, told: Told) -> None:
+        if not channel.tell(told.message, told.buffers):  # who asked must not wait for ever
+            self._reject(channel, told.message, CanvasError("the answer is too large to be sent", code="FB809"))
 
     def _answer(self, channel: Channel, message: Any) -> None:
         channel.heard()
@@ -333,7 +335,12 @@ class Hub:
 
     def _show_table(self, channel: Channel, message: Message) -> None:
         name = message["flow"]
-        self._tables.ask(channel, self._find_inside(channel, name) or self._need(channel, name), message)
+        flow = self._find_inside(channel, name)
+        if flow is None:
+            flow = self._find(channel, name)
+        if flow is None and message["what"] == "close":
+            return  # it is gone, and so is what was shown of it
+        self._tables.ask(channel, self._need(channel, name) if flow is None else flow, message)
 
     def _find_inside(self, channel: Channel, name: str) -> Any:
         """Return what is inside a subflow's node, ``flow/node``; the same object for all who look into it."""
@@ -347,7 +354,7 @@ class Hub:
     def _let_in(self, name: str) -> None:
         """A flow has come that channels asked for before."""
         for channel in [channel for channel in self._channels if name in channel.awaited]:
-            if self._find(channel, name) is not None:
+            if self._find(channel, name) is not None or self._find_inside(channel, name) is not None:
                 self._let_watch(channel, name, channel.awaited[name])
 
     def _forget_awaited(self, name: str) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Of the columns that one answer names; a grid of a wider table shows the first ones.
 MOST_COLUMNS: Final = 5_000
+#: Of the name of each; a column with a longer one is shown, and cannot be sorted by.
+MOST_NAME_CHARS: Final = 500
 #: What is asked that reads whole columns, and may wait for another of its kind.
 _SLOW: Final = frozenset({"stats", "count", "array"})
 _LANES: Final = ("rows", "stats")
@@ -132,7 +134,8 @@ class Tables:
         view = self._view(channel, flow, message, number, value)
         if what == "open":
             columns = view.columns
-            return Told({**answer, "columns": columns[:MOST_COLUMNS], "width": len(columns), "height": view.height})
+            shown = [{**column, "name": column["name"][:MOST_NAME_CHARS]} for column in columns[:MOST_COLUMNS]]
+            return Told({**answer, "columns": shown, "width": len(columns), "height": view.height})
         if what == "rows":
             first, count = message.get("firstColumn", 0), message.get("columnCount", viewports.MOST_COLUMNS)
             page = view.rows(
@@ -142,14 +145,14 @@ class Tables:
                 first_column=first,
                 column_count=count,
             )
-            return Told({**answer, "rowCount": page.row_count, "isText": [*page.is_text]}, (page.arrow,))
+            return Told({**answer, "rowCount": page.row_count, "isText": [*page.is_text], **_note(view)}, (page.arrow,))
         if what == "cell":
             row, column = message.get("row", 0), message.get("column", 0)
             return Told({**answer, "text": view.cell(row, column, sort_by=_sort_keys(message))})
         if what == "stats":
             return Told({**answer, "stats": view.stats(message.get("column", 0))})
         if what == "count":
-            return Told({**answer, "height": view.count()})
+            return Told({**answer, "height": view.count(), **_note(view)})
         raise CanvasError(f"a table cannot be asked for {what!r}", code="FB803")
 
     def _value(self, channel: Channel, flow: Any, message: Message) -> tuple[int, Any]:
@@ -175,20 +178,33 @@ class Tables:
 
     def _view(self, channel: Channel, flow: Any, message: Message, number: int, value: Any) -> TableView:
         key = _key(flow, message)
+        view: TableView
         with self._lock:
-            held = self._held.get(channel, {}).get(key)
-        if held is not None and held.value is value:
-            return held.view
-        view: TableView = flow.engine.payloads.view(value)
+            alike = [held for tables in self._held.values() if (held := tables.get(key)) is not None]
+        # Another grid's view of the value is as good. One that computed a lazy table stays when a run collects that
+        # table, too: rows of two computations need not come in one order.
+        for held in alike:
+            if held.number == number and (held.value is value or held.view.is_kept):
+                view = held.view
+                break
+        else:
+            view = flow.engine.payloads.view(value)
         with self._lock:
             tables = self._held.get(channel, {})
-            if key in tables:  # else it was closed while it waited for its turn
+            known = tables.get(key)
+            # Without its key it was closed while it waited for its turn.
+            if key in tables and (known is None or known.view is not view):
                 tables[key] = _Held(number, value, view)
         return view
 
 
 def _key(flow: Any, message: Message) -> tuple[str, str, str]:
     return flow.name, message["node"], message.get("port") or ""
+
+
+def _note(view: TableView) -> Message:
+    """What has to be known of the table as a whole: that only its first rows are shown."""
+    return {"note": view.note} if view.note else {}
 
 
 def _sort_keys(message: Message) -> list[viewports.SortKey]:

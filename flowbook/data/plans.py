@@ -12,7 +12,7 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 from flowbook.data.families import family_of
@@ -64,6 +64,43 @@ def collect(values: Sequence[object]) -> list[object]:
     for index, frame in zip(lazy_at, frames, strict=True):
         collected[index] = frame
     return collected
+
+
+def collect_head(plan: Any, most_rows: int, most_bytes: int) -> tuple[pl.DataFrame, bool]:
+    """Collect the first rows of a lazy table, in one pass that ends where there is enough.
+
+    Returns:
+        As many rows as there are, or as fit; and whether there are more.
+
+    Raises:
+        DataError: FB604, polars panicked.
+        polars.exceptions.PolarsError: what polars says of a plan that cannot be computed.
+    """
+    import polars as pl
+
+    head = plan.head(most_rows + 1)
+    schema = plan.collect_schema()
+    batches: list[pl.DataFrame] = []
+    if pl.Object in schema.dtypes():  # Python objects do not pass through batches
+        batches = [cast("pl.DataFrame", collect([head])[0])]
+    else:
+        held_bytes = 0
+
+        def take(batch: pl.DataFrame) -> bool:
+            nonlocal held_bytes
+            batches.append(batch)
+            held_bytes += batch.estimated_size()
+            return held_bytes > most_bytes
+
+        try:
+            head.sink_batches(take)
+        except pl.exceptions.PanicException as panic:
+            raise panic_refused(panic) from panic
+    found = pl.concat(batches, rechunk=True) if batches else pl.DataFrame(schema=schema)
+    fitting, size_bytes = most_rows, found.estimated_size()
+    if size_bytes > most_bytes:
+        fitting = min(fitting, max(1, found.height * most_bytes // size_bytes))
+    return (found.head(fitting), True) if found.height > fitting else (found, False)
 
 
 class _Tap:
@@ -151,16 +188,47 @@ def _is_row_by_row(traverser: Any) -> bool:
     step = traverser.view_current_node()
     kind = type(step).__name__
     if kind in {"Select", "HStack"}:
-        written = step.expr if kind == "Select" else step.exprs
-        waiting = [entry.node for entry in written]
-        while waiting:
-            part = traverser.view_expression(waiting.pop())
-            names = _PARTS.get(type(part).__name__)
-            if names is None:
-                return False
-            waiting += [getattr(part, name) for name in names]
-        return True
+        return _are_plain(traverser, step.expr if kind == "Select" else step.exprs)
     return kind in {"SimpleProjection", "Slice", "Union"}
+
+
+def _are_plain(traverser: Any, written: Sequence[Any]) -> bool:
+    """Tell whether each of some expressions needs one row to give one."""
+    waiting = [entry.node for entry in written]
+    while waiting:
+        part = traverser.view_expression(waiting.pop())
+        names = _PARTS.get(type(part).__name__)
+        if names is None:
+            return False
+        waiting += [getattr(part, name) for name in names]
+    return True
+
+
+def keeps_order(plan: Any) -> bool:
+    """Tell whether a plan gives the same rows in the same order however often it is computed, and in pieces.
+
+    So do tables in memory and files, row by row: columns chosen, computed and renamed, rows filtered and cut. Whatever
+    else there is, and what polars does not describe, counts as a step that may mix rows.
+    """
+    try:
+        traverser = _traverser(plan)
+        waiting = [traverser.get_node()]
+        while waiting:
+            traverser.set_node(waiting.pop())
+            step, below = traverser.view_current_node(), traverser.get_inputs()
+            kind = type(step).__name__
+            if kind == "Filter":
+                is_kept = _are_plain(traverser, [step.predicate])
+            elif kind == "Union":
+                is_kept = step.maintain_order is True
+            else:
+                is_kept = _is_row_by_row(traverser) if below else kind in {"DataFrameScan", "Scan"}
+            if not is_kept:
+                return False
+            waiting += below
+    except _failures():
+        return False
+    return True
 
 
 def drain(plan: Any) -> None:

@@ -3,6 +3,11 @@
 A page costs what it shows, for a thousand rows and for a billion. Only sorting reads the whole column, once: the order
 is kept while the grid shows it, and every further page gathers its rows by it.
 
+A lazy table is computed once, in its turn, and kept for as long as its view: polars promises no order for joins, groups
+and the like, so pages of two computations need not fit together. No more of it is kept than ``MOST_KEPT_ROWS`` and
+``MOST_KEPT_BYTES``; past them only the first rows are shown, and the ``note`` says so. A plan that only reads tables
+and files row by row gives the same rows in the same order every time: its pages are small queries of their own.
+
 What a browser cannot show as a number, a truth or a time arrives as text that is cut short: long texts, bytes, nested
 values, Python objects, decimals and integers of 128 bits (which the browser's Arrow library cannot read), durations and
 times of day. A time with a zone arrives as a clock in that zone shows it. How much of a text there is room for depends
@@ -16,7 +21,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from flowbook.data import conversions, foreign_tables, plans, previews, value_stats
+from flowbook.data import collect_turns, conversions, foreign_tables, plans, previews, value_stats
 from flowbook.data.families import family_of
 from flowbook.data.kinds import dtype_label
 from flowbook.errors import DataError
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
 #: Most rows and columns of one page; a grid asks for what is on the screen and a little around it.
 MOST_ROWS: Final = 2_000
 MOST_COLUMNS: Final = 100
+#: Of a lazy table that is computed once for its view, no more than this is kept.
+MOST_KEPT_ROWS: Final = 10_000_000
+MOST_KEPT_BYTES: Final = 1 << 30
 # 200 KB for 1,000 rows of 8 columns, and something for the description of the columns.
 _BYTES_PER_CELL: Final = 24
 _LEAST_BYTES: Final = 96_000  # what is on one screen: texts of 48 characters in all of 1,000 cells
@@ -58,7 +66,7 @@ class Page:
         arrow: the rows as an uncompressed Arrow IPC stream; columns are named by their position, ``"0"``, ``"1"``, …
         start: the first row, from 0.
         row_count: rows in ``arrow``.
-        height: rows of the table; None for a lazy table, which nobody has counted.
+        height: rows of the table; None for a lazy table that was not computed as a whole.
         is_text: of each column of ``arrow``, whether its values were written as text.
     """
 
@@ -89,25 +97,36 @@ class TableView:
 
     @property
     def height(self) -> int | None:
-        """Rows; None for a lazy table."""
+        """Rows that there are to show; None for a lazy table that was not computed as a whole."""
         return self._source.height
+
+    @property
+    def note(self) -> str:
+        """What has to be known of what is shown: that there are more rows; empty when there is nothing to say."""
+        return self._source.note
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its rows come from a computation of its own, which another one need not agree with."""
+        return isinstance(self._source, _PlanSource) and self._source.is_begun
 
     @property
     def columns(self) -> list[dict[str, str]]:
         """Name and type of every column: ``[{"name": "carrier", "type": "string"}]``; names are not cut.
 
-        A column of Python objects has a ``note`` as well: what is shown of it, and what to do about that.
+        A column of Python objects has a ``note`` as well: what is shown of it, and what to do about that. The first
+        column bears the note on the table.
         """
         import polars as pl
 
-        return [
-            {
-                "name": name,
-                "type": dtype_label(dtype),
-                **({"note": _OBJECTS.format(name)} if dtype == pl.Object else {}),
-            }
-            for name, dtype in self._source.schema.items()
-        ]
+        columns = []
+        note = self.note
+        for name, dtype in self._source.schema.items():
+            notes = [note, _OBJECTS.format(name) if dtype == pl.Object else ""]
+            said = " ".join(filter(None, notes))
+            columns.append({"name": name, "type": dtype_label(dtype), **({"note": said} if said else {})})
+            note = ""
+        return columns
 
     def rows(
         self,
@@ -123,7 +142,7 @@ class TableView:
         Args:
             start: first row, >= 0.
             stop: row after the last one; at most 2,000 rows are given, and none beyond the end.
-            sort_by: columns to sort by, the first one first; of a lazy table they are sorted by polars for every page.
+            sort_by: columns to sort by, the first one first.
             first_column: position of the first column, >= 0.
             column_count: how many, at most 100.
 
@@ -159,8 +178,8 @@ class TableView:
     def stats(self, column: int) -> dict[str, Any]:
         """Describe one column, by its position; computed when it is first asked for, see `value_stats.column_stats`.
 
-        Of a lazy table at most the first million rows are computed for it; ``rows`` counts those, and ``sampled`` says
-        that there are more.
+        Of a lazy table that is not kept at most the first million rows are computed for it; ``rows`` counts those, and
+        ``sampled`` says that there are more.
 
         Raises:
             DataError: FB604, polars panicked.
@@ -180,18 +199,18 @@ class TableView:
         return known
 
     def _described(self, column: int) -> dict[str, Any]:
-        import polars as pl
-
-        plan = self._source.lazy().select(pl.nth(column))
-        if self.height is not None:
-            return value_stats.column_stats(plan, self.height)
+        if self._source.whole() is not None or self.height is not None:
+            made = value_stats.column_stats(self._source.column(column), self.height)
+            return {**made, "sampled": made["sampled"] or bool(self.note)}
         # A plan is computed for it, so there is an end to how much of it.
-        head: Any = plans.collect([plan.head(value_stats.SAMPLED_VALUES + 1)])[0]
+        plan = self._source.column(column).head(value_stats.SAMPLED_VALUES + 1)
+        with collect_turns.turn([plan]):
+            head: Any = plans.collect([plan])[0]
         made = value_stats.column_stats(head.head(value_stats.SAMPLED_VALUES).lazy())
         return {**made, "sampled": head.height > value_stats.SAMPLED_VALUES}
 
     def count(self) -> int:
-        """Count the rows; those of a lazy table are computed for it, once, and not kept.
+        """Count the rows there are to show; a lazy table is computed for it, once.
 
         Raises:
             DataError: FB604, polars panicked.
@@ -199,11 +218,11 @@ class TableView:
         """
         import polars as pl
 
+        self._source.whole()
         if self._source.height is None and self._count is None:
-            try:
-                counted: Any = plans.collect([self._source.lazy().select(pl.len())])[0]
-            except pl.exceptions.PanicException as panic:
-                raise plans.panic_refused(panic) from panic
+            plan = self._source.lazy().select(pl.len())
+            with collect_turns.turn([plan]):
+                counted: Any = plans.collect([plan])[0]
             self._count = int(counted.item())
         return self._source.height if self._source.height is not None else self._count or 0
 
@@ -222,19 +241,20 @@ class TableView:
                 )
 
     def _part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
-        if not sort or self._source.height is None:
-            return self._source.part(start, count, chosen, sort)
-        order = self._order(sort)
-        return self._source.gather(order[start : start + count], chosen)
+        if not sort:
+            return self._source.part(start, count, chosen)
+        whole = self._source.frame()
+        if whole is None:
+            return self._source.sorted_part(start, count, chosen, sort)
+        return whole[:, chosen][self._order(whole, sort)[start : start + count]]
 
-    def _order(self, sort: tuple[SortKey, ...]) -> pl.Series:
+    def _order(self, whole: pl.DataFrame, sort: tuple[SortKey, ...]) -> pl.Series:
         """Find the rows in sorted order; the one thing here that costs O(rows)."""
         import polars as pl
 
         with self._lock:
             known = self._orders.get(sort)
             if known is None:
-                whole = self._source.frame()
                 # Under other names: one like "^a$" would be read as a pattern.
                 columns = {str(index): whole.get_column(key.column) for index, key in enumerate(sort)}
                 order = pl.arg_sort_by(
@@ -253,62 +273,116 @@ class TableView:
 class _FrameSource:
     """A table in memory."""
 
+    note = ""
+
     def __init__(self, frame: pl.DataFrame) -> None:
         self._frame = frame
         self.schema = frame.schema
         self.height: int | None = frame.height
 
-    def frame(self) -> pl.DataFrame:
+    def whole(self) -> pl.DataFrame | None:
+        """Return the table as far as it is to be kept; None: it is read piece by piece."""
         return self._frame
+
+    def frame(self) -> pl.DataFrame | None:
+        """Return the table to be sorted; None: only polars can."""
+        return self._frame
+
+    def column(self, position: int) -> pl.LazyFrame:
+        """Return one column to be described."""
+        import polars as pl
+
+        return self.lazy().select(pl.nth(position))
 
     def lazy(self) -> pl.LazyFrame:
         return self._frame.lazy()
 
-    def part(self, start: int, count: int, chosen: slice, _sort: tuple[SortKey, ...]) -> pl.DataFrame:
+    def part(self, start: int, count: int, chosen: slice) -> pl.DataFrame:
         return self._frame[:, chosen].slice(start, count)
 
-    def gather(self, rows: pl.Series, chosen: slice) -> pl.DataFrame:
-        return self._frame[:, chosen][rows]
+    def sorted_part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
+        raise NotImplementedError
 
 
 class _PlanSource:
-    """A lazy table: every page is a small query of its own."""
-
-    height: int | None = None
+    """A lazy table: computed once and kept, or read by small queries where all of them find the same order."""
 
     def __init__(self, plan: pl.LazyFrame) -> None:
         plans.resolve(plan)
         self._plan = plan
+        self._keeps_order = plans.keeps_order(plan)
+        self._lock = threading.Lock()
+        self._kept: pl.DataFrame | None = None
+        self._is_too_large = False
+        self.is_begun = False
         self.schema = plan.collect_schema()
 
-    def frame(self) -> pl.DataFrame:
-        raise NotImplementedError
+    @property
+    def height(self) -> int | None:
+        kept = self._kept
+        return None if kept is None else kept.height
 
-    def lazy(self) -> pl.LazyFrame:
-        return self._plan
+    @property
+    def note(self) -> str:
+        kept = self._kept
+        if kept is None or not self._is_too_large:
+            return ""
+        return f"Only the first {kept.height:,} rows are shown, in no certain order: the table is too large to be kept."
 
-    def part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
+    def whole(self) -> pl.DataFrame | None:
+        return self._kept if self._keeps_order else self.frame()
+
+    def frame(self) -> pl.DataFrame | None:
+        with self._lock:  # rows and statistics may be asked for at once
+            if self._kept is None and not self._is_too_large:
+                self.is_begun = True
+                with collect_turns.turn([self._plan]):
+                    found, is_cut = plans.collect_head(self._plan, MOST_KEPT_ROWS, MOST_KEPT_BYTES)
+                self._is_too_large = is_cut
+                if not (is_cut and self._keeps_order):
+                    self._kept = found
+            return self._kept
+
+    def column(self, position: int) -> pl.LazyFrame:
         import polars as pl
 
-        plan = self._plan
-        if sort:
-            names = list(self.schema)
-            plan = plan.sort(
-                [pl.nth(names.index(key.column)) for key in sort],  # by position: a name may look like a pattern
-                descending=[key.is_descending for key in sort],
-                nulls_last=True,
-                maintain_order=True,
-            )
-        positions = range(len(self.schema))[chosen]
-        collected: Any = plans.collect([plan.slice(start, count).select(pl.nth(positions))])[0]
+        return self.lazy().select(pl.nth(position))
+
+    def lazy(self) -> pl.LazyFrame:
+        kept = self._kept
+        return self._plan if kept is None else kept.lazy()
+
+    def part(self, start: int, count: int, chosen: slice) -> pl.DataFrame:
+        whole = self.whole()
+        if whole is not None:
+            return whole[:, chosen].slice(start, count)
+        collected: Any = plans.collect([self._plan.slice(start, count).select(self._nth(chosen))])[0]
         return collected  # type: ignore[no-any-return]
 
-    def gather(self, rows: pl.Series, chosen: slice) -> pl.DataFrame:
-        raise NotImplementedError
+    def sorted_part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
+        import polars as pl
+
+        names = list(self.schema)
+        plan = self._plan.sort(
+            [pl.nth(names.index(key.column)) for key in sort],  # by position: a name may look like a pattern
+            descending=[key.is_descending for key in sort],
+            nulls_last=True,
+            maintain_order=True,
+        )
+        with collect_turns.turn([plan]):
+            collected: Any = plans.collect([plan.slice(start, count).select(self._nth(chosen))])[0]
+        return collected  # type: ignore[no-any-return]
+
+    def _nth(self, chosen: slice) -> pl.Expr:
+        import polars as pl
+
+        return pl.nth(range(len(self.schema))[chosen])
 
 
 class _LentSource:
     """A table of another library, or an array: read slice by slice, and as a whole only to be sorted."""
+
+    note = ""
 
     def __init__(self, value: Any, height: int, read: Any) -> None:
         self._value, self._read = value, read
@@ -316,22 +390,31 @@ class _LentSource:
         self.height: int | None = height
         self.schema = read(value, 0, min(1, height)).schema
 
-    def frame(self) -> pl.DataFrame:
+    def whole(self) -> pl.DataFrame | None:
+        return self._whole
+
+    def frame(self) -> pl.DataFrame | None:
         if self._whole is None:
             self._whole = self._read(self._value, 0, self.height)
         return self._whole
 
-    def lazy(self) -> pl.LazyFrame:
-        return self.frame().lazy()
+    def column(self, position: int) -> pl.LazyFrame:
+        import polars as pl
 
-    def part(self, start: int, count: int, chosen: slice, _sort: tuple[SortKey, ...]) -> pl.DataFrame:
+        return self.lazy().select(pl.nth(position))
+
+    def lazy(self) -> pl.LazyFrame:
+        whole: Any = self.frame()
+        return whole.lazy()  # type: ignore[no-any-return]
+
+    def part(self, start: int, count: int, chosen: slice) -> pl.DataFrame:
         start = min(start, self.height or 0)
         count = min(count, (self.height or 0) - start)
         part: pl.DataFrame = self._read(self._value, start, count)
         return part[:, chosen]
 
-    def gather(self, rows: pl.Series, chosen: slice) -> pl.DataFrame:
-        return self.frame()[:, chosen][rows]
+    def sorted_part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
+        raise NotImplementedError
 
 
 def _source(value: Any) -> _FrameSource | _PlanSource | _LentSource:

@@ -93,6 +93,21 @@ def test_a_flow_that_comes_later_is_told_when_it_comes(live: Live) -> None:
     assert [card["id"] for card in batch["canvas"]["nodes"]] == ["a"]
 
 
+def test_the_inside_of_a_flow_that_comes_later_is_told_when_it_comes(live: Live) -> None:
+    browser = live.browser("later/part")
+    live.hub.turn()
+    assert [message["kind"] for message in browser.told()] == ["hello", "absent"]
+    inner = Flow("inner")
+    chain(inner, "a")
+    later = live.flow("later")
+    live.settle()
+    assert browser.batches() == []
+    later.add(inner, "part")
+    live.hub.flow_changed(later)
+    live.settle()
+    assert [card["id"] for card in browser.batches()[0]["canvas"]["nodes"]] == ["a"]
+
+
 def test_who_unsubscribes_or_closes_hears_no_more(live: Live) -> None:
     flow = live.flow()
     leaving, closing = live.browser("f"), live.browser("f")

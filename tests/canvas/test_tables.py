@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from flowbook.canvas import channels
 from flowbook.canvas.control import Hub
 from flowbook.session import Flow, session
 from tests.canvas.live_kit import Browser, Live
@@ -260,3 +261,18 @@ def test_whoever_waits_for_a_slow_table_holds_up_nobody(live: Live) -> None:
     assert grid.has_answer.wait(30)
     assert grid.messages[-1]["cid"] == "2"
     grid.channel.close()
+
+
+def test_an_answer_that_is_too_large_is_refused_and_long_names_are_cut(
+    live: Live, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow_of(live, pl.DataFrame({"x" * 100_000: [1]}))
+    assert grid.table("open")["columns"][0]["name"] == "x" * 500
+    monkeypatch.setattr(channels, "MAX_MESSAGE_BYTES", 400)
+    assert grid.table("open")["code"] == "FB809"
+
+
+def test_closing_a_grid_of_a_flow_that_is_gone_is_answered_by_nothing(live: Live, grid: Grid) -> None:
+    grid.say("table", flow="nobody", cid="x", node="made", what="close")
+    live.hub.turn()
+    assert [message["kind"] for message in grid.told()] == ["hello"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -14,11 +14,15 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from polars.testing.parametric import dataframes
 
+from flowbook.data import viewports
 from flowbook.data.payloads import TablePayloads
 from flowbook.data.viewports import MOST_ROWS, Page, SortKey, TableView
 from flowbook.errors import DataError
 from tests.data.samples import COLUMNS, SUBCLASSES
 from tests.data.test_foreign_values import Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 payloads = TablePayloads()
 KILOBYTE = 1000
@@ -123,19 +127,54 @@ def test_a_table_is_sorted_alike_in_memory_and_as_a_plan(name: str) -> None:
     assert_frame_equal(eager, lazy)
 
 
-def test_a_page_touches_only_the_rows_it_shows() -> None:
-    seen: list[int] = []
+def test_a_plan_that_reads_row_by_row_is_read_page_by_page(tmp_path: Path) -> None:
+    path = tmp_path / "n.parquet"
+    pl.select(n=pl.int_range(100_000)).write_parquet(path)
+    view = TableView(pl.scan_parquet(path).filter(pl.col("n") >= 5).with_columns(twice=pl.col("n") * 2))
+    assert read(view.rows(10, 12)).rows() == [(15, 30), (16, 32)]
+    assert (view.height, view.is_kept, view.count()) == (None, False, 99_995)
+
+
+def counted(seen: list[int], frame: pl.DataFrame) -> pl.LazyFrame:
+    """A plan that notes how often it is computed."""
 
     def look(frame: pl.DataFrame) -> pl.DataFrame:
         seen.append(frame.height)
-        return frame
+        return frame.sample(fraction=1.0, shuffle=True)  # an order of its own every time, as joins may have
 
-    plan = pl.LazyFrame().select(n=pl.int_range(5_000_000)).map_batches(look, streamable=True, slice_pushdown=True)
-    view = TableView(plan)
+    return frame.lazy().map_batches(look)
+
+
+def test_pages_of_a_plan_without_an_order_are_of_one_computation() -> None:
+    seen: list[int] = []
+    view = TableView(counted(seen, numbers()))
     assert view.height is None
-    assert not any(seen), "describing a plan computes nothing"
-    assert read(view.rows(10, 20))["0"].to_list() == list(range(10, 20))
-    assert 0 < sum(seen) < 5_000_000, "polars stops reading soon after the last row of a slice"
+    assert not seen, "describing a plan computes nothing"
+    pages = [
+        pl.concat([read(view.rows(at, at + 1000, first_column=first, column_count=1)) for at in range(0, 10_000, 1000)])
+        for first in (0, 1)
+    ]
+    left, right = (page.to_series().to_list() for page in pages)
+    assert sorted(left) == list(range(10_000)), "no row is skipped, none comes twice"
+    assert [n + back for n, back in zip(left, right, strict=True)] == [10_000] * 10_000, "a row is one record"
+    assert read(view.rows(0, 2, sort_by=[SortKey(column="back")]))["0"].to_list() == [9999, 9998]
+    assert (view.count(), view.height, view.stats(0)["max"], view.note) == (10_000, 10_000, "9999", "")
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("bound", ["MOST_KEPT_ROWS", "MOST_KEPT_BYTES"])
+def test_of_a_plan_that_is_too_large_the_first_rows_are_kept_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(viewports, bound, 500 if bound == "MOST_KEPT_ROWS" else 12_000)
+    view = TableView(counted([], numbers()))
+    assert 0 < view.rows(0, 2000).row_count <= 500
+    assert view.height == view.count() == view.rows(0, 2000).row_count
+    assert f"Only the first {view.height} rows" in view.columns[0]["note"]
+    assert view.stats(0)["sampled"]
+    in_order = TableView(numbers().lazy())
+    assert read(in_order.rows(0, 1, sort_by=[SortKey(column="back")]))["0"].to_list() == [9999]
+    assert (in_order.count(), in_order.note) == (10_000, "")
 
 
 def test_names_that_look_like_patterns_are_names() -> None:
@@ -241,14 +280,12 @@ def test_statistics_are_computed_when_asked_for_and_once() -> None:
         seen.append(frame.height)
         return frame
 
-    view = TableView(numbers().lazy().map_batches(look, projection_pushdown=False))
-    view.rows(0, 10)
-    asked = len(seen)
+    view = TableView(numbers().lazy().map_batches(look))
+    assert not seen
     first = view.stats(2)
-    assert len(seen) > asked
-    asked = len(seen)
+    assert len(seen) == 1
     assert view.stats(2) is first
-    assert len(seen) == asked
+    assert len(seen) == 1
 
 
 def test_a_long_column_is_sampled_for_its_histogram_and_says_so() -> None:
