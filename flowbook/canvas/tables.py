@@ -2,8 +2,8 @@
 
 A grid shows the present value of a node and asks for what is on the screen: some rows of some columns, in an order, as
 an Arrow stream; one column described; one cell written out. Reading may take a while (a lazy table is computed, a
-large one sorted), so it happens on two threads of its own: one for rows, one for what describes the data, so that
-nobody waits for a histogram to scroll on.
+large one sorted), so it happens on threads of its own: one for rows, one for what describes the data, and one for what
+is at hand, so that nobody waits for a histogram, or for the plan of another grid, to scroll on.
 
 Every answer bears the number of the value it speaks of. A grid that asks of another value than the node has now is
 told so (FB807) and opens the new one; what it shows in the meantime is what it was told. A table is held for as long
@@ -35,7 +35,7 @@ MOST_COLUMNS: Final = 5_000
 MOST_NAME_CHARS: Final = 500
 #: What is asked that reads whole columns, and may wait for another of its kind.
 _SLOW: Final = frozenset({"stats", "count", "array"})
-_LANES: Final = ("rows", "stats")
+_LANES: Final = ("quick", "rows", "stats")
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,8 @@ class Tables:
         self._lock = threading.Lock()
         #: By who shows it; None: asked for, and not looked at yet.
         self._held: dict[Channel, dict[tuple[str, str, str], _Held | None]] = {}
+        #: By who asks: stands for a grid until it is closed; what waits for its turn is left undone after that.
+        self._shown: dict[Channel, dict[tuple[str, str, str], object]] = {}
 
     def ask(self, channel: Channel, flow: Any, message: Message) -> None:
         """Have something answered.
@@ -89,20 +91,42 @@ class Tables:
         """
         if message["what"] == "close":
             self._forget(channel, _key(flow, message))
+            with self._lock:
+                self._shown.get(channel, {}).pop(_key(flow, message), None)
             return
         if message["what"] == "open":
             with self._lock:
                 self._held.setdefault(channel, {}).setdefault(_key(flow, message), None)
-        lane = self._lanes.get("stats" if message["what"] in _SLOW else "rows")
+        lane = self._lanes.get(self._lane_of(channel, flow, message))
         if lane is None:
             self._answer(channel, flow, message)
-        else:
-            lane.put(lambda: self._answer(channel, flow, message))
+            return
+        key = _key(flow, message)
+        with self._lock:
+            shown = self._shown.setdefault(channel, {}).setdefault(key, object())
+
+        def answer() -> None:
+            with self._lock:
+                is_shown = self._shown.get(channel, {}).get(key) is shown
+            if is_shown:
+                self._answer(channel, flow, message)
+
+        lane.put(answer)
+
+    def _lane_of(self, channel: Channel, flow: Any, message: Message) -> str:
+        what = message["what"]
+        if what in _SLOW:
+            return "stats"
+        with self._lock:
+            held = self._held.get(channel, {}).get(_key(flow, message))
+        is_at_hand = held is not None and held.view.height is not None and not message.get("sort")
+        return "quick" if what == "open" or (what == "rows" and is_at_hand) else "rows"
 
     def drop(self, channel: Channel) -> None:
         """Let go of everything a browser showed."""
         with self._lock:
             self._held.pop(channel, None)
+            self._shown.pop(channel, None)
 
     @property
     def held_count(self) -> int:

@@ -401,7 +401,9 @@ class _LentSource:
     def column(self, position: int) -> pl.LazyFrame:
         import polars as pl
 
-        return self.lazy().select(pl.nth(position))
+        if self._whole is not None:
+            return self._whole.lazy().select(pl.nth(position))
+        return _only_column(self._value, list(self.schema)[position], position, self._read, self.height or 0)
 
     def lazy(self) -> pl.LazyFrame:
         whole: Any = self.frame()
@@ -436,6 +438,21 @@ def _source(value: Any) -> _FrameSource | _PlanSource | _LentSource:
         hint="look at its preview instead",
         given=type(value).__name__,
     )
+
+
+def _only_column(value: Any, name: str, position: int, read: Any, height: int) -> pl.LazyFrame:
+    """Read one column alone, where the other library can choose it; else of all rows that one."""
+    import polars as pl
+
+    if read is _array_part and value.dtype.names is None and value.ndim == 2:
+        return _array_part(value[:, position], 0, height).lazy()
+    if read is _array_part and value.dtype.names:
+        return _array_part(value[value.dtype.names[position]], 0, height).lazy()
+    if foreign_tables.library(value) == "pyarrow" and list(getattr(value, "column_names", ())).count(name) == 1:
+        return foreign_tables.part(value.select([name]), 0, height).lazy().select(pl.first())
+    if hasattr(value, "iloc") and getattr(value, "ndim", 1) == 2 and list(value.columns).count(name) == 1:
+        return foreign_tables.part(value[[name]], 0, height).lazy().select(pl.first())
+    return read(value, 0, height).lazy().select(pl.nth(position))  # type: ignore[no-any-return]
 
 
 def _array_part(array: Any, start: int, count: int) -> pl.DataFrame:

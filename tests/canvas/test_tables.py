@@ -13,6 +13,8 @@ import pytest
 
 from flowbook.canvas import channels
 from flowbook.canvas.control import Hub
+from flowbook.canvas.snapshot import shown_value
+from flowbook.canvas.tables import Tables
 from flowbook.session import Flow, session
 from tests.canvas.live_kit import Browser, Live
 
@@ -276,3 +278,29 @@ def test_closing_a_grid_of_a_flow_that_is_gone_is_answered_by_nothing(live: Live
     grid.say("table", flow="nobody", cid="x", node="made", what="close")
     live.hub.turn()
     assert [message["kind"] for message in grid.told()] == ["hello"]
+
+
+@pytest.mark.parametrize("end", ["close", "drop"])
+def test_what_waits_for_a_grid_that_is_closed_is_left_undone_and_quick_things_do_not_wait(live: Live, end: str) -> None:
+    flow = flow_of(live, TABLE)
+    told: list[Any] = []
+    came, goes_on, done = threading.Event(), threading.Event(), threading.Event()
+    tables = Tables(lambda _channel, answer: (told.append(answer.message["cid"]), came.set()), print, is_threaded=True)
+    channel: Any = object()
+    asked = {"node": "made", "value": None, "start": 0, "stop": 1}
+    tables._lanes["rows"].put(lambda: goes_on.wait(30))
+    tables.ask(channel, flow, {**asked, "what": "open", "cid": "open"})
+    assert came.wait(5), "opening waits for no slow plan"
+    asked["value"] = shown_value(flow, "made")[0]  # type: ignore[index]
+    came.clear()
+    tables.ask(channel, flow, {**asked, "what": "rows", "cid": "rows"})
+    assert came.wait(5), "neither do rows that are at hand"
+    tables.ask(channel, flow, {**asked, "what": "rows", "cid": "late", "sort": [{"column": "n"}]})
+    if end == "close":
+        tables.ask(channel, flow, {**asked, "what": "close", "cid": "close"})
+    else:
+        tables.drop(channel)
+    tables._lanes["rows"].put(done.set)
+    goes_on.set()
+    assert done.wait(30)
+    assert (told, tables.held_count) == (["open", "rows"], 0)

@@ -255,6 +255,21 @@ def test_every_column_is_described(name: str) -> None:
             assert sum(count for _, count in stats["top"]) == len(COLUMNS[name]) - stats["nullCount"]
 
 
+def test_one_column_of_an_array_is_described_from_that_column_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    read_part = viewports._array_part
+
+    def look(array: Any, start: int, count: int) -> pl.DataFrame:
+        frame = read_part(array, start, count)
+        sizes.append(frame.height * frame.width)
+        return frame
+
+    monkeypatch.setattr(viewports, "_array_part", look)
+    view = TableView(np.arange(1000.0).reshape(100, 10))
+    assert (view.stats(3)["min"], view.stats(3)["max"]) == ("3", "993")
+    assert max(sizes) == 100
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True)), min_size=1))
 def test_a_histogram_counts_every_finite_number_once(values: list[float | None]) -> None:
     finite = [value for value in values if value is not None and np.isfinite(value)]
