@@ -89,7 +89,7 @@ def collect_head(plan: Any, most_rows: int, most_bytes: int) -> tuple[pl.DataFra
         def take(batch: pl.DataFrame) -> bool:
             nonlocal held_bytes
             batches.append(batch)
-            held_bytes += batch.estimated_size()
+            held_bytes += int(batch.estimated_size())
             return held_bytes > most_bytes
 
         try:
@@ -97,7 +97,7 @@ def collect_head(plan: Any, most_rows: int, most_bytes: int) -> tuple[pl.DataFra
         except pl.exceptions.PanicException as panic:
             raise panic_refused(panic) from panic
     found = pl.concat(batches, rechunk=True) if batches else pl.DataFrame(schema=schema)
-    fitting, size_bytes = most_rows, found.estimated_size()
+    fitting, size_bytes = most_rows, int(found.estimated_size())
     if size_bytes > most_bytes:
         fitting = min(fitting, max(1, found.height * most_bytes // size_bytes))
     return (found.head(fitting), True) if found.height > fitting else (found, False)

@@ -444,15 +444,18 @@ def _only_column(value: Any, name: str, position: int, read: Any, height: int) -
     """Read one column alone, where the other library can choose it; else of all rows that one."""
     import polars as pl
 
+    part: pl.DataFrame
     if read is _array_part and value.dtype.names is None and value.ndim == 2:
-        return _array_part(value[:, position], 0, height).lazy()
-    if read is _array_part and value.dtype.names:
-        return _array_part(value[value.dtype.names[position]], 0, height).lazy()
-    if foreign_tables.library(value) == "pyarrow" and list(getattr(value, "column_names", ())).count(name) == 1:
-        return foreign_tables.part(value.select([name]), 0, height).lazy().select(pl.first())
-    if hasattr(value, "iloc") and getattr(value, "ndim", 1) == 2 and list(value.columns).count(name) == 1:
-        return foreign_tables.part(value[[name]], 0, height).lazy().select(pl.first())
-    return read(value, 0, height).lazy().select(pl.nth(position))  # type: ignore[no-any-return]
+        part = _array_part(value[:, position], 0, height)
+    elif read is _array_part and value.dtype.names:
+        part = _array_part(value[value.dtype.names[position]], 0, height)
+    elif foreign_tables.library(value) == "pyarrow" and list(getattr(value, "column_names", ())).count(name) == 1:
+        part = foreign_tables.part(value.select([name]), 0, height).select(pl.first())
+    elif hasattr(value, "iloc") and getattr(value, "ndim", 1) == 2 and list(value.columns).count(name) == 1:
+        part = foreign_tables.part(value[[name]], 0, height).select(pl.first())
+    else:
+        part = read(value, 0, height).select(pl.nth(position))
+    return part.lazy()
 
 
 def _array_part(array: Any, start: int, count: int) -> pl.DataFrame:

@@ -285,10 +285,18 @@ def test_what_waits_for_a_grid_that_is_closed_is_left_undone_and_quick_things_do
     flow = flow_of(live, TABLE)
     told: list[Any] = []
     came, goes_on, done = threading.Event(), threading.Event(), threading.Event()
-    tables = Tables(lambda _channel, answer: (told.append(answer.message["cid"]), came.set()), print, is_threaded=True)
+
+    def deliver(_channel: Any, answer: Any) -> None:
+        told.append(answer.message["cid"])
+        came.set()
+
+    def be_slow() -> None:
+        goes_on.wait(30)
+
+    tables = Tables(deliver, print, is_threaded=True)
     channel: Any = object()
     asked = {"node": "made", "value": None, "start": 0, "stop": 1}
-    tables._lanes["rows"].put(lambda: goes_on.wait(30))
+    tables._lanes["rows"].put(be_slow)
     tables.ask(channel, flow, {**asked, "what": "open", "cid": "open"})
     assert came.wait(5), "opening waits for no slow plan"
     asked["value"] = shown_value(flow, "made")[0]  # type: ignore[index]

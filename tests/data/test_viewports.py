@@ -158,7 +158,8 @@ def test_pages_of_a_plan_without_an_order_are_of_one_computation() -> None:
     assert sorted(left) == list(range(10_000)), "no row is skipped, none comes twice"
     assert [n + back for n, back in zip(left, right, strict=True)] == [10_000] * 10_000, "a row is one record"
     assert read(view.rows(0, 2, sort_by=[SortKey(column="back")]))["0"].to_list() == [9999, 9998]
-    assert (view.count(), view.height, view.stats(0)["max"], view.note) == (10_000, 10_000, "9999", "")
+    told: list[Any] = [view.count(), view.height, view.stats(0)["max"], view.note]
+    assert told == [10_000, 10_000, "9999", ""]
     assert len(seen) == 1
 
 
