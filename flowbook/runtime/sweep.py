@@ -316,7 +316,7 @@ def reason_of(
 ) -> str:
     """Say in words why a slot has to fire: what its key was made from before, and is made from now."""
     seen, due, was = news
-    own = columns.own[index]
+    own = columns.own_key(index)
     if seen is None:
         if before is None or before[0] is None or own is None:
             return "first run"
