@@ -235,8 +235,4 @@ class _Expander:
 
     def ended(self, outer: Wiring) -> Expansion:
         """Everything is there."""
-        self.wiring.successors = {node_id: [] for node_id in self.flat.nodes}
-        for link in self.wiring.links.values():
-            for source in (link.source, *link.others):
-                self.wiring.successors[source].append(link.target)
         return Expansion(self.flat, self.wiring, outer, self.nesting)

@@ -128,8 +128,7 @@ class NodeType:
         is_tuple_result: the function returns its outputs as a tuple in port order (False: as one value, or by
         attribute). origin: ``"code"`` (decorator), ``"cell"`` (``%%node``), ``"document"`` (``types`` of a document),
         ``"folder"`` (``schema.json`` and ``logic.py``) or ``"stub"``. source: source text, or empty.
-        filename: where the function is defined, as tracebacks show it.
-        first_line: of the function in that file, >= 1.
+        place: file name and line of the function, as tracebacks show them, where its code does not say so itself.
         version: of a type that is installed, or empty: what the notebook itself defines has none.
         load: gives the function proper where ``function`` only stands for it until it is first called, or None.
         body: the flow that the type stands for (origin ``"flow"``), or None; its function is never called then.
@@ -148,8 +147,7 @@ class NodeType:
     is_tuple_result: bool = False
     origin: str = "code"
     source: str = ""
-    filename: str = ""
-    first_line: int = 1
+    place: tuple[str, int] | None = None
     version: str = ""
     load: Callable[[], Callable[..., Any]] | None = None
     body: Body | None = None
@@ -176,6 +174,22 @@ class NodeType:
         if name == ERROR and all(port.name != ERROR for port in self.outputs):
             return Port(name=ERROR, type="packet")
         return _named(self.outputs, name)
+
+    @property
+    def filename(self) -> str:
+        """Where the function is defined, as tracebacks show it."""
+        return self._found_place[0]
+
+    @property
+    def first_line(self) -> int:
+        """Of the function in that file, >= 1."""
+        return self._found_place[1]
+
+    @property
+    def _found_place(self) -> tuple[str, int]:
+        proper = inspect.unwrap(self.function) if self.origin == "code" and self.function is not None else None
+        code = getattr(proper, "__code__", None)
+        return self.place or (("", 1) if code is None else (code.co_filename, code.co_firstlineno))
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -278,8 +292,6 @@ def node_type_of(
         packet_names=frozenset(reader.packet_names) if reader.packet_names else _NO_NAMES,
         is_tuple_result=is_tuple,
         source=_source(function, code),
-        filename=code.co_filename if code else "",
-        first_line=code.co_firstlineno if code else 1,
     )
 
 
@@ -526,7 +538,9 @@ def _outputs(
         hints = record.__annotations__
         fields = getattr(record, "_fields", None) or [entry.name for entry in dataclasses.fields(record)]
         return tuple(_output(name, read_annotation(hints.get(name, "Any"), namespace)) for name in fields), False
-    return _result(Meaning() if annotation is inspect.Signature.empty else read_annotation(annotation, namespace)), False
+    return _result(
+        Meaning() if annotation is inspect.Signature.empty else read_annotation(annotation, namespace)
+    ), False
 
 
 @functools.lru_cache(maxsize=1024)

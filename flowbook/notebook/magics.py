@@ -212,8 +212,7 @@ def node_type_of_cell(cell: CellFunction, line: NodeLine, flow: Flow) -> NodeTyp
         is_async=cell.is_async,
         origin="cell",
         source=function_text(cell, line),
-        filename=cell.filename,
-        first_line=cell.first_line,
+        place=(cell.filename, cell.first_line),
     )
 
 

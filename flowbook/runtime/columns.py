@@ -20,7 +20,7 @@ from flowbook.runtime.keys import KeyMaker
 from flowbook.runtime.results import NodeResult, key_of_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from flowbook.runtime.code_keys import CodeKey, MadeKey
     from flowbook.runtime.engine import Engine
@@ -127,7 +127,7 @@ class Columns:
             if slot.node_id in odd or slot.node_id in self.plan.looped:
                 continue
             step = step_of(slot, slots, self.results.given)
-            if step is not None and all(front[source] for source in slot.predecessors):
+            if step is not None and all(map(front.__getitem__, slot.predecessors)):
                 self.steps[slot.index] = step
                 front[slot.index] = 1
 
@@ -143,7 +143,7 @@ class Columns:
                 waiting.extend(self.readers[place])
         self.has_only_front = False
 
-    def covered(self, scope: frozenset[int], *, is_whole: bool) -> bytes:
+    def covered(self, scope: Set[int], *, is_whole: bool) -> bytes:
         """Mark the plain slots of a scope."""
         if is_whole:
             return bytes(self.front)
@@ -308,7 +308,7 @@ class Columns:
         function = slot.node_type.function
         assert function is not None  # noqa: S101 -- else it were not plain
         try:
-            code = self.engine.code_keys.made(function, skip=skipped_names(slot))
+            code = self.engine.code_keys.made(function, skip=skipped_names(slot), last=self.code[slot.index])
         except FlowbookError:
             code = None  # whoever runs it with care says what is wrong
         if code is None or code.paths:

@@ -201,8 +201,7 @@ def type_from_source(entry: Mapping[str, Any]) -> NodeType:
         inputs=inputs,
         origin="document",
         source=source,
-        filename=loader.filename,
-        first_line=definition.lineno,
+        place=(loader.filename, definition.lineno),
     )
 
 
