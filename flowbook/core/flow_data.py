@@ -178,8 +178,9 @@ class FlowData:
 
     def set_type(self, node_type: NodeType) -> None:
         """Add a node type or put it in place of the one of that id; nodes, settings and edges stay."""
-        for node_id in self._users_of(node_type.type_id):
-            self._touch(node_id)
+        if self.wiring is not None:
+            for node_id in self._users_of(node_type.type_id):
+                self._touch(node_id)
         self.types[node_type.type_id] = node_type
         self.revision += 1
 
