@@ -46,11 +46,10 @@ _NEVER_JSON: Final = frozenset({"table", "series", "picture", "callable"})
 
 
 @record
-class Port:
-    """A typed place on a node.
+class PortKind:
+    """What is said of a port besides its name; ports of which the same is said share it.
 
     Attributes:
-        name: unique among the inputs, or among the outputs, of its node.
         type: table, series, array, picture, callable, scalar, text, packet or any.
         form: class the value is converted to before the function gets it ("LazyFrame"), or empty.
         meaning: of its annotation, for inputs; None otherwise.
@@ -66,7 +65,6 @@ class Port:
         annotation: as written, for people; of an item, where items are taken or gathered.
     """
 
-    name: str
     type: str = "any"
     form: str = ""
     meaning: Meaning | None = None
@@ -80,6 +78,91 @@ class Port:
     item_type: str = ""
     item_form: str = ""
     annotation: str = ""
+
+
+_ANY_KIND: Final = PortKind()
+
+
+@record
+class Port:
+    """A typed place on a node; what ``kind`` says can be asked of the port itself.
+
+    Attributes:
+        name: unique among the inputs, or among the outputs, of its node.
+        kind: what else is said of it.
+    """
+
+    name: str
+    kind: PortKind = _ANY_KIND
+
+    @property
+    def type(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.type
+
+    @property
+    def form(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.form
+
+    @property
+    def meaning(self) -> Meaning | None:
+        """See ``PortKind``."""
+        return self.kind.meaning
+
+    @property
+    def is_required(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.is_required
+
+    @property
+    def has_default(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.has_default
+
+    @property
+    def is_ambient(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.is_ambient
+
+    @property
+    def is_mutable(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.is_mutable
+
+    @property
+    def is_each(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.is_each
+
+    @property
+    def is_gathered(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.is_gathered
+
+    @property
+    def container(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.container
+
+    @property
+    def item_type(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.item_type
+
+    @property
+    def item_form(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.item_form
+
+    @property
+    def annotation(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.annotation
+
+    def but(self, **said: Any) -> Port:
+        """Return the same port, save that something else is said of it."""
+        return Port(name=self.name, kind=dataclasses.replace(self.kind, **said))
 
     @property
     def plain(self) -> SettingSpec | None:
@@ -108,9 +191,7 @@ def gathered(port: Port) -> Port:
     """Make the port that gives a list of what ``port`` gives."""
     if port.is_gathered:
         return port
-    return dataclasses.replace(
-        port, type="any", form="", is_gathered=True, container="list", item_type=port.type, item_form=port.form
-    )
+    return port.but(type="any", form="", is_gathered=True, container="list", item_type=port.type, item_form=port.form)
 
 
 @record
@@ -175,7 +256,7 @@ class NodeType:
     def output(self, name: str) -> Port | None:
         """Return the output port of that name, or None; ``error`` always exists."""
         if name == ERROR and all(port.name != ERROR for port in self.outputs):
-            return Port(name=ERROR, type="packet")
+            return _ERROR_PORT
         return _named(self.outputs, name)
 
     @property
@@ -213,6 +294,9 @@ class NodeType:
         if len(self.outputs) == 1:
             return self.outputs[0].name
         return node_id if _named(self.outputs, node_id) is not None else None
+
+
+_ERROR_PORT: Final = Port(name=ERROR, kind=PortKind(type="packet"))
 
 
 def _named(ports: tuple[Port, ...], name: str) -> Port | None:
@@ -386,6 +470,19 @@ def _source(function: Callable[..., Any], code: CodeType | None) -> str:
         return ""
 
 
+@functools.lru_cache(maxsize=1024)
+def _kind_of(meaning: Meaning, has_default: bool, is_mutable: bool) -> PortKind:
+    return PortKind(
+        type=meaning.port_type,
+        form=meaning.form,
+        meaning=meaning,
+        is_required=not has_default,
+        has_default=has_default,
+        is_mutable=is_mutable,
+        annotation=meaning.text,
+    )
+
+
 class _SignatureReader:
     """Sorts parameters into input ports, settings and services."""
 
@@ -428,8 +525,7 @@ class _SignatureReader:
         inner = dataclasses.replace(item, is_each=False, setting=None)
         is_plain = bool(item.value_type) and item.value_type != "none"
         whole = Meaning(value_type="list", items=inner, container="list")
-        return Port(
-            name=name,
+        kind = PortKind(
             meaning=whole if is_plain else None,
             is_mutable=name in self.mutable,
             is_each=True,
@@ -438,21 +534,16 @@ class _SignatureReader:
             item_form=item.form,
             annotation=item.text,
         )
+        return Port(name=name, kind=kind)
 
     def _port(self, name: str, meaning: Meaning, *, has_default: bool) -> Port:
         text = meaning.text
         if text.endswith("Packet") and text.rpartition(".")[2] == "Packet":
             self.packet_names.append(name)
-        return Port(
-            name=name,
-            type=meaning.port_type,
-            form=meaning.form,
-            meaning=meaning,
-            is_required=not has_default,
-            has_default=has_default,
-            is_mutable=name in self.mutable,
-            annotation=text,
-        )
+        # Equal options need not be the same (1 and True), nor equal bounds.
+        is_shared = meaning.setting is None and not meaning.options
+        kind_of = _kind_of if is_shared else _kind_of.__wrapped__
+        return Port(name=name, kind=kind_of(meaning, has_default, name in self.mutable))
 
     def _setting(self, name: str, default: Any, meaning: Meaning) -> SettingSpec:
         if meaning.choices is None and meaning.value_type == "enum":
@@ -551,8 +642,7 @@ def _result(meaning: Meaning) -> tuple[Port, ...]:
 
 def _output(name: str, meaning: Meaning) -> Port:
     items = meaning.items if meaning.container in ("list", "tuple") else None
-    return Port(
-        name=name,
+    kind = PortKind(
         type=meaning.port_type,
         form=meaning.form,
         container=meaning.container,
@@ -560,6 +650,7 @@ def _output(name: str, meaning: Meaning) -> Port:
         item_form=items.form if items is not None else "",
         annotation=meaning.text,
     )
+    return Port(name=name, kind=kind)
 
 
 def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:
