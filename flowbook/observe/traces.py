@@ -282,7 +282,7 @@ class Trace:
             **json_names({"run_id": self.trace_id, "seq": self.seq, "status": self.status, "final": self.is_final}),
             **json_names({"started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}),
             **json_names({"took_s": round(took_s, 6)}),
-            "summarised": any(len(span.items) > _MOST_ITEMS for span in spans),
+            "summarised": any(map(_is_summarised, spans)),
             "counts": json_names(self.counts()),
             "spans": [
                 _span_json(entry)
@@ -425,6 +425,11 @@ def _whole(name: str, members: list[Span]) -> Span:
         copies=sum(span.copies for span in members),
         copied_bytes=sum(span.copied_bytes for span in members),
     )
+
+
+def _is_summarised(span: Span) -> bool:
+    """Whether not every item of a mapped node, or not every node of a flow that was run for one, has its span."""
+    return len(span.items) > _MOST_ITEMS or sum(len(item.inner) for item in span.items) > _MOST_INNER
 
 
 def _item_span(span: Span, item: ItemSpan) -> Span:

@@ -201,6 +201,11 @@ def test_the_trace_shows_what_happened_inside_for_each_item(flow: fb.Flow) -> No
     assert begin <= inner[0]["startS"] <= inner[1]["startS"] <= begin + spans["rows[2]"]["tookS"]
     assert flow.last_run is not None
     assert flow.last_run.trace.counts()["ran"] == 3
+    flow.set("lines", text=";".join("a" * 150))
+    many = flow.run_sync(force=True).trace.to_json()
+    names = [span["node"] for span in many["spans"]]
+    assert (many["summarised"], len([name for name in names if "/" in name])) == (True, 40)
+    flow.set("lines", text="a;b!;c")
     again = {span["node"] for span in flow.run_sync(force=True).trace.to_json()["spans"]}
     assert again == set(spans)
 
@@ -403,7 +408,7 @@ def test_what_makes_no_sense_is_refused(flow: fb.Flow, prep: fb.Flow) -> None:
         assert refused.value.code == "FB214"
     flow.replace_document(
         '{"nodes": [{"id": "plain", "typeId": "plain", "policy": {"each": ["x"]}},'
-        '{"id": "rows", "typeId": "flow.prep", "policy": {"each": ["gone"]}, "settings": {"gone": ["a"], "text": "a"}}]}'
+        '{"id": "rows", "typeId": "flow.prep", "policy": {"each": ["gone"]}, "settings": {"gone": ["a"], "text": ""}}]}'
     )
     found = {(finding.node_id, finding.code) for finding in flow.check()}
     assert found >= {("plain", "FB114"), ("rows", "FB201")}
