@@ -133,9 +133,8 @@ def test_whatever_is_edited_inside_is_computed_again(flow: fb.Flow, prep: fb.Flo
     assert flow.stale()["rows"] == expected
     run = flow.run_sync(raise_errors=False)
     if edit == "muted":
-        assert [error.message for error in run.errors] == [
-            "item 0: 'rows/told' gave nothing: skipped: rows/fill is muted"
-        ]
+        (error,) = run.errors
+        assert error.message.endswith(": 'rows/told' gave nothing: skipped: rows/fill is muted")
     else:
         assert run["rows"] == (["QNone"] * 3 if edit == "edges" else ["a..|b..3", "c..|d..3", "e..3"])
 
