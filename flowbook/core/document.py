@@ -352,7 +352,7 @@ def policy_json(policy: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, Retry):
             found["retry"] = {json_name: getattr(value, field) for field, json_name in _RETRY_KEYS.items()}
         else:
-            found[_POLICY_KEYS.get(name, name)] = value
+            found[_POLICY_KEYS.get(name, name)] = list(value) if isinstance(value, tuple) else value
     return found
 
 

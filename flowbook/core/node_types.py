@@ -134,6 +134,7 @@ class NodeType:
         version: of a type that is installed, or empty: what the notebook itself defines has none.
         load: gives the function proper where ``function`` only stands for it until it is first called, or None.
         body: the flow that the type stands for (origin ``"flow"``), or None; its function is never called then.
+        mapped: the type of the flow that is run for each item instead of calling the function, or None.
     """
 
     type_id: str
@@ -154,6 +155,7 @@ class NodeType:
     version: str = ""
     load: Callable[[], Callable[..., Any]] | None = None
     body: Body | None = None
+    mapped: NodeType | None = None
 
     def __post_init__(self) -> None:
         """What is called once for each item gives lists."""
@@ -256,6 +258,13 @@ def node_type_of(
             hint="return a list, or a LazyFrame",
         )
     namespace = getattr(proper, "__globals__", {})
+    if policy and policy.get("each"):
+        raise DefinitionError(
+            f"{name!r} is a function, which says itself what it takes one by one",
+            code="FB114",
+            where=where,
+            hint="annotate the input: fb.each[…]",
+        )
     parameters, returned = _signature(function, name, where)
     doc = function.__doc__ or ""
     chosen = {entry.name for entry in parameters} if mutable is True else set() if mutable is False else {*mutable}

@@ -641,16 +641,25 @@ class Execution:
             effects=effects,
         )
 
-    def _services(self, slot: Slot, key: KeyParts) -> Services:
+    def _shared(self) -> tuple[Resources, RunState]:
+        """What the nodes of the run share, made at first use."""
         with self.results.lock:
             if self.results.resources is None:
                 self.results.resources = Resources(self.engine)
             if self._state is None:
                 self._state = RunState()
+            return self.results.resources, self._state
+
+    def share_with(self, inner: Execution) -> None:
+        """Let a run within one of its firings share what its nodes share."""
+        inner.results.resources, inner._state = self._shared()
+
+    def _services(self, slot: Slot, key: KeyParts) -> Services:
+        resources, state = self._shared()
         return Services(
             engine=self.engine,
-            resources=self.results.resources,
-            state=self._state,
+            resources=resources,
+            state=state,
             kind=slot.policy.kind,
             code=key.code.digest,
         )
