@@ -184,6 +184,7 @@ class TableAnswer(TypedDict):
         stats: one column described (``data.value_stats.column_stats``).
         array: an array described (``data.value_stats.array_stats``).
         text: one cell.
+        note: what has to be known of the table as a whole: that only its first rows are shown.
     """
 
     kind: Literal["table"]
@@ -198,6 +199,7 @@ class TableAnswer(TypedDict):
     stats: NotRequired[dict[str, Any]]
     array: NotRequired[dict[str, Any] | None]
     text: NotRequired[str]
+    note: NotRequired[str]
 
 
 # -- browser to kernel
@@ -429,6 +431,7 @@ def read_message(message: Any) -> Message:
             raise CanvasError(
                 f"{name!r} of the message {kind!r} is {'of the wrong type' if is_there else 'missing'}",
                 code="FB803",
+                where=place_of(message),
                 hint=f"{name!r} takes {field.words}",
                 field=name,
             )
@@ -442,13 +445,20 @@ def _refuse_large(message: Message) -> None:
     try:
         size_bytes = len(json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise CanvasError(f"the message is not JSON: {error}", code="FB803") from None
+        raise CanvasError(f"the message is not JSON: {error}", code="FB803", where=place_of(message)) from None
     if size_bytes > MAX_MESSAGE_BYTES:
         raise CanvasError(
             f"a message of {size_bytes / 1e6:.0f} MB is too large",
             code="FB804",
+            where=place_of(message),
             hint=f"at most {MAX_MESSAGE_BYTES / 1e6:.0f} MB; put large values into a file and give its path",
         )
+
+
+def place_of(message: Message) -> str:
+    """Say of which flow and node a message speaks, as far as it does."""
+    named = ((word, message.get(word)) for word in ("flow", "node"))
+    return ", ".join(f"{word} {name[:80]!r}" for word, name in named if isinstance(name, str) and name)
 
 
 def sendable(message: Message) -> tuple[Message, int]:

@@ -17,6 +17,7 @@ had by ``cell``.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +28,7 @@ from flowbook.data.kinds import dtype_label
 from flowbook.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import polars as pl
 
@@ -110,6 +111,10 @@ class TableView:
         """Whether its rows come from a computation of its own, which another one need not agree with."""
         return isinstance(self._source, _PlanSource) and self._source.is_begun
 
+    def is_at_hand(self, sort_by: Sequence[SortKey] = ()) -> bool:
+        """Tell whether its rows are there in this order: nothing has to be computed or sorted to give some of them."""
+        return self.height is not None and (not sort_by or tuple(sort_by) in self._orders)
+
     @property
     def columns(self) -> list[dict[str, str]]:
         """Name and type of every column: ``[{"name": "carrier", "type": "string"}]``; names are not cut.
@@ -150,18 +155,14 @@ class TableView:
             DataError: FB607, a column to sort by is not there or has no order; FB604, polars panicked.
             polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
         """
-        import polars as pl
-
         start = max(0, start)
         count = max(0, min(stop - start, MOST_ROWS))
         chosen = slice(first := max(0, first_column), first + max(0, min(column_count, MOST_COLUMNS)))
         sort = tuple(sort_by)
         self._check(sort)
-        try:
+        with _panics_refused():
             part = self._part(start, count, chosen, sort)
             arrow, is_text = _written(part)
-        except pl.exceptions.PanicException as panic:
-            raise plans.panic_refused(panic) from panic
         return Page(arrow=arrow, start=start, row_count=part.height, height=self.height, is_text=is_text)
 
     def cell(self, row: int, column: int, *, sort_by: Sequence[SortKey] = ()) -> str:
@@ -172,8 +173,9 @@ class TableView:
         """
         sort = tuple(sort_by)
         self._check(sort)
-        part = self._part(max(0, row), 1, slice(max(0, column), max(0, column) + 1), sort)
-        return previews.whole_cell(part.to_series(), _WHOLE_CELL_CHARS) if part.width and part.height else ""
+        with _panics_refused():
+            part = self._part(max(0, row), 1, slice(max(0, column), max(0, column) + 1), sort)
+            return previews.whole_cell(part.to_series(), _WHOLE_CELL_CHARS) if part.width and part.height else ""
 
     def stats(self, column: int) -> dict[str, Any]:
         """Describe one column, by its position; computed when it is first asked for, see `value_stats.column_stats`.
@@ -185,15 +187,11 @@ class TableView:
             DataError: FB604, polars panicked.
             polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
         """
-        import polars as pl
-
         with self._lock:
             known = self._stats.get(column)
         if known is None:
-            try:
+            with _panics_refused():
                 known = self._described(column)
-            except pl.exceptions.PanicException as panic:
-                raise plans.panic_refused(panic) from panic
             with self._lock:
                 self._stats[column] = known
         return known
@@ -218,12 +216,13 @@ class TableView:
         """
         import polars as pl
 
-        self._source.whole()
-        if self._source.height is None and self._count is None:
-            plan = self._source.lazy().select(pl.len())
-            with collect_turns.turn([plan]):
-                counted: Any = plans.collect([plan])[0]
-            self._count = int(counted.item())
+        with _panics_refused():
+            self._source.whole()
+            if self._source.height is None and self._count is None:
+                plan = self._source.lazy().select(pl.len())
+                with collect_turns.turn([plan]):
+                    counted: Any = plans.collect([plan])[0]
+                self._count = int(counted.item())
         return self._source.height if self._source.height is not None else self._count or 0
 
     def _check(self, sort: tuple[SortKey, ...]) -> None:
@@ -245,13 +244,16 @@ class TableView:
             return self._source.part(start, count, chosen)
         whole = self._source.frame()
         if whole is None:
-            return self._source.sorted_part(start, count, chosen, sort)
+            return _sorted_part(self._source.lazy(), self._source.schema, sort, start, count, chosen)
         return whole[:, chosen][self._order(whole, sort)[start : start + count]]
 
     def _order(self, whole: pl.DataFrame, sort: tuple[SortKey, ...]) -> pl.Series:
         """Find the rows in sorted order; the one thing here that costs O(rows)."""
         import polars as pl
 
+        known = self._orders.get(sort)
+        if known is not None:
+            return known  # also while another order is being found
         with self._lock:
             known = self._orders.get(sort)
             if known is None:
@@ -299,9 +301,6 @@ class _FrameSource:
 
     def part(self, start: int, count: int, chosen: slice) -> pl.DataFrame:
         return self._frame[:, chosen].slice(start, count)
-
-    def sorted_part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
-        raise NotImplementedError
 
 
 class _PlanSource:
@@ -356,27 +355,8 @@ class _PlanSource:
         whole = self.whole()
         if whole is not None:
             return whole[:, chosen].slice(start, count)
-        collected: Any = plans.collect([self._plan.slice(start, count).select(self._nth(chosen))])[0]
+        collected: Any = plans.collect([self._plan.slice(start, count).select(_nth(self.schema, chosen))])[0]
         return collected  # type: ignore[no-any-return]
-
-    def sorted_part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
-        import polars as pl
-
-        names = list(self.schema)
-        plan = self._plan.sort(
-            [pl.nth(names.index(key.column)) for key in sort],  # by position: a name may look like a pattern
-            descending=[key.is_descending for key in sort],
-            nulls_last=True,
-            maintain_order=True,
-        )
-        with collect_turns.turn([plan]):
-            collected: Any = plans.collect([plan.slice(start, count).select(self._nth(chosen))])[0]
-        return collected  # type: ignore[no-any-return]
-
-    def _nth(self, chosen: slice) -> pl.Expr:
-        import polars as pl
-
-        return pl.nth(range(len(self.schema))[chosen])
 
 
 class _LentSource:
@@ -415,8 +395,16 @@ class _LentSource:
         part: pl.DataFrame = self._read(self._value, start, count)
         return part[:, chosen]
 
-    def sorted_part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
-        raise NotImplementedError
+
+@contextlib.contextmanager
+def _panics_refused() -> Iterator[None]:
+    """Turn a panic of polars, which is no ``Exception``, into an error that says so."""
+    import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.PanicException as panic:
+        raise plans.panic_refused(panic) from panic
 
 
 def _source(value: Any) -> _FrameSource | _PlanSource | _LentSource:
@@ -438,6 +426,30 @@ def _source(value: Any) -> _FrameSource | _PlanSource | _LentSource:
         hint="look at its preview instead",
         given=type(value).__name__,
     )
+
+
+def _sorted_part(
+    plan: pl.LazyFrame, schema: pl.Schema, sort: tuple[SortKey, ...], start: int, count: int, chosen: slice
+) -> pl.DataFrame:
+    """Sort what is too large to be kept, and keep of it what is asked for."""
+    import polars as pl
+
+    names = list(schema)
+    in_order = plan.sort(
+        [pl.nth(names.index(key.column)) for key in sort],  # by position: a name may look like a pattern
+        descending=[key.is_descending for key in sort],
+        nulls_last=True,
+        maintain_order=True,
+    )
+    with collect_turns.turn([in_order]):
+        collected: Any = plans.collect([in_order.slice(start, count).select(_nth(schema, chosen))])[0]
+    return collected  # type: ignore[no-any-return]
+
+
+def _nth(schema: pl.Schema, chosen: slice) -> pl.Expr:
+    import polars as pl
+
+    return pl.nth(range(len(schema))[chosen])
 
 
 def _only_column(value: Any, name: str, position: int, read: Any, height: int) -> pl.LazyFrame:

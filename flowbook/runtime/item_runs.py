@@ -21,13 +21,15 @@ from collections import deque
 from collections.abc import Sequence
 from contextvars import Context as VariableContext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.interfaces import Effects, ItemSpan
 from flowbook.core.packets import ErrorPacket
 from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError, RunError
+from flowbook.runtime import calling
 from flowbook.runtime import firing as firings
-from flowbook.runtime.context import Context, firing_in_progress
+from flowbook.runtime.context import Context
 from flowbook.runtime.flow_calls import FlowCalls, InnerFailure
 from flowbook.runtime.keys import KeyMaker, stat_files
 from flowbook.runtime.portable_code import isolated
@@ -35,7 +37,7 @@ from flowbook.runtime.retry import delay_before
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from flowbook.core.interfaces import PayloadCopy
     from flowbook.core.node_types import Port
@@ -352,16 +354,11 @@ class ItemRun:
             def function(**arguments: Any) -> Any:
                 return flow.call(arguments, attempt.effects, span)
 
-        async def body() -> tuple[Any, ...]:
-            with firing_in_progress(attempt.context), self._engine.capture.firing(attempt.effects):
-                is_good = False
-                try:
-                    returned = await function(**self._arguments(attempt))
-                    is_good = True
-                finally:
-                    await attempt.context.attempt_ended_async(is_good=is_good)
-                self._run.claim(returned)
-                return self._guarded(returned)
+        def call() -> Awaitable[Any]:
+            awaitable: Awaitable[Any] = function(**self._arguments(attempt))
+            return awaitable
+
+        body = partial(calling.awaited, self._engine.capture, attempt.context, attempt.effects, call, self._guarded)
 
         def ended(task: asyncio.Task[Any]) -> None:
             error = RunCancelledError("cancelled") if task.cancelled() else task.exception()
@@ -515,7 +512,7 @@ class ItemRun:
                             self._active.inputs.add_copies(name, handed.copies)
 
     def _called(self, attempt: _Attempt) -> tuple[tuple[Any, ...] | None, BaseException | None]:
-        """Call the function on this thread, in a context of its own, with its effects captured."""
+        """Call the function on this thread."""
         function: Any = self._slot.node_type.function
         if self._is_isolated:
             self._share()
@@ -523,21 +520,10 @@ class ItemRun:
                 self._engine, self._slot, attempt.context, lambda name, copies: attempt.copies.append((name, copies))
             )
 
-        def body() -> tuple[tuple[Any, ...] | None, BaseException | None]:
-            try:
-                with firing_in_progress(attempt.context), self._engine.capture.firing(attempt.effects):
-                    is_good = False
-                    try:
-                        returned = function(**self._arguments(attempt))
-                        is_good = True
-                    finally:
-                        attempt.context.attempt_ended(is_good=is_good)
-                    self._run.claim(returned)
-                    return self._guarded(returned), None
-            except BaseException as error:
-                return None, error
+        def call() -> Any:
+            return function(**self._arguments(attempt))
 
-        return VariableContext().run(body)
+        return calling.called(self._engine.capture, attempt.context, attempt.effects, call, self._guarded)
 
     def _guarded(self, returned: Any) -> tuple[Any, ...]:
         """Spread what the function returned over its outputs, in the form that its annotation says."""

@@ -69,6 +69,8 @@ export class TableSource {
   #array: ArrayStats | null = null;
   #state: SourceState = "recorded";
   #words = "";
+  /** What was said of the table as a whole since it was opened. */
+  #note = "";
   #value: number | null = null;
   #columns: readonly TableColumn[] = [];
   #width = 0;
@@ -132,9 +134,10 @@ export class TableSource {
     return this.#array;
   }
 
-  /** What has to be known of what is shown: the first note of a column. */
+  /** What has to be known of what is shown: of the table, and the first note of a column. */
   get note(): string {
-    return this.#columns.find(({ note }) => note)?.note ?? "";
+    const ofColumn = this.#columns.find(({ note }) => note)?.note ?? "";
+    return ofColumn.startsWith(this.#note) ? ofColumn : `${this.#note} ${ofColumn}`.trim();
   }
 
   get sort(): readonly SortKey[] {
@@ -201,6 +204,7 @@ export class TableSource {
       if (sameColumns) this.#blocks.outdate();
       else this.#blocks.clear();
       this.#stats.clear();
+      this.#note = "";
       this.#isUncountable = false;
       this.#undescribed.clear();
       this.#seen = sameColumns ? Math.min(this.#seen, this.#area.bottom) : 0; // who has scrolled somewhere stays there
@@ -390,9 +394,15 @@ export class TableSource {
     }
   }
 
-  #question(question: TableQuestion): Promise<TableAnswer | Reject> {
+  async #question(question: TableQuestion): Promise<TableAnswer | Reject> {
     const { flow } = this.#store;
-    return this.#ask({ kind: "table", flow, cid: newCid(), node: this.#node, port: this.#port, ...question });
+    const asked = { kind: "table", flow, cid: newCid(), node: this.#node, port: this.#port, ...question } as const;
+    const answer = await this.#ask(asked);
+    if (answer.kind === "table" && answer.value === this.#value && answer.note && answer.note !== this.#note) {
+      this.#note = answer.note;
+      this.onChange.call();
+    }
+    return answer;
   }
 
   #tell(state: SourceState, words: string): void {

@@ -213,6 +213,25 @@ test("what the kernel refuses to count or describe is said, and asked of this va
   expect(kernel.kinds).toEqual(["count", "stats"]);
 });
 
+test("that only the first rows are shown is said as soon as it is known, and of this value", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer({ ...OPENED, columns: [COLUMNS[0], { ...COLUMNS[1], note: "Objects." }] });
+  expect(source.note).toBe("Objects.");
+  let changes = 0;
+  source.onChange.add(() => {
+    changes += 1;
+  });
+  await kernel.answer({ value: 1, note: "Only the first rows." });
+  expect([source.note, changes]).toEqual(["Only the first rows. Objects.", 1]);
+  void source.open();
+  await kernel.answer({ value: 1, note: "Only the first rows." });
+  expect(source.note).toBe("Only the first rows. Objects.");
+  await kernel.answer({ ...OPENED, value: 2 });
+  expect(source.note).toBe("");
+});
+
 test("an array is described once for each value it has", async () => {
   const kernel = new Kernel();
   const source = new TableSource(new FlowStore("f"), "made", null, kernel.ask, true);
