@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -308,7 +309,8 @@ def _read_position(value: Any, where: str) -> tuple[int, int] | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number that one can reckon with: a whole number of JSON may be larger than any float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _read_edge(entry: Any, where: str) -> Edge:
