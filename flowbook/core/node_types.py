@@ -535,7 +535,9 @@ def _outputs(
         hints = record.__annotations__
         fields = getattr(record, "_fields", None) or [entry.name for entry in dataclasses.fields(record)]
         return tuple(_output(name, read_annotation(hints.get(name, "Any"), namespace)) for name in fields), False
-    return _result(Meaning() if annotation is inspect.Signature.empty else read_annotation(annotation, namespace)), False
+    return _result(
+        Meaning() if annotation is inspect.Signature.empty else read_annotation(annotation, namespace)
+    ), False
 
 
 @functools.lru_cache(maxsize=1024)
