@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -276,8 +277,10 @@ def _read_node(entry: Any, where: str) -> NodeInstance:
         policy=read_policy(policy, where),
         position=_read_position(position, where),
         extra={key: value for key, value in reader.entry.items() if key not in _NODE_KNOWN},
-        retry_extra=_unknown(policy.get("retry"), _RETRY_KEYS.values()),
-        position_extra=_unknown(position, ("x", "y")),
+        inner_extra={
+            "retry": _unknown(policy.get("retry"), _RETRY_KEYS.values()),
+            "position": _unknown(position, ("x", "y")),
+        },
     )
 
 
@@ -308,7 +311,8 @@ def _read_position(value: Any, where: str) -> tuple[int, int] | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number that one can reckon with: a whole number of JSON may be larger than any float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _read_edge(entry: Any, where: str) -> Edge:
@@ -331,10 +335,10 @@ def _node(node: NodeInstance) -> dict[str, Any]:
         entry["settings"] = node.settings
     if node.policy:
         entry["policy"] = policy_json(node.policy)
-        if node.retry_extra and isinstance(entry["policy"].get("retry"), dict):
-            entry["policy"]["retry"].update(node.retry_extra)
+        if isinstance(entry["policy"].get("retry"), dict):
+            entry["policy"]["retry"].update(node.inner_extra.get("retry", {}))
     if node.position is not None:
-        entry["position"] = {**node.position_extra, "x": node.position[0], "y": node.position[1]}
+        entry["position"] = {**node.inner_extra.get("position", {}), "x": node.position[0], "y": node.position[1]}
     return {**entry, **node.extra}
 
 
@@ -352,7 +356,7 @@ def policy_json(policy: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, Retry):
             found["retry"] = {json_name: getattr(value, field) for field, json_name in _RETRY_KEYS.items()}
         else:
-            found[_POLICY_KEYS.get(name, name)] = value
+            found[_POLICY_KEYS.get(name, name)] = list(value) if isinstance(value, tuple) else value
     return found
 
 

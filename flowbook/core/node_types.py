@@ -216,6 +216,7 @@ class NodeType:
         version: of a type that is installed, or empty: what the notebook itself defines has none.
         load: gives the function proper where ``function`` only stands for it until it is first called, or None.
         body: the flow that the type stands for (origin ``"flow"``), or None; its function is never called then.
+        mapped: the type of the flow that is run for each item instead of calling the function, or None.
     """
 
     type_id: str
@@ -235,11 +236,12 @@ class NodeType:
     version: str = ""
     load: Callable[[], Callable[..., Any]] | None = None
     body: Body | None = None
+    mapped: NodeType | None = None
 
     def __post_init__(self) -> None:
         """What is called once for each item gives lists."""
         for port in self.inputs:
-            if port.is_each and self.body is None:
+            if port.kind.is_each and self.body is None:
                 object.__setattr__(self, "outputs", tuple(map(gathered, self.outputs)))
 
     @property
@@ -355,6 +357,13 @@ def node_type_of(
             hint="return a list, or a LazyFrame",
         )
     namespace = getattr(proper, "__globals__", {})
+    if policy and policy.get("each"):
+        raise DefinitionError(
+            f"{name!r} is a function, which says itself what it takes one by one",
+            code="FB114",
+            where=f"node {name!r}",
+            hint="annotate the input: fb.each[…]",
+        )
     parameters, returned = _signature(function, name)
     doc = function.__doc__
     chosen = _NO_NAMES

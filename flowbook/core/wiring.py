@@ -33,8 +33,8 @@ class Link:
         target: id of the node that takes.
         target_port: its input port or setting.
         is_implicit: it follows from names.
-        group: the subflow whose error port is read, where the source is one of its nodes; empty otherwise.
-        others: the further nodes of it whose failures are read.
+        failing: the subflow whose error port is read, where the source is one of its nodes, and its further nodes
+            whose failures are read; empty otherwise.
     """
 
     source: str
@@ -42,8 +42,17 @@ class Link:
     target: str
     target_port: str
     is_implicit: bool = False
-    group: str = ""
-    others: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The subflow whose error port is read; empty otherwise."""
+        return self.failing[0] if self.failing else ""
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The further nodes of that subflow whose failures are read."""
+        return self.failing[1:]
 
 
 @dataclass(slots=True)
@@ -75,7 +84,7 @@ class Wiring:
             return self.readers
         found: dict[str, list[str]] = {}
         for link in self.links.values():
-            for source in (link.source, *link.others) if link.others else (link.source,):
+            for source in (link.source, *link.others) if link.failing else (link.source,):
                 if source in found:
                     found[source].append(link.target)
                 else:

@@ -360,7 +360,7 @@ def _port_binding(flow: FlowData, wiring: Wiring, node_id: str, port: Port, inde
 
 
 def _edge_binding(flow: FlowData, link: Link, port: Port | None, index: dict[str, int]) -> Binding:
-    if link.group:
+    if link.failing:
         failing = sorted(index[source] for source in (link.source, *link.others))
         return Binding(
             name=link.target_port,

@@ -481,12 +481,17 @@ class Flow:
             node_type: a function declared with ``@fb.node`` (or any function), a node type, or the id of one; or a
                 flow, which becomes one node with ports of its own and stays in step with later edits of it.
             node_id: the node's id; the last part of the type's when left out.
-            values: a setting's value, or an input port's constant (an edge overrules it).
+            values: a setting's value, or an input port's constant (an edge overrules it). Of a flow,
+                ``each="path"`` names the input, or a list of inputs, that takes a list: the flow is run for each item,
+                and its outputs give lists, as with ``fb.each`` in a function.
 
         Raises:
             DuplicateIdError, UnknownIdError, DefinitionError, WiringError: nothing was added.
         """
         found = self._find_type(node_type)
+        policy = {}
+        if found.body is not None and "each" in values and "each" not in found.parameter_names:
+            policy["each"] = values.pop("each")
         if found.type_id in self._own and self._data.types.get(found.type_id) is not found:
             raise DuplicateIdError(
                 f"node {found.type_id!r} has code of its own; no other node type can bear its name",
@@ -495,7 +500,7 @@ class Flow:
                 node=found.type_id,
             )
         with self._edit():
-            added = self._data.add_node(node_id or default_node_id(found.type_id), found, values)
+            added = self._data.add_node(node_id or default_node_id(found.type_id), found, values, policy)
             if self._data.types[found.type_id] is not found:
                 self._data.set_type(found)
         return self[added.id]
