@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 import flowbook as fb
 from flowbook.canvas.snapshot import snapshot
+from flowbook.data.lasting_codecs import LastingCodecs
+from flowbook.runtime.execution import Execution
+from flowbook.session import session
+from flowbook.stores.disk_cache import DiskCache
 from tests.runtime.call_counts import calls, count
 from tests.runtime.watching import until
 
@@ -568,3 +575,84 @@ def test_the_canvas_shows_one_card_that_takes_and_gives_lists(flow: fb.Flow) -> 
     assert card["reason"] == "first run (3 items)"
     assert card["preview"] is not None
     assert json.dumps(card)
+
+
+def test_its_nodes_run_where_they_say_and_their_copies_are_counted() -> None:
+    flow, inner = fb.Flow("f"), fb.Flow("inner")
+
+    @inner.node(executor="main")
+    def main(x: int) -> bool:
+        return threading.current_thread() is threading.main_thread()
+
+    @inner.node(isolation="process")
+    def elsewhere(x: int) -> int:
+        return os.getpid()
+
+    @inner.node(mutable=True)
+    def changed(table: np.ndarray, x: int) -> int:
+        table[0] += x
+        return int(table.sum())
+
+    @inner.node
+    def total(table: np.ndarray) -> int:
+        return int(table.sum())
+
+    @flow.node
+    def source() -> np.ndarray:
+        return np.ones(1000)
+
+    flow.add(inner, "all", each="x", x=[1, 2])
+    flow.connect("source", "all.table")
+    run = flow.run_sync()
+    assert run["all.main"] == [True, True]
+    assert os.getpid() not in run["all.elsewhere"]
+    assert (run["all.total"], run["all.changed"]) == ([1000, 1000], [1001, 1002]), "each item has a copy of its own"
+    span = next(span for span in run.trace.spans if span.node == "all")
+    assert (span.copies, span.copied_bytes) == (2, 2 * 8_000)
+
+
+def test_what_columns_a_mapped_flow_gives_is_not_known_before_a_run() -> None:
+    flow, inner = fb.Flow("f"), fb.Flow("inner")
+
+    @inner.node
+    def table(n: int) -> pl.LazyFrame:
+        return pl.LazyFrame({"n": range(n)})
+
+    flow.add(inner, "tables", each="n", n=[1])
+
+    @flow.node
+    def first(tables: list[pl.LazyFrame]) -> pl.LazyFrame:
+        return tables[0]
+
+    assert flow.schemas().errors == []
+    assert flow.run_sync()["first"].collect().height == 1
+
+
+def test_what_came_out_is_found_again_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prep: fb.Flow) -> None:
+    monkeypatch.setattr(session.engine, "disk", DiskCache(tmp_path, LastingCodecs()))
+
+    def made() -> fb.Flow:
+        flow = fb.Flow("kept")
+        flow.add(prep, "rows", each="text", text=["a,b", "c"])
+        flow.set_policy("rows", cache="disk")
+        return flow
+
+    assert made().run_sync()["rows"] == ["a..|b..", "c.."]
+    again = made().run_sync()
+    assert again["rows"] == ["a..|b..", "c.."]
+    assert again.explain("rows") == "rows was reused: kept on disk from an earlier run"
+    assert calls["parse"] == 2
+
+
+def test_nothing_is_left_of_items_that_are_over(prep: fb.Flow) -> None:
+    flow = fb.Flow("many")
+    flow.add(prep, "rows", each="text", text=["a"] * 50)
+    for _ in range(3):
+        flow.run_sync(force=True)
+    gc.collect()
+    before = sum(isinstance(each, Execution) for each in gc.get_objects())
+    for _ in range(3):
+        flow.run_sync(force=True)
+    gc.collect()
+    assert sum(isinstance(each, Execution) for each in gc.get_objects()) <= before
+    assert not flow.engine.active()
