@@ -246,8 +246,7 @@ class FlowData:
             DefinitionError: FB101, FB103, FB104, FB114, a value or a policy that does not fit.
         """
         self._check_new_id(node_id)
-        own_policy = checked_policy(policy) if policy else {}
-        refuse_each(node_id, node_type, own_policy, self.where)
+        own_policy = self._kept_policy(node_id, node_type, {}, policy) if policy else {}
         node = NodeInstance(
             id=node_id,
             type_id=node_type.type_id,
@@ -406,7 +405,17 @@ class FlowData:
         Raises:
             DefinitionError: FB101.
         """
-        node, node_type = self.node(node_id), self.type_of(node_id)
+        node = self.node(node_id)
+        kept = self._kept_policy(node_id, self.type_of(node_id), node.policy, policy)
+        if kept != node.policy:
+            self._touch(node_id)
+            node.policy = kept
+            self.revision += 1
+
+    def _kept_policy(
+        self, node_id: str, node_type: NodeType, before: Mapping[str, Any], policy: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Check policy fields, and return what is stored of them and of those there were before."""
         checked = checked_policy(policy)
         is_whole = node_type.body is not None and not checked.get("each")
         unknown = sorted(set(checked) - SUBFLOW_POLICY - {"each"}) if is_whole else []
@@ -421,15 +430,11 @@ class FlowData:
             )
         refuse_each(node_id, node_type, checked, self.where)
         said = {} if node_type.origin == "stub" else {name: getattr(node_type.policy, name) for name in checked}
-        kept = {
+        return {
             name: value
-            for name, value in {**node.policy, **checked}.items()
+            for name, value in {**before, **checked}.items()
             if not (name in checked and name in said and said[name] == value)
         }
-        if kept != node.policy:
-            self._touch(node_id)
-            node.policy = kept
-            self.revision += 1
 
     def set_flow_policy(self, policy: FlowPolicy) -> None:
         """Let the flow run another way."""

@@ -656,3 +656,19 @@ def test_nothing_is_left_of_items_that_are_over(prep: fb.Flow) -> None:
     gc.collect()
     assert sum(isinstance(each, Execution) for each in gc.get_objects()) <= before
     assert not flow.engine.active()
+
+
+def test_a_node_comes_back_whole_in_one_operation(flow: fb.Flow) -> None:
+    flow.disconnect("lines", "rows.text")
+    flow.set("rows", text=["a", "b"])
+    flow.set_policy("rows", on_item_error="skip", timeout_s=5)
+    before = flow.document()
+    (entry,) = [node for node in before["nodes"] if node["id"] == "rows"]
+    flow.apply([{"op": "remove", "node": "rows"}])
+    again = {"op": "add", "typeId": "flow.prep", "node": "rows", **{key: entry[key] for key in ("settings", "policy")}}
+    flow.apply([again])
+    assert sorted(map(str, flow.document()["nodes"])) == sorted(map(str, before["nodes"]))
+    for policy in ({"isolation": "process"}, {"each": ["gone"]}, {"each": [3]}, {"speed": 3}, 3):
+        with pytest.raises(fb.FlowbookError):
+            flow.apply([{**again, "node": "other", "policy": policy}])
+    assert "other" not in flow
