@@ -306,6 +306,7 @@ class TableRequest(TypedDict):
         value: the number of the value that is shown; questions about rows and columns bear it.
         start: of rows, the first; ``stop``: the one after the last.
         firstColumn: position of the first column; ``columnCount``: how many.
+        isWhole: rows with whole texts, to be copied.
         sort: columns to sort by: ``{"column": name, "isDescending": bool}``.
     """
 
@@ -320,6 +321,7 @@ class TableRequest(TypedDict):
     stop: NotRequired[int]
     firstColumn: NotRequired[int]
     columnCount: NotRequired[int]
+    isWhole: NotRequired[bool]
     sort: NotRequired[list[dict[str, Any]]]
     row: NotRequired[int]
     column: NotRequired[int]
@@ -401,6 +403,7 @@ _SHAPES: dict[str, dict[str, _Field]] = {
         "port": _Field((str, type(None)), "the name of an output", is_required=False),
         "what": _Field((str,), "what to tell of it"),
         "sort": _Field((list,), "a list of columns", is_required=False, items=dict),
+        "isWhole": _Field((bool,), "true or false", is_required=False),
         **dict.fromkeys(
             ("value", "start", "stop", "firstColumn", "columnCount", "row", "column"),
             _Field((int,), "a whole number", is_required=False),

@@ -231,6 +231,7 @@ class Tables:
                 sort_by=question.sort,
                 first_column=first,
                 column_count=count,
+                is_whole=message.get("isWhole", False),
             )
             return Told({**answer, "rowCount": page.row_count, "isText": [*page.is_text], **_note(view)}, (page.arrow,))
         if what == "cell":

@@ -12,7 +12,7 @@ What a browser cannot show as a number, a truth or a time arrives as text that i
 values, Python objects, decimals and integers of 128 bits (which the browser's Arrow library cannot read), durations and
 times of day. A time with a zone arrives as a clock in that zone shows it. How much of a text there is room for depends
 on how many cells are asked for, so that 1,000 rows of 8 columns never take more than 200 KB. The whole of one cell is
-had by ``cell``.
+had by ``cell``, and that of many, to be copied, by ``rows`` with ``is_whole``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _BYTES_PER_CELL: Final = 24
 _LEAST_BYTES: Final = 96_000  # what is on one screen: texts of 48 characters in all of 1,000 cells
 _TEXT_LIMITS: Final = (160, 48, 24, 12, 3)  # twelve bytes of text take no room of their own
 _WHOLE_CELL_CHARS: Final = 20_000
+MOST_WHOLE_BYTES: Final = 4_000_000
 _KEPT_ORDERS: Final = 2
 _OBJECTS: Final = (
     "Column {0!r} holds Python objects, which are shown by their class and cannot be sorted. Text can: "
@@ -141,6 +142,7 @@ class TableView:
         sort_by: Sequence[SortKey] = (),
         first_column: int = 0,
         column_count: int = MOST_COLUMNS,
+        is_whole: bool = False,
     ) -> Page:
         """Give the rows ``start`` to ``stop`` of some columns.
 
@@ -150,9 +152,11 @@ class TableView:
             sort_by: columns to sort by, the first one first.
             first_column: position of the first column, >= 0.
             column_count: how many, at most 100.
+            is_whole: texts are not cut but at 20,000 characters, and keep their line ends.
 
         Raises:
-            DataError: FB607, a column to sort by is not there or has no order; FB604, polars panicked.
+            DataError: FB607, a column to sort by is not there or has no order; FB604, polars panicked; FB616, the whole
+                of it takes more than 4 MB.
             polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
         """
         start = max(0, start)
@@ -162,7 +166,7 @@ class TableView:
         self._check(sort)
         with _panics_refused():
             part = self._part(start, count, chosen, sort)
-            arrow, is_text = _written(part)
+            arrow, is_text = _written_whole(part) if is_whole else _written(part)
         return Page(arrow=arrow, start=start, row_count=part.height, height=self.height, is_text=is_text)
 
     def cell(self, row: int, column: int, *, sort_by: Sequence[SortKey] = ()) -> str:
@@ -482,14 +486,9 @@ def _written(part: pl.DataFrame) -> tuple[bytes, tuple[bool, ...]]:
     """Write a page, with texts as long as there is room for."""
     import polars as pl
 
-    columns = part.get_columns()
+    columns = [_on_a_clock(column) for column in part.get_columns()]
     room = max(_LEAST_BYTES, _BYTES_PER_CELL * part.height * part.width)
-    texts: dict[int, pl.Series] = {}
-    for index, column in enumerate(columns):
-        if not _is_plain(column.dtype):
-            texts[index] = _as_text(column)
-        elif getattr(column.dtype, "time_zone", None):
-            columns[index] = column.dt.replace_time_zone(None)  # as a clock there shows it; the type names the zone
+    texts = {index: _as_text(column) for index, column in enumerate(columns) if not _is_plain(column.dtype)}
     data = b""
     for limit in _TEXT_LIMITS:
         shown = {
@@ -501,6 +500,52 @@ def _written(part: pl.DataFrame) -> tuple[bytes, tuple[bool, ...]]:
         if limit == _TEXT_LIMITS[0]:
             texts = {index: _cut(text, limit) for index, text in texts.items()}
     return data, tuple(index in texts for index in range(len(columns)))
+
+
+def _written_whole(part: pl.DataFrame) -> tuple[bytes, tuple[bool, ...]]:
+    """Write a page with whole texts.
+
+    Raises:
+        DataError: FB616, they take too much room.
+    """
+    import polars as pl
+
+    shown, is_text, room = {}, [], MOST_WHOLE_BYTES
+    for index, column in enumerate(part.get_columns()):
+        is_plain = _is_plain(column.dtype)
+        is_text.append(not is_plain)
+        shown[str(index)] = _on_a_clock(column) if is_plain else _whole_texts(column, room)
+        room -= int(shown[str(index)].estimated_size())
+        if room < 0:
+            raise _too_much()
+    return pl.DataFrame(shown).write_ipc_stream(None).getvalue(), tuple(is_text)
+
+
+def _whole_texts(column: pl.Series, room: int) -> pl.Series:
+    import polars as pl
+
+    if column.dtype == pl.String:
+        return _cut(column, _WHOLE_CELL_CHARS, keeps_lines=True)
+    if not (column.dtype.is_nested() or column.dtype == pl.Binary):
+        return _as_text(column)
+    texts: list[str | None] = []
+    for row, is_null in enumerate(column.is_null()):
+        texts.append(None if is_null else previews.whole_cell(column.slice(row, 1), _WHOLE_CELL_CHARS))
+        room -= len(texts[-1] or "")
+        if room < 0:
+            raise _too_much()
+    return pl.Series(texts, dtype=pl.String)
+
+
+def _too_much() -> DataError:
+    return DataError(
+        f"these cells hold more than {MOST_WHOLE_BYTES // 1_000_000} MB", code="FB616", hint="choose fewer of them"
+    )
+
+
+def _on_a_clock(column: pl.Series) -> pl.Series:
+    """Show times with a zone as a clock there does; the type of the column names the zone."""
+    return column.dt.replace_time_zone(None) if getattr(column.dtype, "time_zone", None) else column
 
 
 def _is_plain(dtype: Any) -> bool:
@@ -529,7 +574,7 @@ def _as_text(column: pl.Series) -> pl.Series:
     return texts.set(~is_there, None)
 
 
-def _cut(text: pl.Series, limit: int) -> pl.Series:
+def _cut(text: pl.Series, limit: int, *, keeps_lines: bool = False) -> pl.Series:
     """Cut texts to so many characters; an ellipsis says that there is more, a line end becomes a space."""
     import polars as pl
 
@@ -537,4 +582,5 @@ def _cut(text: pl.Series, limit: int) -> pl.Series:
     head = pl.col(name).str.head(limit)
     is_long = pl.col(name).str.head(limit + 1) != head
     shown = pl.when(is_long).then(pl.col(name).str.head(limit - 1) + "…").otherwise(head)
-    return text.alias(name).to_frame().select(shown.str.replace_all(r"[\r\n\t]", " ")).to_series()
+    shown = shown if keeps_lines else shown.str.replace_all(r"[\r\n\t]", " ")
+    return text.alias(name).to_frame().select(shown).to_series()

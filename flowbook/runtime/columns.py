@@ -506,19 +506,20 @@ class Columns:
 
     def result(self, index: int) -> NodeResult | None:
         """Return the present result of a slot."""
-        made = self.made[index]
-        if made is None or isinstance(made, NodeResult):
-            return made
-        version = self.versions[index]
-        if isinstance(made, Kept):
-            result = result_of(self, index, self.values[index], made.trace_id, made.at, made.took_s, version)
-        else:
-            place = made.places[index]
-            at, took_s = made.time_of(place)
-            result = result_of(self, index, self.values[index], made.trace_id, at + took_s, took_s, version)
-            result.effects = made.effects_of(index)
-        self.made[index] = result
-        return result
+        with self.results.lock:  # whoever looks at a run asks, while the next one may be entering what it made
+            made = self.made[index]
+            if made is None or isinstance(made, NodeResult):
+                return made
+            version = self.versions[index]
+            if isinstance(made, Kept):
+                result = result_of(self, index, self.values[index], made.trace_id, made.at, made.took_s, version)
+            else:
+                place = made.places[index]
+                at, took_s = made.time_of(place)
+                result = result_of(self, index, self.values[index], made.trace_id, at + took_s, took_s, version)
+                result.effects = made.effects_of(index)
+            self.made[index] = result
+            return result
 
     def forget(self, node_id: str) -> None:
         """A node is gone, and its value with it."""
@@ -545,8 +546,9 @@ def result_of(
     payloads = columns.engine.payloads
 
     def key() -> tuple[KeyParts, str] | None:
-        made = columns.made_key(index) if columns.versions[index] == version else None
-        return None if made is None else (made, columns.effective_key(index))
+        with columns.results.lock:
+            made = columns.made_key(index) if columns.versions[index] == version else None
+            return None if made is None else (made, columns.effective_key(index))
 
     return NodeResult(
         outputs=(value,),

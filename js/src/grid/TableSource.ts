@@ -25,6 +25,10 @@ import { readCells } from "./cells";
 
 /** How many blocks are on their way at a time. */
 const MOST_ASKED = 2;
+/** The most that the kernel tells at a time. */
+const MOST_WHOLE_ROWS = 2_000;
+const MOST_WHOLE_COLUMNS = 100;
+const MOVED_ON = "the table has changed meanwhile. Copy again.";
 
 /** The value is another one now; the value is gone. */
 const ANOTHER_VALUE = "FB807";
@@ -276,6 +280,29 @@ export class TableSource {
     if (this.#state !== "ready" || this.#value === null) return this.cell(row, column)?.text ?? "";
     const answer = await this.#question({ what: "cell", value: this.#value, sort: this.#sort, row, column });
     return answer.kind === "table" ? answer.text : (this.cell(row, column)?.text ?? "");
+  }
+
+  /** Cells written out whole, by rows; a sentence where they cannot be had. */
+  async wholeCells({ top, bottom, left, right }: Area): Promise<readonly (string | null)[][] | string> {
+    const { edition } = this.#blocks;
+    const found: (string | null)[][] = [];
+    for (let start = top; start < bottom; start += MOST_WHOLE_ROWS) {
+      const rows = Array.from({ length: Math.min(MOST_WHOLE_ROWS, bottom - start) }, (): (string | null)[] => []);
+      for (let firstColumn = left; firstColumn < right; firstColumn += MOST_WHOLE_COLUMNS) {
+        if (this.#value === null) return MOVED_ON;
+        const columnCount = Math.min(MOST_WHOLE_COLUMNS, right - firstColumn);
+        const block = { start, stop: start + rows.length, firstColumn, columnCount, isWhole: true };
+        const answer = await this.#question({ what: "rows", value: this.#value, sort: this.#sort, ...block });
+        if (answer.kind === "reject" && isRefusal(answer)) return sentence(answer.message, answer.hint);
+        if (answer.kind === "reject" || !answer.arrow || this.#blocks.edition !== edition) return MOVED_ON;
+        const cells = readCells(answer.arrow, answer.rowCount);
+        rows.forEach((row, place) => {
+          for (let column = 0; column < columnCount; column += 1) row.push(cells.text(place, column));
+        });
+      }
+      found.push(...rows);
+    }
+    return found;
   }
 
   // -- fetching

@@ -33,6 +33,8 @@ export interface Block {
   readonly stop: number;
   readonly firstColumn: number;
   readonly columnCount: number;
+  /** Its texts are to be copied, and not to be cut. */
+  readonly isWhole?: boolean;
 }
 
 export interface SortKey {
