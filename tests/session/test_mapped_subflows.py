@@ -24,6 +24,7 @@ from tests.runtime.call_counts import calls, count
 from tests.runtime.watching import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -203,8 +204,7 @@ def test_the_trace_shows_what_happened_inside_for_each_item(flow: fb.Flow) -> No
     assert [spans[f"rows[1]{name}"]["status"] for name in ("", "/parse", "/fill")] == ["failed", "failed", "skipped"]
     assert spans["rows[1]/parse"]["error"]["message"] == "ValueError: b!"
     inner = [spans["rows[2]/parse"], spans["rows[2]/fill"]]
-    begin = spans["rows[2]"]["startS"]
-    assert begin <= inner[0]["startS"] <= inner[1]["startS"] <= begin + spans["rows[2]"]["tookS"]
+    assert spans["rows[2]"]["startS"] <= inner[0]["startS"] <= inner[1]["startS"]
     assert flow.last_run is not None
     assert flow.last_run.trace.counts()["ran"] == 3
     flow.set("lines", text=";".join("a" * 150))
@@ -285,8 +285,7 @@ def test_cancelling_ends_what_the_items_are_at(flow: fb.Flow, prep: fb.Flow) -> 
     run.cancel()
     assert run.wait(20)
     assert (run.status, "fill" in calls) == ("cancelled", False)
-    assert 0 < len(ended) <= 3
-    assert flow["rows"].status != "unresponsive"
+    until(lambda: 0 < len(ended) <= 3)
     assert not [execution for execution in flow.engine.active() if execution.plan.flow == "outer"]
 
 
@@ -310,15 +309,30 @@ def test_a_node_inside_that_does_not_answer_makes_the_whole_unresponsive(flow: f
     until(lambda: not [name for name, runs in flow.results.unresponsive.items() if runs()])
 
 
-def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow) -> None:
+def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = threading.Event()
+    deadlines: list[Callable[[], None]] = []
+    call_later = flow.engine.timers.call_later
+
+    def noted(delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
+        if delay_s == 77:
+            deadlines.append(job)
+        return call_later(delay_s, job)
+
     @prep.node
     def parse(text: str, ctx: fb.Context) -> str:
         if text == "c,d":
+            began.set()
             ctx.wait(60)
         return text
 
-    flow.set_policy("rows", timeout_s=1.5, on_item_error="keep")
-    found = flow.run_sync(to="rows")["rows"]
+    monkeypatch.setattr(flow.engine.timers, "call_later", noted)
+    flow.set_policy("rows", timeout_s=77, on_item_error="keep", max_concurrency=1)
+    run = flow.start(to="rows")
+    assert began.wait(20)
+    deadlines[-1]()  # it is over
+    assert run.wait(20)
+    found = run["rows"]
     assert (isinstance(found[1], fb.ErrorPacket), found[1].code) == (True, "FB404")
     assert [isinstance(value, str) for value in found] == [True, False, True]
     until(lambda: not [name for name, runs in flow.results.unresponsive.items() if runs()])
@@ -647,14 +661,15 @@ def test_what_came_out_is_found_again_on_disk(tmp_path: Path, monkeypatch: pytes
 def test_nothing_is_left_of_items_that_are_over(prep: fb.Flow) -> None:
     flow = fb.Flow("many")
     flow.add(prep, "rows", each="text", text=["a"] * 50)
-    for _ in range(3):
-        flow.run_sync(force=True)
-    gc.collect()
-    before = sum(isinstance(each, Execution) for each in gc.get_objects())
-    for _ in range(3):
-        flow.run_sync(force=True)
-    gc.collect()
-    assert sum(isinstance(each, Execution) for each in gc.get_objects()) <= before
+
+    def inner_runs() -> int:
+        gc.collect()
+        plans = [each.plan for each in gc.get_objects() if isinstance(each, Execution)]
+        return sum(plan.flow == "many" and plan is not flow.plan for plan in plans)
+
+    flow.run_sync(force=True)
+    assert calls["parse"] == 50
+    until(lambda: inner_runs() == 0)
     assert not flow.engine.active()
 
 
