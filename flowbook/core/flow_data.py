@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowbook.core.edge_book import Edge, EdgeBook
 from flowbook.core.mapped_types import mapped_type, refuse_each
 from flowbook.core.node_types import ERROR, NODE_ID, NodeType, stub_type
-from flowbook.core.policies import FlowPolicy, checked_policy
+from flowbook.core.policies import POLICY_FIELDS, FlowPolicy, checked_policy
 from flowbook.core.settings import same_json, to_json_value
 from flowbook.errors import DefinitionError, DuplicateIdError, UnknownIdError, WiringError, did_you_mean
 
@@ -506,7 +506,9 @@ class FlowData:
             raise UnknownIdError(
                 f"{node_id!r} has no setting or input {name!r}",
                 where=self.where,
-                hint=did_you_mean(name, known) or "it takes neither settings nor inputs",
+                hint=f'how a node is run is its policy: flow.set_policy("{node_id}", {name}=…)'
+                if name in POLICY_FIELDS
+                else did_you_mean(name, known) or "it takes neither settings nor inputs",
                 node=node_id,
                 setting=name,
             )

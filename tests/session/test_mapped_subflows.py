@@ -410,6 +410,8 @@ def test_what_makes_no_sense_is_refused(flow: fb.Flow, prep: fb.Flow) -> None:
     before = flow.document_text()
     with pytest.raises(KeyError, match="did you mean 'text'"):
         flow.add(prep, "again", each="txt")
+    with pytest.raises(KeyError, match=r'flow\.set_policy\("again", max_concurrency='):
+        flow.add(prep, "again", each="text", max_concurrency=2)
     with pytest.raises(fb.DefinitionError, match="annotate the input") as caught:
         flow.set_policy("plain", each="x")
     assert caught.value.code == "FB114"
