@@ -74,11 +74,20 @@ class FlowCanvas(ipyreact.Widget):
     def __init__(self, flow: LiveFlow, hub: Hub, *, height: int = 480) -> None:
         _need_program()
         self._flow = flow
-        super().__init__(height=height)
-        self.set_trait("flow_name", flow.name)
-        self._refresh(_drawn(flow))
         self._is_named = hub.finds(flow)
         self._channel = hub.connect(self._tell, flow=flow)
+        super().__init__(height=height)
+
+    def open(self) -> None:
+        """Tell the browser of the widget, with all that its views are drawn from.
+
+        A view that ipyreact is drawing does not hear of changes before the drawing is over, and nobody tells it again:
+        it would stay the frame, or the flow without a name, that the widget was for a moment.
+        """
+        if self.comm is None:
+            self.set_trait("flow_name", self._flow.name)
+            self._refresh(_drawn(self._flow))
+        super().open()
 
     @traitlets.default("_type")
     def _frame(self) -> str:

@@ -107,6 +107,17 @@ def test_a_canvas_is_made_of_few_small_traits(live: Live, wires: dict[str, Wire]
         canvas.height = 3
 
 
+def test_a_canvas_is_the_canvas_from_its_first_message_on(live: Live, wires: dict[str, Wire]) -> None:
+    """A view that is being drawn hears of no change, so nothing that it is drawn from may follow."""
+    canvas = made(live).canvas(height=300)
+    wire = wire_of(canvas, wires)
+    kind, opened = wire.sent[0]
+    assert kind == "comm_open"
+    assert opened["state"] == canvas.get_state()
+    canvas._repr_mimebundle_()
+    assert [sorted(data["state"]) for _, data in wire.sent[1:]] == [["snapshot"]]
+
+
 def test_without_anybody_to_see_it_a_canvas_is_a_drawing_and_no_program_is_sent(
     live: Live, wires: dict[str, Wire], monkeypatch: pytest.MonkeyPatch
 ) -> None:

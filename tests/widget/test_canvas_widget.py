@@ -26,6 +26,7 @@ FLOW = (
     "%%node total\ntotal = sum(slow)",
 )
 LIVE = '.fb-canvas[data-fb-connection="live"]'
+OUTPUT = ".jp-OutputArea-output"
 SHOWN = len(FLOW)
 
 
@@ -33,8 +34,22 @@ def opened(lab: LabPage, *sources: str) -> OpenNotebook:
     """A notebook with the flow and further cells, run; a canvas is live in the last of them."""
     notebook = lab.open([v4.new_code_cell(source) for source in (*FLOW, *sources)])
     notebook.run()
-    notebook.cell(len(FLOW) + len(sources) - 1).locator(LIVE).first.wait_for()
+    wait_until_live(lab, notebook, len(FLOW) + len(sources) - 1)
     return notebook
+
+
+def wait_until_live(lab: LabPage, notebook: OpenNotebook, index: int) -> None:
+    """Wait for a live canvas in a cell; where none comes, the failure says what is there instead."""
+    from playwright.sync_api import Error
+
+    cell = notebook.cell(index)
+    try:
+        cell.locator(LIVE).first.wait_for()
+    except Error as error:
+        shown = [output.evaluate("output => output.innerHTML.slice(0, 500)") for output in cell.locator(OUTPUT).all()]
+        channels = ask(notebook, "[vars(c) for c in __import__('flowbook.session').session.session.hub._channels]")
+        error.add_note(f"shown: {shown}\ncomplaints: {lab.complaints}\nchannels: {channels}")
+        raise
 
 
 @pytest.fixture

@@ -38,6 +38,12 @@ class WidgetClient {
   }
 
   #open(): void {
-    this.client.open((message) => this.emit(message));
+    this.client.open((message) => {
+      try {
+        this.emit(message);
+      } catch {
+        this.client.close(); // the kernel was shut down, which ends comms without a word
+      }
+    });
   }
 }

@@ -178,7 +178,7 @@ export class ControlClient {
   send(message: BrowserMessage): boolean {
     if (!this.#send || !this.#hello) return false;
     this.#send(message);
-    return true;
+    return this.#send !== null; // or it turned out just now that the line is gone
   }
 
   /** Send a message and wait for its answer. */

@@ -51,6 +51,19 @@ describe("a widget's line", () => {
     expect(sent.at(-1)?.kind).toBe("hello");
   });
 
+  it("is over when nothing can be sent any more", async () => {
+    const { model, client, say } = await opened();
+    client.link("f").use();
+    say({ kind: "hello", protocol: 1, flows: ["f"], current: "f", types: [] });
+    await turn();
+    say({ kind: "batch", flow: "f", seq: 1, rev: 1, canvas: canvas([card("a")], "f") });
+    clientOf(model, () => {
+      throw new Error("Cannot send");
+    });
+    const answer = await client.command({ kind: "cancel", flow: "f", cid: "1" });
+    expect([answer.kind, client.link("f").store.connection]).toEqual(["reject", "lost"]);
+  });
+
   it("leaves messages of others alone", async () => {
     const { model, client } = await opened();
     model.tell("msg:custom", { something: 1 });
