@@ -410,7 +410,12 @@ class Hub:
         scope = {word: message[word] for word in ("to", "after", "only") if message.get(word)}
         if message.get("stale"):
             if scope:
-                raise CanvasError("stale and another scope cannot be used together", code="FB803")
+                raise CanvasError(
+                    "stale and another scope cannot be used together",
+                    code="FB803",
+                    where=f"flow {flow.name!r}",
+                    hint="leave one of them out",
+                )
             scope = {"to": sorted(flow.stale())}
             if not scope["to"]:
                 return {}

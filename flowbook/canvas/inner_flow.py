@@ -2,7 +2,9 @@
 
 The node ``clean`` made from a flow with ``parse`` and ``fill`` runs as ``clean/parse`` and ``clean/fill``. Looked into,
 it is a flow of two nodes called ``parse`` and ``fill``, with the values, statuses and settings that they have in this
-place. It is looked at, never edited: whoever changes the flow itself changes it wherever it is used.
+place. It is looked at, never edited: whoever changes the flow itself changes it wherever it is used. Of a flow that is
+run for each item of a list the nodes are shown as they are wired and set; what they came to is told by item, in the
+trace.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from flowbook.core.document import dump
 from flowbook.core.expansion import SEPARATOR, Nesting
 from flowbook.core.flow_data import FlowData
+from flowbook.core.subflows import alone
 from flowbook.core.wiring import resolve
-from flowbook.runtime.plan import Binding
+from flowbook.runtime.plan import Binding, compile_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +47,7 @@ class InnerFlow:
     @staticmethod
     def is_there(outer: Any, node_id: str) -> bool:
         """Whether the flow has such a node, made from a flow."""
-        node_type = outer.plan.nesting.types.get(node_id)
-        return node_type is not None and node_type.body is not None
+        return _plan_around(outer.plan, node_id) is not None
 
     @property
     def name(self) -> str:
@@ -120,6 +122,7 @@ class _Made:
 
     def __init__(self, outer: Any, plan: Plan, node_id: str, prefix: str) -> None:
         self.plan = plan
+        plan = _plan_around(plan, node_id) or plan
         node_type = plan.nesting.types.get(node_id)
         body = node_type.body if node_type is not None else None
         inner = [slot for slot in plan.slots if slot.node_id.startswith(prefix)] if body is not None else []
@@ -129,7 +132,7 @@ class _Made:
         self.nesting = _nesting_inside(plan.nesting, prefix)
         #: Nodes outside that give values to inner ones, with the output, by ``inner node.port``.
         self.fed: dict[str, tuple[str, int | None]] = {}
-        self.slots = [self._named_inside(slot, place, prefix) for place, slot in enumerate(inner)]
+        self.slots = [self._named_inside(plan, slot, place, prefix) for place, slot in enumerate(inner)]
         self.index = {slot.node_id: slot.index for slot in self.slots}
         for slot in self.slots:
             node = self.data.nodes.get(slot.node_id)
@@ -137,18 +140,36 @@ class _Made:
                 settings = {spec.name: slot.settings[spec.name] for spec in slot.node_type.settings}
                 self.data.nodes[slot.node_id] = replace(node, settings={**node.settings, **settings})
 
-    def _named_inside(self, slot: Slot, place: int, prefix: str) -> Slot:
+    def _named_inside(self, plan: Plan, slot: Slot, place: int, prefix: str) -> Slot:
         named = copy.copy(slot)
         named.node_id, named.index = slot.node_id.removeprefix(prefix), place
-        named.bindings = tuple(self._opened(named.node_id, binding, prefix) for binding in slot.bindings)
+        named.bindings = tuple(self._opened(plan, named.node_id, binding, prefix) for binding in slot.bindings)
         return named
 
-    def _opened(self, node_id: str, binding: Binding, prefix: str) -> Binding:
+    def _opened(self, plan: Plan, node_id: str, binding: Binding, prefix: str) -> Binding:
         """What comes from outside the subflow is given to it."""
-        if binding.kind != "edge" or self.plan.slots[binding.source].node_id.startswith(prefix):
+        if binding.kind != "edge" or plan.slots[binding.source].node_id.startswith(prefix):
             return binding
-        self.fed[f"{node_id}.{binding.name}"] = (self.plan.slots[binding.source].node_id, binding.output)
+        self.fed[f"{node_id}.{binding.name}"] = (plan.slots[binding.source].node_id, binding.output)
         return Binding(name=binding.name, kind="open", port=binding.port)
+
+
+def _plan_around(plan: Plan, node_id: str) -> Plan | None:
+    """Return the plan in which a node is taken apart, or None.
+
+    It is the flow's own, save for a flow that is run for each item, and for what is inside of one.
+    """
+    parts = node_id.split(SEPARATOR)
+    for depth in range(1, len(parts) + 1):
+        if node_id in plan.nesting.types:
+            return plan
+        name = SEPARATOR.join(parts[:depth])
+        slot = plan.slots[plan.index[name]] if name in plan.index else None
+        if slot is not None and slot.node_type.mapped is not None:
+            expansion = alone(plan.flow, name, slot.node_type.mapped, slot.settings, ())
+            plan = compile_plan(expansion.data, expansion.wiring)
+            plan.nesting = expansion.nesting
+    return plan if node_id in plan.nesting.types else None
 
 
 def _nesting_inside(nesting: Nesting, prefix: str) -> Nesting:

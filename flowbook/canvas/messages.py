@@ -184,6 +184,7 @@ class TableAnswer(TypedDict):
         stats: one column described (``data.value_stats.column_stats``).
         array: an array described (``data.value_stats.array_stats``).
         text: one cell.
+        note: what has to be known of the table as a whole: that only its first rows are shown.
     """
 
     kind: Literal["table"]
@@ -198,6 +199,7 @@ class TableAnswer(TypedDict):
     stats: NotRequired[dict[str, Any]]
     array: NotRequired[dict[str, Any] | None]
     text: NotRequired[str]
+    note: NotRequired[str]
 
 
 # -- browser to kernel
@@ -304,6 +306,7 @@ class TableRequest(TypedDict):
         value: the number of the value that is shown; questions about rows and columns bear it.
         start: of rows, the first; ``stop``: the one after the last.
         firstColumn: position of the first column; ``columnCount``: how many.
+        isWhole: rows with whole texts, to be copied.
         sort: columns to sort by: ``{"column": name, "isDescending": bool}``.
     """
 
@@ -318,6 +321,7 @@ class TableRequest(TypedDict):
     stop: NotRequired[int]
     firstColumn: NotRequired[int]
     columnCount: NotRequired[int]
+    isWhole: NotRequired[bool]
     sort: NotRequired[list[dict[str, Any]]]
     row: NotRequired[int]
     column: NotRequired[int]
@@ -399,6 +403,7 @@ _SHAPES: dict[str, dict[str, _Field]] = {
         "port": _Field((str, type(None)), "the name of an output", is_required=False),
         "what": _Field((str,), "what to tell of it"),
         "sort": _Field((list,), "a list of columns", is_required=False, items=dict),
+        "isWhole": _Field((bool,), "true or false", is_required=False),
         **dict.fromkeys(
             ("value", "start", "stop", "firstColumn", "columnCount", "row", "column"),
             _Field((int,), "a whole number", is_required=False),
@@ -429,6 +434,7 @@ def read_message(message: Any) -> Message:
             raise CanvasError(
                 f"{name!r} of the message {kind!r} is {'of the wrong type' if is_there else 'missing'}",
                 code="FB803",
+                where=place_of(message),
                 hint=f"{name!r} takes {field.words}",
                 field=name,
             )
@@ -442,13 +448,20 @@ def _refuse_large(message: Message) -> None:
     try:
         size_bytes = len(json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise CanvasError(f"the message is not JSON: {error}", code="FB803") from None
+        raise CanvasError(f"the message is not JSON: {error}", code="FB803", where=place_of(message)) from None
     if size_bytes > MAX_MESSAGE_BYTES:
         raise CanvasError(
             f"a message of {size_bytes / 1e6:.0f} MB is too large",
             code="FB804",
+            where=place_of(message),
             hint=f"at most {MAX_MESSAGE_BYTES / 1e6:.0f} MB; put large values into a file and give its path",
         )
+
+
+def place_of(message: Message) -> str:
+    """Say of which flow and node a message speaks, as far as it does."""
+    named = ((word, message.get(word)) for word in ("flow", "node"))
+    return ", ".join(f"{word} {name[:80]!r}" for word, name in named if isinstance(name, str) and name)
 
 
 def sendable(message: Message) -> tuple[Message, int]:

@@ -13,7 +13,7 @@ import traitlets  # noqa: TID253 -- imported by who asks for traits
 from flowbook.errors import DefinitionError, UnknownIdError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
     from flowbook.core.flow_data import FlowData
     from flowbook.core.settings import SettingSpec
@@ -58,7 +58,15 @@ class NoTraitError(UnknownIdError, AttributeError):
 
 
 class NodeSettings(traitlets.HasTraits):
-    """The settings of one node; a name that is none of them is refused instead of becoming an attribute."""
+    """The settings of one node; a name that is none of them is refused instead of becoming an attribute.
+
+    Args:
+        place: says which node it is, for errors.
+    """
+
+    def __init__(self, place: Callable[[], str]) -> None:
+        self._place = place
+        super().__init__()
 
     def __getattr__(self, name: str) -> Any:
         """Be asked for what is not there.
@@ -80,7 +88,12 @@ class NodeSettings(traitlets.HasTraits):
 
     def _no_trait(self, name: str) -> NoTraitError:
         known = [] if name.startswith("_") else self.trait_names()
-        return NoTraitError(f"the node has no setting {name!r}", hint=did_you_mean(name, known), setting=name)
+        return NoTraitError(
+            f"the node has no setting {name!r}",
+            where=self._place(),
+            hint=did_you_mean(name, known),
+            setting=name,
+        )
 
     def __repr__(self) -> str:
         """Show the settings: errors of ``traitlets.link`` show them too."""
@@ -98,12 +111,15 @@ class SettingLink:
 
     def __init__(self, flow: SettableFlow, node_id: str) -> None:
         self.node_id = node_id
-        self.traits: traitlets.HasTraits = NodeSettings()
+        self.traits: traitlets.HasTraits = NodeSettings(self._place)
         self._flow = flow
         self._specs: dict[str, SettingSpec] = {}
         self._pulling = threading.local()  # another thread may push meanwhile
         self.pull()
         flow.on_change(self.pull)
+
+    def _place(self) -> str:
+        return f"{self._flow.data_around(self.node_id).where}, node {self.node_id!r}"
 
     def pull(self) -> None:
         """Give the traits the values of the settings."""

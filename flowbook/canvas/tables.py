@@ -12,15 +12,17 @@ as a browser shows it.
 
 from __future__ import annotations
 
+import copy
 import logging
 import queue
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from flowbook.canvas.messages import place_of
 from flowbook.canvas.snapshot import shown_value
 from flowbook.data import viewports
-from flowbook.errors import CanvasError, FlowbookError
+from flowbook.errors import CanvasError, FlowbookError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +37,13 @@ MOST_COLUMNS: Final = 5_000
 MOST_NAME_CHARS: Final = 500
 #: What is asked that reads whole columns, and may wait for another of its kind.
 _SLOW: Final = frozenset({"stats", "count", "array"})
+#: What waits for nothing where the rows are at hand.
+_OF_ROWS: Final = frozenset({"rows", "cell"})
+_WHAT: Final = _SLOW | _OF_ROWS | {"open", "close"}
 _LANES: Final = ("quick", "rows", "stats")
+
+#: The flow, the node, the output; empty: the primary one.
+_Key: TypeAlias = tuple[str, str, str]
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +57,82 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A table that a browser shows: of which value, which may have been computed in the meantime, and its view."""
+class _Seen:
+    """A value that was looked at: its view, or why it has none."""
 
     number: int
     value: Any
-    view: TableView
+    outcome: TableView | FlowbookError
+
+    @property
+    def view(self) -> TableView | None:
+        return None if isinstance(self.outcome, FlowbookError) else self.outcome
+
+    def is_of(self, number: int, value: Any) -> bool:
+        """Tell whether it stands for a value.
+
+        A view that computed a lazy table stays when a run collects that table, too: rows of two computations need not
+        come in one order.
+        """
+        return self.number == number and (self.value is value or (self.view is not None and self.view.is_kept))
+
+
+@dataclass(slots=True, eq=False)
+class _Grid:
+    """What a browser shows of an output; None: it was not looked at yet, or has no value now."""
+
+    seen: _Seen | None = None
+
+    @property
+    def view(self) -> TableView | None:
+        return self.seen.view if self.seen else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked, by whom, and for which grid; None: for one that is not open, and nothing is held for it."""
+
+    channel: Channel
+    flow: Any
+    message: Message
+    grid: _Grid | None
+
+    @property
+    def key(self) -> _Key:
+        return _key(self.flow, self.message)
+
+    @property
+    def where(self) -> str:
+        return place_of(self.message)
+
+    @property
+    def sort(self) -> list[viewports.SortKey]:
+        """What to sort by.
+
+        Raises:
+            CanvasError: FB803, an entry is not ``{"column": name, "isDescending": bool}``.
+        """
+        keys = []
+        for entry in self.message.get("sort") or []:
+            column, is_descending = entry.get("column"), entry.get("isDescending", False)
+            if not isinstance(column, str) or not isinstance(is_descending, bool):
+                raise CanvasError(
+                    "a column to sort by is missing its name",
+                    code="FB803",
+                    where=self.where,
+                    hint='{"column": name, "isDescending": false}',
+                )
+            keys.append(viewports.SortKey(column=column, is_descending=is_descending))
+        return keys
+
+    @property
+    def lane(self) -> str:
+        """Which of the threads answers it."""
+        what, view = self.message["what"], self.grid.view if self.grid else None
+        if what in _SLOW:
+            return "stats"
+        is_at_hand = what in _OF_ROWS and view is not None and view.is_at_hand(self.sort)
+        return "quick" if what == "open" or is_at_hand else "rows"
 
 
 class Tables:
@@ -76,10 +154,8 @@ class Tables:
         self._deliver, self._refuse = deliver, refuse
         self._lanes = {name: _Lane(name) for name in _LANES} if is_threaded else {}
         self._lock = threading.Lock()
-        #: By who shows it; None: asked for, and not looked at yet.
-        self._held: dict[Channel, dict[tuple[str, str, str], _Held | None]] = {}
-        #: By who asks: stands for a grid until it is closed; what waits for its turn is left undone after that.
-        self._shown: dict[Channel, dict[tuple[str, str, str], object]] = {}
+        #: By who shows it, from when it is opened until it is closed.
+        self._grids: dict[Channel, dict[_Key, _Grid]] = {}
 
     def ask(self, channel: Channel, flow: Any, message: Message) -> None:
         """Have something answered.
@@ -88,74 +164,61 @@ class Tables:
             channel: who asks.
             flow: the flow that was named.
             message: a message of the kind ``table``.
+
+        Raises:
+            CanvasError: FB803, an order to sort in cannot be read.
         """
-        if message["what"] == "close":
-            self._forget(channel, _key(flow, message))
-            with self._lock:
-                self._shown.get(channel, {}).pop(_key(flow, message), None)
-            return
-        if message["what"] == "open":
-            with self._lock:
-                self._held.setdefault(channel, {}).setdefault(_key(flow, message), None)
-        lane = self._lanes.get(self._lane_of(channel, flow, message))
-        if lane is None:
-            self._answer(channel, flow, message)
-            return
         key = _key(flow, message)
         with self._lock:
-            shown = self._shown.setdefault(channel, {}).setdefault(key, object())
-
-        def answer() -> None:
-            with self._lock:
-                is_shown = self._shown.get(channel, {}).get(key) is shown
-            if is_shown:
-                self._answer(channel, flow, message)
-
-        lane.put(answer)
-
-    def _lane_of(self, channel: Channel, flow: Any, message: Message) -> str:
-        what = message["what"]
-        if what in _SLOW:
-            return "stats"
-        with self._lock:
-            held = self._held.get(channel, {}).get(_key(flow, message))
-        is_at_hand = held is not None and held.view.height is not None and not message.get("sort")
-        return "quick" if what == "open" or (what == "rows" and is_at_hand) else "rows"
+            if message["what"] == "close":
+                self._grids.get(channel, {}).pop(key, None)
+                return
+            if message["what"] == "open":
+                self._grids.setdefault(channel, {}).setdefault(key, _Grid())
+            question = _Question(channel, flow, message, self._grids.get(channel, {}).get(key))
+        if self._lanes:
+            self._lanes[question.lane].put(lambda: self._answer(question))
+        else:
+            self._answer(question)
 
     def drop(self, channel: Channel) -> None:
         """Let go of everything a browser showed."""
         with self._lock:
-            self._held.pop(channel, None)
-            self._shown.pop(channel, None)
+            self._grids.pop(channel, None)
 
     @property
     def held_count(self) -> int:
         """How many tables are held because a browser shows them."""
         with self._lock:
-            return sum(held is not None for tables in self._held.values() for held in tables.values())
+            return sum(grid.view is not None for grids in self._grids.values() for grid in grids.values())
 
-    def _forget(self, channel: Channel, key: tuple[str, str, str]) -> None:
+    def _is_current(self, question: _Question) -> bool:
+        """Tell whether the grid that asked is still open; under the lock."""
+        return self._grids.get(question.channel, {}).get(question.key) is question.grid
+
+    def _answer(self, question: _Question) -> None:
         with self._lock:
-            self._held.get(channel, {}).pop(key, None)
-
-    def _answer(self, channel: Channel, flow: Any, message: Message) -> None:
+            if not self._is_current(question):
+                return  # it was closed while it waited for its turn
+        channel, message = question.channel, question.message
         try:
-            told = self._told(channel, flow, message)
+            told = self._told(question)
         except FlowbookError as error:
             self._refuse(channel, message, error)
         except Exception as error:  # a plan of the user's own, a type of tomorrow
             logger.debug("flowbook could not show a table", exc_info=True)
-            self._refuse(channel, message, _not_computed(message["node"], error))
+            self._refuse(channel, message, _not_computed(question, error))
         else:
             self._deliver(channel, told)
 
-    def _told(self, channel: Channel, flow: Any, message: Message) -> Told:
-        number, value = self._value(channel, flow, message)
+    def _told(self, question: _Question) -> Told:
+        flow, message = question.flow, question.message
+        number, value = self._value(question)
         answer: Message = {"kind": "table", "cid": message["cid"], "flow": flow.name, "value": number}
         what = message["what"]
         if what == "array":
             return Told({**answer, "array": flow.engine.payloads.array_stats(value)})
-        view = self._view(channel, flow, message, number, value)
+        view = self._view(question, number, value)
         if what == "open":
             columns = view.columns
             shown = [{**column, "name": column["name"][:MOST_NAME_CHARS]} for column in columns[:MOST_COLUMNS]]
@@ -165,64 +228,77 @@ class Tables:
             page = view.rows(
                 message.get("start", 0),
                 message.get("stop", 0),
-                sort_by=_sort_keys(message),
+                sort_by=question.sort,
                 first_column=first,
                 column_count=count,
+                is_whole=message.get("isWhole", False),
             )
             return Told({**answer, "rowCount": page.row_count, "isText": [*page.is_text], **_note(view)}, (page.arrow,))
         if what == "cell":
             row, column = message.get("row", 0), message.get("column", 0)
-            return Told({**answer, "text": view.cell(row, column, sort_by=_sort_keys(message))})
+            return Told({**answer, "text": view.cell(row, column, sort_by=question.sort), **_note(view)})
         if what == "stats":
-            return Told({**answer, "stats": view.stats(message.get("column", 0))})
+            return Told({**answer, "stats": view.stats(message.get("column", 0)), **_note(view)})
         if what == "count":
             return Told({**answer, "height": view.count(), **_note(view)})
-        raise CanvasError(f"a table cannot be asked for {what!r}", code="FB803")
+        raise CanvasError(
+            f"a table cannot be asked for {what!r}", code="FB803", where=question.where, hint=did_you_mean(what, _WHAT)
+        )
 
-    def _value(self, channel: Channel, flow: Any, message: Message) -> tuple[int, Any]:
+    def _value(self, question: _Question) -> tuple[int, Any]:
         """Find the value a grid speaks of.
 
         Raises:
             CanvasError: FB806 the node has none now, FB807 it has another one.
         """
-        node = message["node"]
+        flow, message, node = question.flow, question.message, question.message["node"]
         with flow.lock:
             found = shown_value(flow, node, message.get("port") or "") if node in flow.data.nodes else None
         if found is None:
-            self._forget(channel, _key(flow, message))
+            with self._lock:
+                if question.grid is not None:
+                    question.grid.seen = None
             raise CanvasError(
                 f"{node!r} has no value now" if node in flow.data.nodes else f"there is no node {node!r} any more",
                 code="FB806",
+                where=question.where,
                 hint="run it, and its rows are here again",
             )
         number, value = found
         if message["what"] not in ("open", "array") and message.get("value") != number:
-            raise CanvasError(f"{node!r} has another value now", code="FB807", hint="open it anew")
+            raise CanvasError(
+                f"{node!r} has another value now", code="FB807", where=question.where, hint="open it anew"
+            )
         return number, value
 
-    def _view(self, channel: Channel, flow: Any, message: Message, number: int, value: Any) -> TableView:
-        key = _key(flow, message)
-        view: TableView
+    def _view(self, question: _Question, number: int, value: Any) -> TableView:
+        """Find the view of a value; another grid's is as good.
+
+        Raises:
+            FlowbookError: it has none; who asks again is told so, and the value is not looked at again.
+        """
         with self._lock:
-            alike = [held for tables in self._held.values() if (held := tables.get(key)) is not None]
-        # Another grid's view of the value is as good. One that computed a lazy table stays when a run collects that
-        # table, too: rows of two computations need not come in one order.
-        for held in alike:
-            if held.number == number and (held.value is value or held.view.is_kept):
-                view = held.view
-                break
-        else:
-            view = flow.engine.payloads.view(value)
+            grids = [known[question.key] for known in self._grids.values() if question.key in known]
+            seen = next((grid.seen for grid in grids if grid.seen and grid.seen.is_of(number, value)), None)
+        seen = seen or _looked_at(question, number, value)
         with self._lock:
-            tables = self._held.get(channel, {})
-            known = tables.get(key)
-            # Without its key it was closed while it waited for its turn.
-            if key in tables and (known is None or known.view is not view):
-                tables[key] = _Held(number, value, view)
-        return view
+            if question.grid is not None and self._is_current(question):
+                question.grid.seen = seen
+        if isinstance(seen.outcome, FlowbookError):
+            raise copy.copy(seen.outcome)  # the one that is kept holds on to nothing of where it was raised
+        return seen.outcome
 
 
-def _key(flow: Any, message: Message) -> tuple[str, str, str]:
+def _looked_at(question: _Question, number: int, value: Any) -> _Seen:
+    try:
+        return _Seen(number, value, question.flow.engine.payloads.view(value))
+    except FlowbookError as error:
+        return _Seen(number, value, copy.copy(error))
+    except Exception as error:  # a plan that does not fit its tables
+        return _Seen(number, value, _not_computed(question, error))
+
+
+def _key(flow: Any, message: Message) -> _Key:
     return flow.name, message["node"], message.get("port") or ""
 
 
@@ -231,28 +307,12 @@ def _note(view: TableView) -> Message:
     return {"note": view.note} if view.note else {}
 
 
-def _sort_keys(message: Message) -> list[viewports.SortKey]:
-    """Read what to sort by.
-
-    Raises:
-        CanvasError: FB803, an entry is not ``{"column": name, "isDescending": bool}``.
-    """
-    keys = []
-    for entry in message.get("sort") or []:
-        column, is_descending = entry.get("column"), entry.get("isDescending", False)
-        if not isinstance(column, str) or not isinstance(is_descending, bool):
-            raise CanvasError(
-                "a column to sort by is missing its name", code="FB803", hint='{"column": name, "isDescending": false}'
-            )
-        keys.append(viewports.SortKey(column=column, is_descending=is_descending))
-    return keys
-
-
-def _not_computed(node: str, error: Exception) -> CanvasError:
+def _not_computed(question: _Question, error: Exception) -> CanvasError:
     said = " ".join(str(error).split())
     return CanvasError(
-        f"the rows of {node!r} could not be computed: {said[:200]}{'…' if len(said) > 200 else ''}",
+        f"the rows of {question.message['node']!r} could not be computed: {said[:200]}{'…' if len(said) > 200 else ''}",
         code="FB808",
+        where=question.where,
         hint="the cell of the node that makes the table is where to mend it",
     )
 

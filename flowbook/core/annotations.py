@@ -157,6 +157,10 @@ class Meaning:
     is_each: bool = False
     text: str = ""
 
+    def __hash__(self) -> int:
+        """Hash what tells most of them apart: what is made from a meaning is looked up for every node."""
+        return hash((self.text, self.port_type, self.value_type))
+
 
 def read_annotation(annotation: object, namespace: Mapping[str, Any]) -> Meaning:
     """Say what ``annotation`` means; unknown classes mean "any".
@@ -177,6 +181,8 @@ def read_annotation(annotation: object, namespace: Mapping[str, Any]) -> Meaning
             if found is None or type(found) is type:
                 return _plain_name(annotation, tree.id, getattr(found, "__module__", ""))
         return replace(_from_syntax(tree, namespace), text=annotation)
+    if type(annotation) is type:
+        return _plain_name(annotation.__name__, annotation.__name__, annotation.__module__)
     return replace(_from_object(annotation), text=_spelling(annotation))
 
 

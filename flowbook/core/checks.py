@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from flowbook.core.mapped_types import refuse_each
 from flowbook.core.policies import STATE_STORAGES
 from flowbook.core.topology import find_cycle
 from flowbook.core.wiring import Wiring, links_without_constants, names_to_read, remedy, resolve, type_problem
-from flowbook.errors import DefinitionError, did_you_mean, near_miss
+from flowbook.errors import DefinitionError, FlowbookError, did_you_mean, near_miss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,9 +60,21 @@ def check(
     for node_id in flow.nodes:
         node_type = flow.type_of(node_id)
         findings.extend(_node(flow, wiring, node_id, node_type, is_given))
-        if node_type.body is not None:
-            findings.extend(_inside(node_id, node_type.body))
+        findings.extend(_each(flow, node_id, node_type))
+        body = (node_type.mapped or node_type).body
+        if body is not None:
+            findings.extend(_inside(node_id, body))
     return findings
+
+
+def _each(flow: FlowData, node_id: str, node_type: NodeType) -> Iterator[Finding]:
+    """Check that a node is mapped over inputs that it has."""
+    policy = flow.nodes[node_id].policy
+    if policy.get("each"):
+        try:
+            refuse_each(node_id, node_type, {"each": policy["each"]}, "")
+        except FlowbookError as error:
+            yield Finding(code=error.code, severity="error", message=error.what, node_id=node_id, hint=error.hint)
 
 
 def _policy(flow: FlowData) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -308,7 +309,8 @@ def _read_position(value: Any, where: str) -> tuple[int, int] | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number that one can reckon with: a whole number of JSON may be larger than any float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _read_edge(entry: Any, where: str) -> Edge:
@@ -352,7 +354,7 @@ def policy_json(policy: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, Retry):
             found["retry"] = {json_name: getattr(value, field) for field, json_name in _RETRY_KEYS.items()}
         else:
-            found[_POLICY_KEYS.get(name, name)] = value
+            found[_POLICY_KEYS.get(name, name)] = list(value) if isinstance(value, tuple) else value
     return found
 
 

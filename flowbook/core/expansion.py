@@ -93,6 +93,7 @@ class Body:
         inputs: input port -> inner ``(node, port)`` that it feeds.
         settings: setting -> inner ``(node, setting)``.
         outputs: output port -> inner ``(node, port)`` that gives it.
+        mapped: types of nodes that run it for each item, by the inputs that take lists (``core.mapped_types``).
     """
 
     data: FlowData
@@ -100,6 +101,7 @@ class Body:
     inputs: Mapping[str, tuple[End, ...]]
     settings: Mapping[str, End]
     outputs: Mapping[str, End]
+    mapped: dict[tuple[str, ...], NodeType] = field(default_factory=dict)
 
     @cached_property
     def expansion(self) -> Expansion:
@@ -151,6 +153,8 @@ class _Expander:
         """Take over a node, or the nodes of a subflow in its place."""
         node_type = self.data.type_of(node.id)
         if node_type.body is None:
+            if node_type.mapped is not None:  # two nodes may run one flow for the items of different inputs
+                node = replace(node, type_id=node_type.type_id)
             self.flat.nodes[node.id] = node
             self.flat.types[node.type_id] = node_type
             return

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.edge_book import Edge, EdgeBook
+from flowbook.core.mapped_types import mapped_type, refuse_each
 from flowbook.core.node_types import ERROR, NODE_ID, NodeType, stub_type
 from flowbook.core.policies import FlowPolicy, checked_policy
 from flowbook.core.settings import same_json, to_json_value
@@ -155,7 +156,10 @@ class FlowData:
     def type_of(self, node_id: str) -> NodeType:
         """Return the node's type, a stub when its code is not known."""
         node = self.node(node_id)
-        return self.types.get(node.type_id) or stub_type(node.type_id)
+        found = self.types.get(node.type_id) or stub_type(node.type_id)
+        if found.body is not None and node.policy.get("each"):
+            return mapped_type(found, node.policy["each"])
+        return found
 
     def copy(self) -> FlowData:
         """Return an independent flow of the same content; node types are shared, they never change."""
@@ -226,28 +230,37 @@ class FlowData:
             found.append(type_id)
         return found
 
-    def add_node(self, node_id: str, node_type: NodeType, settings: Mapping[str, Any] | None = None) -> NodeInstance:
+    def add_node(
+        self,
+        node_id: str,
+        node_type: NodeType,
+        settings: Mapping[str, Any] | None = None,
+        policy: Mapping[str, Any] | None = None,
+    ) -> NodeInstance:
         """Add a node made from ``node_type``.
 
         Raises:
             DuplicateIdError: FB202, the id is taken.
             WiringError: FB205, the id is not an identifier.
             UnknownIdError: FB201, a setting or port that the type does not have.
-            DefinitionError: FB103, FB104, a value that does not fit.
+            DefinitionError: FB101, FB103, FB104, FB114, a value or a policy that does not fit.
         """
         self._check_new_id(node_id)
+        own_policy = checked_policy(policy) if policy else {}
+        refuse_each(node_id, node_type, own_policy, self.where)
         node = NodeInstance(
             id=node_id,
             type_id=node_type.type_id,
             settings=_NOTHING_SET,
-            policy=_NOTHING_SET,
+            policy=own_policy or _NOTHING_SET,
             version=node_type.version,
             extra=_NOTHING_SET,
             retry_extra=_NOTHING_SET,
             position_extra=_NOTHING_SET,
         )
+        own_type = mapped_type(node_type, own_policy["each"]) if own_policy.get("each") else node_type
         for name, value in settings.items() if settings else ():
-            plain = self._checked(node_id, node_type, name, value)
+            plain = self._checked(node_id, own_type, name, value)
             if not _is_default(node_type, name, plain):
                 node.settings = {**node.settings, name: plain}
         self._touch(node_id)
@@ -395,7 +408,8 @@ class FlowData:
         """
         node, node_type = self.node(node_id), self.type_of(node_id)
         checked = checked_policy(policy)
-        unknown = sorted(set(checked) - SUBFLOW_POLICY) if node_type.body is not None else []
+        is_whole = node_type.body is not None and not checked.get("each")
+        unknown = sorted(set(checked) - SUBFLOW_POLICY - {"each"}) if is_whole else []
         if unknown:
             raise DefinitionError(
                 f"{node_id!r} is a subflow, which has no {', '.join(unknown)} of its own",
@@ -405,6 +419,7 @@ class FlowData:
                 + " and ".join(sorted(SUBFLOW_POLICY)),
                 policy=unknown[0],
             )
+        refuse_each(node_id, node_type, checked, self.where)
         said = {} if node_type.origin == "stub" else {name: getattr(node_type.policy, name) for name in checked}
         kept = {
             name: value

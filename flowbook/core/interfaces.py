@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from flowbook.core.events import Event
+    from flowbook.core.events import Event, NodeFinished
     from flowbook.core.packets import ErrorPacket
 
 
@@ -197,6 +197,8 @@ class ItemSpan:
         took_s: wall time of all its attempts, seconds; None when its code was not called.
         attempt: attempts made.
         error: its failure, or None.
+        inner: what happened in the flow that was run for it, where a flow is mapped; of many items this is kept of the
+            first ones, and of those that failed.
     """
 
     index: int
@@ -205,6 +207,7 @@ class ItemSpan:
     took_s: float | None = None
     attempt: int = 0
     error: ErrorPacket | None = None
+    inner: tuple[NodeFinished, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,12 +12,13 @@ import functools
 import inspect
 import linecache
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.core.annotations import Meaning, Setting, lookup_name, parse_annotation, read_annotation, value_type_of
 from flowbook.core.policies import Policy, checked_policy
+from flowbook.core.records import record
 from flowbook.core.settings import SettingSpec, to_json_value
 from flowbook.errors import DefinitionError
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 _NO_HINTS: Final = Setting()
 _AS_ANY: Final = Policy()
 _NO_NAMES: Final[frozenset[str]] = frozenset()
-#: Attributes by which a function says that its signature is another's.
-_STAND_INS: Final = frozenset({"__wrapped__", "__signature__"})
 #: Output port of a function that names none.
 RESULT = "result"
 #: Every node has this output; it carries the ErrorPacket of a failed firing when something is connected to it.
@@ -43,7 +42,7 @@ NODE_ID = re.compile(r"[A-Za-z_]\w*")
 _NEVER_JSON: Final = frozenset({"table", "series", "picture", "callable"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Port:
     """A typed place on a node.
 
@@ -111,7 +110,7 @@ def gathered(port: Port) -> Port:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NodeType:
     """A declaration that nodes are made from.
 
@@ -134,6 +133,7 @@ class NodeType:
         version: of a type that is installed, or empty: what the notebook itself defines has none.
         load: gives the function proper where ``function`` only stands for it until it is first called, or None.
         body: the flow that the type stands for (origin ``"flow"``), or None; its function is never called then.
+        mapped: the type of the flow that is run for each item instead of calling the function, or None.
     """
 
     type_id: str
@@ -154,6 +154,7 @@ class NodeType:
     version: str = ""
     load: Callable[[], Callable[..., Any]] | None = None
     body: Body | None = None
+    mapped: NodeType | None = None
 
     def __post_init__(self) -> None:
         """What is called once for each item gives lists."""
@@ -256,6 +257,13 @@ def node_type_of(
             hint="return a list, or a LazyFrame",
         )
     namespace = getattr(proper, "__globals__", {})
+    if policy and policy.get("each"):
+        raise DefinitionError(
+            f"{name!r} is a function, which says itself what it takes one by one",
+            code="FB114",
+            where=where,
+            hint="annotate the input: fb.each[…]",
+        )
     parameters, returned = _signature(function, name, where)
     doc = function.__doc__ or ""
     chosen = {entry.name for entry in parameters} if mutable is True else set() if mutable is False else {*mutable}
@@ -320,7 +328,9 @@ def _signature(function: Callable[..., Any], name: str, where: str) -> tuple[lis
     Annotations stay as they are: evaluating text would fail on names that only type checkers import.
     """
     empty = inspect.Parameter.empty
-    if type(function) is FunctionType and not _STAND_INS & function.__dict__.keys():
+    # A function may say that its signature is another's; asked like this, none gets a dictionary for its attributes.
+    is_own = not hasattr(function, "__wrapped__") and not hasattr(function, "__signature__")
+    if is_own and type(function) is FunctionType:
         code = function.__code__
         if not code.co_posonlyargcount and not code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
             # Nothing stands between the function and its signature, and building ``inspect``'s takes long.
@@ -525,29 +535,27 @@ def _outputs(
         hints = record.__annotations__
         fields = getattr(record, "_fields", None) or [entry.name for entry in dataclasses.fields(record)]
         return tuple(_output(name, read_annotation(hints.get(name, "Any"), namespace)) for name in fields), False
-    meaning = Meaning() if annotation is inspect.Signature.empty else read_annotation(annotation, namespace)
-    return (_output(RESULT, meaning),), False
+    return _result(
+        Meaning() if annotation is inspect.Signature.empty else read_annotation(annotation, namespace)
+    ), False
+
+
+@functools.lru_cache(maxsize=1024)
+def _result(meaning: Meaning) -> tuple[Port, ...]:
+    """Make the one output of a function; functions that give the same share it."""
+    return (_output(RESULT, meaning),)
 
 
 def _output(name: str, meaning: Meaning) -> Port:
     items = meaning.items if meaning.container in ("list", "tuple") else None
-    item_type, item_form = (items.port_type, items.form) if items is not None else ("", "")
-    return _output_port(name, meaning.port_type, meaning.form, meaning.text, meaning.container, item_type, item_form)
-
-
-@functools.lru_cache(maxsize=1024)
-def _output_port(
-    name: str, port_type: str, form: str, text: str, container: str, item_type: str, item_form: str
-) -> Port:
-    """Make an output port; functions that give the same share it."""
     return Port(
         name=name,
-        type=port_type,
-        form=form,
-        container=container,
-        item_type=item_type,
-        item_form=item_form,
-        annotation=text,
+        type=meaning.port_type,
+        form=meaning.form,
+        container=meaning.container,
+        item_type=items.port_type if items is not None else "",
+        item_form=items.form if items is not None else "",
+        annotation=meaning.text,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -94,6 +94,9 @@ class Policy:
         muted: does not fire; what depends on it is skipped and says so.
         bypassed: does not fire; hands its first input on as its first output.
         pinned: its value is computed and kept even if nothing else needs it.
+        each: of a flow that is used as a node: inputs that take lists. The flow is run once for each item, its outputs
+            give lists in the same order, and what is said above of mapped nodes holds. Empty: it takes what its own
+            nodes take. (A function says it where it names the input: ``path: fb.each[Path]``.)
     """
 
     kind: Kind = "pure"
@@ -111,6 +114,7 @@ class Policy:
     muted: bool = False
     bypassed: bool = False
     pinned: bool = False
+    each: tuple[str, ...] = ()
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Policy:
         """Return this policy with some fields replaced.
@@ -172,7 +176,16 @@ def _checked_field(name: str, value: Any) -> Any:
         raise DefinitionError(f"timeout_s={value!r} is not a time", code="FB101", hint="seconds, > 0", policy=name)
     if name == "retry":
         return _checked_retry(value)
-    return value
+    return _checked_each(value) if name == "each" else value
+
+
+def _checked_each(value: Any) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
+        raise DefinitionError(
+            f"each={value!r} names no inputs", code="FB101", hint='each="path", or a list of inputs', policy="each"
+        )
+    return tuple(dict.fromkeys(names))
 
 
 def _is_count(value: Any) -> bool:
@@ -180,7 +193,8 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not converted: JSON knows whole numbers that are no float any more. What is not a number is not less.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _checked_retry(value: Any) -> Retry | None:

@@ -11,16 +11,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from flowbook.core.edge_book import Edge
 from flowbook.core.expansion import SEPARATOR, Body, End, Expansion, Nesting, expand
+from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import ERROR, RESULT, NodeType, Port
+from flowbook.core.policies import FlowPolicy
 from flowbook.errors import RunError, UnknownIdError, WiringError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from flowbook.core.flow_data import FlowData
     from flowbook.core.settings import SettingSpec
 
+#: Before the name of an input, in the id of the node that gives it to a flow which runs by itself.
+GIVEN = "→ "
 #: Before the name of a flow that nodes are made from, in the id of its type.
 TYPE_PREFIX = "flow."
 
@@ -180,6 +184,27 @@ def refuse_recursion(flow: str, origin: object, node_type: NodeType) -> None:
             where=f"flow {flow!r}",
             hint="put what both need into a flow of its own, and use that in both",
         )
+
+
+def alone(flow: str, node_id: str, node_type: NodeType, settings: Mapping[str, Any], given: Iterable[str]) -> Expansion:
+    """Return a flow that holds nothing but one subflow, and a node ``"→ name"`` for each input that it is given.
+
+    Args:
+        flow: what the whole is called.
+        node_id: of the subflow; its nodes are called as they are in the flow around it.
+        node_type: of the subflow.
+        settings: its settings and constants.
+        given: inputs and settings whose values somebody gives.
+    """
+    around = FlowData(id=flow, policy=FlowPolicy(max_concurrency=1))
+    source = NodeType(type_id=GIVEN, function=_never_called)
+    for name in given:
+        around.types[GIVEN] = source
+        around.nodes[GIVEN + name] = NodeInstance(id=GIVEN + name, type_id=GIVEN)
+        around.edges.add(Edge(source=GIVEN + name, source_port=RESULT, target=node_id, target_port=name))
+    around.types[node_type.type_id] = node_type
+    around.nodes[node_id] = NodeInstance(id=node_id, type_id=node_type.type_id, settings=dict(settings))
+    return expand(around)
 
 
 def settings_of(nesting: Nesting, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flowbook.core.edge_book import Edge
 from flowbook.core.flow_data import FlowData, output_exists
 from flowbook.core.node_types import ERROR, RESULT, NodeType, Port
+from flowbook.core.records import record
 from flowbook.core.topology import is_reachable, path_between
 from flowbook.errors import CycleError, UnknownIdError, WiringError, did_you_mean
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _TABULAR = frozenset({"table", "series", "array"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Link:
     """A resolved connection: what one input of one node reads.
 

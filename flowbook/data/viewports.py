@@ -12,11 +12,12 @@ What a browser cannot show as a number, a truth or a time arrives as text that i
 values, Python objects, decimals and integers of 128 bits (which the browser's Arrow library cannot read), durations and
 times of day. A time with a zone arrives as a clock in that zone shows it. How much of a text there is room for depends
 on how many cells are asked for, so that 1,000 rows of 8 columns never take more than 200 KB. The whole of one cell is
-had by ``cell``.
+had by ``cell``, and that of many, to be copied, by ``rows`` with ``is_whole``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +28,7 @@ from flowbook.data.kinds import dtype_label
 from flowbook.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import polars as pl
 
@@ -42,6 +43,7 @@ _BYTES_PER_CELL: Final = 24
 _LEAST_BYTES: Final = 96_000  # what is on one screen: texts of 48 characters in all of 1,000 cells
 _TEXT_LIMITS: Final = (160, 48, 24, 12, 3)  # twelve bytes of text take no room of their own
 _WHOLE_CELL_CHARS: Final = 20_000
+MOST_WHOLE_BYTES: Final = 4_000_000
 _KEPT_ORDERS: Final = 2
 _OBJECTS: Final = (
     "Column {0!r} holds Python objects, which are shown by their class and cannot be sorted. Text can: "
@@ -110,6 +112,10 @@ class TableView:
         """Whether its rows come from a computation of its own, which another one need not agree with."""
         return isinstance(self._source, _PlanSource) and self._source.is_begun
 
+    def is_at_hand(self, sort_by: Sequence[SortKey] = ()) -> bool:
+        """Tell whether its rows are there in this order: nothing has to be computed or sorted to give some of them."""
+        return self.height is not None and (not sort_by or tuple(sort_by) in self._orders)
+
     @property
     def columns(self) -> list[dict[str, str]]:
         """Name and type of every column: ``[{"name": "carrier", "type": "string"}]``; names are not cut.
@@ -136,6 +142,7 @@ class TableView:
         sort_by: Sequence[SortKey] = (),
         first_column: int = 0,
         column_count: int = MOST_COLUMNS,
+        is_whole: bool = False,
     ) -> Page:
         """Give the rows ``start`` to ``stop`` of some columns.
 
@@ -145,23 +152,21 @@ class TableView:
             sort_by: columns to sort by, the first one first.
             first_column: position of the first column, >= 0.
             column_count: how many, at most 100.
+            is_whole: texts are not cut but at 20,000 characters, and keep their line ends.
 
         Raises:
-            DataError: FB607, a column to sort by is not there or has no order; FB604, polars panicked.
+            DataError: FB607, a column to sort by is not there or has no order; FB604, polars panicked; FB616, the whole
+                of it takes more than 4 MB.
             polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
         """
-        import polars as pl
-
         start = max(0, start)
         count = max(0, min(stop - start, MOST_ROWS))
         chosen = slice(first := max(0, first_column), first + max(0, min(column_count, MOST_COLUMNS)))
         sort = tuple(sort_by)
         self._check(sort)
-        try:
+        with _panics_refused():
             part = self._part(start, count, chosen, sort)
-            arrow, is_text = _written(part)
-        except pl.exceptions.PanicException as panic:
-            raise plans.panic_refused(panic) from panic
+            arrow, is_text = _written_whole(part) if is_whole else _written(part)
         return Page(arrow=arrow, start=start, row_count=part.height, height=self.height, is_text=is_text)
 
     def cell(self, row: int, column: int, *, sort_by: Sequence[SortKey] = ()) -> str:
@@ -172,8 +177,9 @@ class TableView:
         """
         sort = tuple(sort_by)
         self._check(sort)
-        part = self._part(max(0, row), 1, slice(max(0, column), max(0, column) + 1), sort)
-        return previews.whole_cell(part.to_series(), _WHOLE_CELL_CHARS) if part.width and part.height else ""
+        with _panics_refused():
+            part = self._part(max(0, row), 1, slice(max(0, column), max(0, column) + 1), sort)
+            return previews.whole_cell(part.to_series(), _WHOLE_CELL_CHARS) if part.width and part.height else ""
 
     def stats(self, column: int) -> dict[str, Any]:
         """Describe one column, by its position; computed when it is first asked for, see `value_stats.column_stats`.
@@ -185,15 +191,11 @@ class TableView:
             DataError: FB604, polars panicked.
             polars.exceptions.PolarsError: the plan of a lazy table cannot be computed.
         """
-        import polars as pl
-
         with self._lock:
             known = self._stats.get(column)
         if known is None:
-            try:
+            with _panics_refused():
                 known = self._described(column)
-            except pl.exceptions.PanicException as panic:
-                raise plans.panic_refused(panic) from panic
             with self._lock:
                 self._stats[column] = known
         return known
@@ -218,12 +220,13 @@ class TableView:
         """
         import polars as pl
 
-        self._source.whole()
-        if self._source.height is None and self._count is None:
-            plan = self._source.lazy().select(pl.len())
-            with collect_turns.turn([plan]):
-                counted: Any = plans.collect([plan])[0]
-            self._count = int(counted.item())
+        with _panics_refused():
+            self._source.whole()
+            if self._source.height is None and self._count is None:
+                plan = self._source.lazy().select(pl.len())
+                with collect_turns.turn([plan]):
+                    counted: Any = plans.collect([plan])[0]
+                self._count = int(counted.item())
         return self._source.height if self._source.height is not None else self._count or 0
 
     def _check(self, sort: tuple[SortKey, ...]) -> None:
@@ -245,13 +248,16 @@ class TableView:
             return self._source.part(start, count, chosen)
         whole = self._source.frame()
         if whole is None:
-            return self._source.sorted_part(start, count, chosen, sort)
+            return _sorted_part(self._source.lazy(), self._source.schema, sort, start, count, chosen)
         return whole[:, chosen][self._order(whole, sort)[start : start + count]]
 
     def _order(self, whole: pl.DataFrame, sort: tuple[SortKey, ...]) -> pl.Series:
         """Find the rows in sorted order; the one thing here that costs O(rows)."""
         import polars as pl
 
+        known = self._orders.get(sort)
+        if known is not None:
+            return known  # also while another order is being found
         with self._lock:
             known = self._orders.get(sort)
             if known is None:
@@ -299,9 +305,6 @@ class _FrameSource:
 
     def part(self, start: int, count: int, chosen: slice) -> pl.DataFrame:
         return self._frame[:, chosen].slice(start, count)
-
-    def sorted_part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
-        raise NotImplementedError
 
 
 class _PlanSource:
@@ -356,27 +359,8 @@ class _PlanSource:
         whole = self.whole()
         if whole is not None:
             return whole[:, chosen].slice(start, count)
-        collected: Any = plans.collect([self._plan.slice(start, count).select(self._nth(chosen))])[0]
+        collected: Any = plans.collect([self._plan.slice(start, count).select(_nth(self.schema, chosen))])[0]
         return collected  # type: ignore[no-any-return]
-
-    def sorted_part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
-        import polars as pl
-
-        names = list(self.schema)
-        plan = self._plan.sort(
-            [pl.nth(names.index(key.column)) for key in sort],  # by position: a name may look like a pattern
-            descending=[key.is_descending for key in sort],
-            nulls_last=True,
-            maintain_order=True,
-        )
-        with collect_turns.turn([plan]):
-            collected: Any = plans.collect([plan.slice(start, count).select(self._nth(chosen))])[0]
-        return collected  # type: ignore[no-any-return]
-
-    def _nth(self, chosen: slice) -> pl.Expr:
-        import polars as pl
-
-        return pl.nth(range(len(self.schema))[chosen])
 
 
 class _LentSource:
@@ -415,8 +399,16 @@ class _LentSource:
         part: pl.DataFrame = self._read(self._value, start, count)
         return part[:, chosen]
 
-    def sorted_part(self, start: int, count: int, chosen: slice, sort: tuple[SortKey, ...]) -> pl.DataFrame:
-        raise NotImplementedError
+
+@contextlib.contextmanager
+def _panics_refused() -> Iterator[None]:
+    """Turn a panic of polars, which is no ``Exception``, into an error that says so."""
+    import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.PanicException as panic:
+        raise plans.panic_refused(panic) from panic
 
 
 def _source(value: Any) -> _FrameSource | _PlanSource | _LentSource:
@@ -438,6 +430,30 @@ def _source(value: Any) -> _FrameSource | _PlanSource | _LentSource:
         hint="look at its preview instead",
         given=type(value).__name__,
     )
+
+
+def _sorted_part(
+    plan: pl.LazyFrame, schema: pl.Schema, sort: tuple[SortKey, ...], start: int, count: int, chosen: slice
+) -> pl.DataFrame:
+    """Sort what is too large to be kept, and keep of it what is asked for."""
+    import polars as pl
+
+    names = list(schema)
+    in_order = plan.sort(
+        [pl.nth(names.index(key.column)) for key in sort],  # by position: a name may look like a pattern
+        descending=[key.is_descending for key in sort],
+        nulls_last=True,
+        maintain_order=True,
+    )
+    with collect_turns.turn([in_order]):
+        collected: Any = plans.collect([in_order.slice(start, count).select(_nth(schema, chosen))])[0]
+    return collected  # type: ignore[no-any-return]
+
+
+def _nth(schema: pl.Schema, chosen: slice) -> pl.Expr:
+    import polars as pl
+
+    return pl.nth(range(len(schema))[chosen])
 
 
 def _only_column(value: Any, name: str, position: int, read: Any, height: int) -> pl.LazyFrame:
@@ -470,14 +486,9 @@ def _written(part: pl.DataFrame) -> tuple[bytes, tuple[bool, ...]]:
     """Write a page, with texts as long as there is room for."""
     import polars as pl
 
-    columns = part.get_columns()
+    columns = [_on_a_clock(column) for column in part.get_columns()]
     room = max(_LEAST_BYTES, _BYTES_PER_CELL * part.height * part.width)
-    texts: dict[int, pl.Series] = {}
-    for index, column in enumerate(columns):
-        if not _is_plain(column.dtype):
-            texts[index] = _as_text(column)
-        elif getattr(column.dtype, "time_zone", None):
-            columns[index] = column.dt.replace_time_zone(None)  # as a clock there shows it; the type names the zone
+    texts = {index: _as_text(column) for index, column in enumerate(columns) if not _is_plain(column.dtype)}
     data = b""
     for limit in _TEXT_LIMITS:
         shown = {
@@ -489,6 +500,52 @@ def _written(part: pl.DataFrame) -> tuple[bytes, tuple[bool, ...]]:
         if limit == _TEXT_LIMITS[0]:
             texts = {index: _cut(text, limit) for index, text in texts.items()}
     return data, tuple(index in texts for index in range(len(columns)))
+
+
+def _written_whole(part: pl.DataFrame) -> tuple[bytes, tuple[bool, ...]]:
+    """Write a page with whole texts.
+
+    Raises:
+        DataError: FB616, they take too much room.
+    """
+    import polars as pl
+
+    shown, is_text, room = {}, [], MOST_WHOLE_BYTES
+    for index, column in enumerate(part.get_columns()):
+        is_plain = _is_plain(column.dtype)
+        is_text.append(not is_plain)
+        shown[str(index)] = _on_a_clock(column) if is_plain else _whole_texts(column, room)
+        room -= int(shown[str(index)].estimated_size())
+        if room < 0:
+            raise _too_much()
+    return pl.DataFrame(shown).write_ipc_stream(None).getvalue(), tuple(is_text)
+
+
+def _whole_texts(column: pl.Series, room: int) -> pl.Series:
+    import polars as pl
+
+    if column.dtype == pl.String:
+        return _cut(column, _WHOLE_CELL_CHARS, keeps_lines=True)
+    if not (column.dtype.is_nested() or column.dtype == pl.Binary):
+        return _as_text(column)
+    texts: list[str | None] = []
+    for row, is_null in enumerate(column.is_null()):
+        texts.append(None if is_null else previews.whole_cell(column.slice(row, 1), _WHOLE_CELL_CHARS))
+        room -= len(texts[-1] or "")
+        if room < 0:
+            raise _too_much()
+    return pl.Series(texts, dtype=pl.String)
+
+
+def _too_much() -> DataError:
+    return DataError(
+        f"these cells hold more than {MOST_WHOLE_BYTES // 1_000_000} MB", code="FB616", hint="choose fewer of them"
+    )
+
+
+def _on_a_clock(column: pl.Series) -> pl.Series:
+    """Show times with a zone as a clock there does; the type of the column names the zone."""
+    return column.dt.replace_time_zone(None) if getattr(column.dtype, "time_zone", None) else column
 
 
 def _is_plain(dtype: Any) -> bool:
@@ -517,7 +574,7 @@ def _as_text(column: pl.Series) -> pl.Series:
     return texts.set(~is_there, None)
 
 
-def _cut(text: pl.Series, limit: int) -> pl.Series:
+def _cut(text: pl.Series, limit: int, *, keeps_lines: bool = False) -> pl.Series:
     """Cut texts to so many characters; an ellipsis says that there is more, a line end becomes a space."""
     import polars as pl
 
@@ -525,4 +582,5 @@ def _cut(text: pl.Series, limit: int) -> pl.Series:
     head = pl.col(name).str.head(limit)
     is_long = pl.col(name).str.head(limit + 1) != head
     shown = pl.when(is_long).then(pl.col(name).str.head(limit - 1) + "…").otherwise(head)
-    return text.alias(name).to_frame().select(shown.str.replace_all(r"[\r\n\t]", " ")).to_series()
+    shown = shown if keeps_lines else shown.str.replace_all(r"[\r\n\t]", " ")
+    return text.alias(name).to_frame().select(shown).to_series()

@@ -120,14 +120,17 @@ def spans_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def nodes_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
-    """The spans of nodes: those of a mapped node's items, and the sums of subflows, are told by the nodes' own."""
+    """The spans of nodes: those of a mapped node's items, and the sums of subflows, are told by the nodes' own.
+
+    What is inside of an item belongs to it.
+    """
     spans = spans_of(bundle)
     parts = [str(span.get("node", "")).split("/") for span in spans]
     groups = {"/".join(names[:depth]) for names in parts for depth in range(1, len(names))}
     return [
         span
         for span, names in zip(spans, parts, strict=True)
-        if not _ITEM.search(names[-1]) and "/".join(names) not in groups
+        if not any(map(_ITEM.search, names)) and "/".join(names) not in groups
     ]
 
 

@@ -41,6 +41,8 @@ _ITEM_TYPES: dict[str, type] = {
 }  # fmt: skip
 #: So many items of one node have a span of their own in what is stored; the reason of the node counts all of them.
 _MOST_ITEMS = 20
+#: The same of the nodes of a flow that was run for them.
+_MOST_INNER = 200
 
 
 @dataclass(slots=True, kw_only=True)
@@ -217,7 +219,9 @@ class Trace:
             span.start_s = event.at - self._started_at
 
     def _finish(self, event: NodeFinished) -> None:
-        span = self._spans.setdefault(event.node_id, Span(node=event.node_id))
+        self._fill(self._spans.setdefault(event.node_id, Span(node=event.node_id)), event)
+
+    def _fill(self, span: Span, event: NodeFinished) -> None:
         span.status, span.stamp, span.reason = event.status, event.stamp, event.reason
         span.took_s, span.attempt, span.effects, span.error = event.took_s, event.attempt, event.effects, event.error
         if event.started_at is not None and self._started_at is not None:
@@ -278,11 +282,37 @@ class Trace:
             **json_names({"run_id": self.trace_id, "seq": self.seq, "status": self.status, "final": self.is_final}),
             **json_names({"started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}),
             **json_names({"took_s": round(took_s, 6)}),
-            "summarised": any(len(span.items) > _MOST_ITEMS for span in spans),
+            "summarised": any(map(_is_summarised, spans)),
             "counts": json_names(self.counts()),
-            "spans": [entry for span in _with_subflows(spans) for entry in (_span_json(span), *_item_spans(span))],
+            "spans": [
+                _span_json(entry)
+                for span in _with_subflows(spans)
+                for entry in (span, *self._item_spans(span, span.node, [_MOST_INNER]))
+            ],
             "fused": [_fused_json(span) for span in self.fused],
         }
+
+    def _item_spans(self, span: Span, node_id: str, room: list[int]) -> Iterator[Span]:
+        """Give the stored spans of a mapped node's items: those that failed, then the first of the others.
+
+        Those of the nodes of a flow that was run for an item follow it: ``rows[3]/parse``.
+
+        Args:
+            span: of the node.
+            node_id: of the node, as events name it.
+            room: one number: how many spans of inner nodes may follow; of an item all of them are given, or none.
+        """
+        kept = sorted(span.items, key=lambda item: (item.error is None, item.index))[:_MOST_ITEMS]
+        for item in sorted(kept, key=lambda item: item.index):
+            yield (whole := _item_span(span, item))
+            if len(item.inner) > room[0]:
+                continue
+            room[0] -= len(item.inner)
+            for event in item.inner:
+                inner = Span(node=whole.node + event.node_id.removeprefix(node_id))
+                self._fill(inner, event)
+                yield inner
+                yield from self._item_spans(inner, event.node_id, room)
 
     def items(self, node_id: str) -> Any:
         """Return one row per item of a mapped node as a polars DataFrame: item, status, times, attempts, error.
@@ -397,26 +427,21 @@ def _whole(name: str, members: list[Span]) -> Span:
     )
 
 
-def _item_spans(span: Span) -> list[dict[str, Any]]:
-    """Return the stored spans of a mapped node's items: those that failed, then the first of the others."""
-    kept = sorted(span.items, key=lambda item: (item.error is None, item.index))[:_MOST_ITEMS]
-    return [_item_json(span, item) for item in sorted(kept, key=lambda item: item.index)]
+def _is_summarised(span: Span) -> bool:
+    """Whether not every item of a mapped node, or not every node of a flow that was run for one, has its span."""
+    return len(span.items) > _MOST_ITEMS or sum(len(item.inner) for item in span.items) > _MOST_INNER
 
 
-def _item_json(span: Span, item: ItemSpan) -> dict[str, Any]:
-    status: Status = "ok" if item.status == "cached" else item.status
-    stamp: Stamp | None = "cached" if item.status == "cached" else "live" if item.status == "ok" else None
-    return _span_json(
-        Span(
-            node=f"{span.node}[{item.index}]",
-            status=status,
-            stamp=stamp,
-            reason="unchanged" if item.status == "cached" else item.error.message if item.error is not None else "",
-            start_s=None if item.start_s is None else (span.start_s or 0.0) + item.start_s,
-            took_s=item.took_s,
-            attempt=item.attempt,
-            error=item.error,
-        )
+def _item_span(span: Span, item: ItemSpan) -> Span:
+    return Span(
+        node=f"{span.node}[{item.index}]",
+        status="ok" if item.status == "cached" else item.status,
+        stamp="cached" if item.status == "cached" else "live" if item.status == "ok" else None,
+        reason="unchanged" if item.status == "cached" else item.error.message if item.error is not None else "",
+        start_s=None if item.start_s is None else (span.start_s or 0.0) + item.start_s,
+        took_s=item.took_s,
+        attempt=item.attempt,
+        error=item.error,
     )
 
 

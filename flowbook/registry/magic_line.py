@@ -294,7 +294,8 @@ class _LineReader:
             number = float(value) if option == "timeout" else int(value)
         except ValueError:
             number = math.nan
-        if not math.isfinite(number) or (option in _COUNTS and number < 1) or (option == "timeout" and number <= 0):
+        is_finite = isinstance(number, int) or math.isfinite(number)  # whole numbers may be larger than any float
+        if not is_finite or (option in _COUNTS and number < 1) or (option == "timeout" and number <= 0):
             what = f"--{option} {value}".rstrip() + f": it takes {needs}"
             self._fail("FB507", what, start, self.at, f"--{option} {example}")
         return number

@@ -29,7 +29,7 @@ class Checks:
         function: the node's function, at whose code the key begins.
     """
 
-    # There is one for each function, and most have next to nothing to check.
+    # There is one for each function that reaches something, and most of them reach little.
     __slots__ = (
         "_bound",
         "_cells",
@@ -111,6 +111,12 @@ class Checks:
         if found is None:
             raise _ChangedError
         return found[1]
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing to look at but the code of the function itself, which has no defaults."""
+        found = (self._bound, self._selves, self._watched, self._functions, self._cells, self._values, self._classes)
+        return self._is_usable and self._root_code[1:] == (None, None) and not (any(found) or self._labels)
 
     @property
     def has_values(self) -> bool:
@@ -201,14 +207,19 @@ class Watch:
         self._classes: dict[int, tuple[type, tuple[str, ...], tuple[object, ...]]] = {}
         self._deep: dict[int, Checks] = {}
 
-    def add(self, checks: Checks, function: Any) -> None:
-        """Look at what one function depends on from now on."""
-        if not checks.enter(self._bound, self._functions, self._cells, self._classes):
-            self._epoch = -1  # they were made at different times, and one of them is out of date
-        if checks.has_values:
-            self._deep[id(checks)] = checks
+    def add(self, checks: Checks | None, function: Any) -> None:
+        """Look at what one function depends on from now on; None: on nothing but its own code."""
+        if checks is not None:
+            if not checks.enter(self._bound, self._functions, self._cells, self._classes):
+                self.expire()  # they were made at different times, and one of them is out of date
+            if checks.has_values:
+                self._deep[id(checks)] = checks
         namespace = function.__globals__
         self._bound.setdefault((id(namespace), "__spec__"), (namespace, "__spec__", namespace.get("__spec__", MISSING)))
+
+    def expire(self) -> None:
+        """Something is not as it was."""
+        self._epoch = -1
 
     def holds(self, values_hold: Callable[[Checks], bool]) -> bool:
         """Whether everything is as it was; O(what is looked at)."""

@@ -20,7 +20,7 @@ import threading
 import weakref
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from flowbook.runtime.code_objects import digest
 from flowbook.runtime.code_reach import Reach
@@ -30,11 +30,9 @@ from flowbook.runtime.module_sources import ModuleSources
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import PurePath
+    from types import CodeType
 
     from flowbook.runtime.code_checks import Checks
-
-    #: What was asked besides the function, what the key depends on, the key.
-    _Made = tuple[tuple[object, ...], Checks, "CodeKey"]
 
 #: What keys with nothing to show share; it is never changed.
 _NONE: Final[dict[str, str]] = {}
@@ -61,6 +59,93 @@ class CodeKey:
     paths: tuple[PurePath, ...] = ()
 
 
+class _Asked(NamedTuple):
+    """What a key depends on that is more than the function's own code.
+
+    Attributes:
+        skip: names that were left out.
+        extra: labels of values that were handed in.
+        checks: what else it depends on.
+        key: the key.
+    """
+
+    skip: tuple[str, ...]
+    extra: tuple[str, ...]
+    checks: Checks
+    key: CodeKey
+
+
+class MadeKey(weakref.ref[FunctionType]):
+    """The key of a function as it was made at one time, and what it depends on; the function itself is not held.
+
+    There is one for each function, and most functions reach nothing but what they are given: then their code is all
+    there is to look at, and the key is made from its digest when somebody asks. Nothing here is changed later.
+
+    Attributes:
+        name: of the function.
+        code: of the function.
+        digest: of the code.
+        asked: what else the key depends on, or None.
+    """
+
+    __slots__ = ("asked", "code", "digest", "name")
+
+    name: str
+    code: CodeType
+    digest: bytes
+    asked: _Asked | None
+
+    @property
+    def key(self) -> CodeKey:
+        """The key."""
+        if self.asked is not None:
+            return self.asked.key
+        label = f"code of {self.name}"
+        return _key_of(label, {label: self.digest.hex()})
+
+    @property
+    def checks(self) -> Checks | None:
+        """What the key depends on besides the code of the function itself; None: on nothing."""
+        return None if self.asked is None else self.asked.checks
+
+    @property
+    def paths(self) -> tuple[PurePath, ...]:
+        """See ``CodeKey``."""
+        return () if self.asked is None else self.asked.key.paths
+
+    def holds(
+        self,
+        function: FunctionType,
+        skip: tuple[str, ...],
+        extra: Mapping[str, object],
+        values: Callable[[Checks], Values],
+    ) -> bool:
+        """Whether it is still the key of the function."""
+        asked = self.asked
+        if asked is None:
+            has_defaults = function.__defaults__ is not None or function.__kwdefaults__ is not None
+            return function.__code__ is self.code and not has_defaults
+        is_same = asked.skip == skip and asked.extra == tuple(extra)
+        return is_same and asked.checks.hold(function, extra, values(asked.checks))
+
+
+class _MadeKeys:
+    """The key of each function that was made last, as long as the function is there."""
+
+    def __init__(self) -> None:
+        #: By themselves: a reference is equal to every other one to what it refers to.
+        self._known: dict[weakref.ref[FunctionType], MadeKey] = {}
+        known = self._known
+        self.forget: Callable[[weakref.ref[FunctionType]], object] = lambda gone: known.pop(gone, None)
+
+    def of(self, function: FunctionType) -> MadeKey | None:
+        return self._known.get(weakref.ref(function))
+
+    def keep(self, made: MadeKey) -> None:
+        self._known.pop(made, None)  # a dictionary keeps the first of equal keys
+        self._known[made] = made
+
+
 class CodeKeys:
     """Makes code keys, and remembers them as long as nothing they depend on changed. Safe to share by threads.
 
@@ -78,8 +163,8 @@ class CodeKeys:
         self._identities = Identities()
         self._sources = ModuleSources()
         self._lock = threading.RLock()
-        self._made: weakref.WeakKeyDictionary[Any, tuple[_Made, ...]]
-        self._made = weakref.WeakKeyDictionary()
+        #: Without anything handed in, and with that.
+        self._made = (_MadeKeys(), _MadeKeys())
 
     def key(
         self, function: Callable[..., object], *, extra: Mapping[str, object] | None = None, skip: Collection[str] = ()
@@ -93,59 +178,72 @@ class CodeKeys:
             skip: names of ports and settings: neither globals nor defaults of these names count for ``function``
                 itself, their values do not come from the code. A name among ``extra`` counts all the same.
         """
-        extra = extra or {}
-        asked = (tuple(skip), tuple(extra))
         with self._lock:
-            found = self._found(function, asked)
-            if found is not None:
-                _, checks, key = found
-                if checks.hold(function, extra, Values(self._content_key, self._identities, checks.label)):
-                    return key
-            reach = Reach(
-                function,
-                str(getattr(function, "__name__", type(function).__name__)),
-                content_key=self._content_key,
-                identities=self._identities,
-                sources=self._sources,
-                extra=extra,
-                skip=skip,
-            )
-            key = _key(reach)
-            if isinstance(function, FunctionType):
-                others = tuple(each for each in self._made.get(function, ()) if each[0] != asked)
-                is_usable = reach.checks.is_usable
-                self._made[function] = (*others, (asked, reach.checks, key)) if is_usable else others
-            return key
+            made = self._current(function, extra or {}, tuple(skip))
+            return made.key if isinstance(made, MadeKey) else made
 
-    def checks(self, function: Callable[..., object], *, skip: Collection[str]) -> Checks | None:
-        """Return what the key of ``function`` that was made last depends on; None when that cannot be told quickly."""
+    def made(self, function: Callable[..., object], *, skip: Collection[str]) -> MadeKey | None:
+        """Make the key of ``function`` as ``key`` does; None when it cannot be told quickly whether it still holds."""
         with self._lock:
-            found = self._found(function, (tuple(skip), ()))
-            return None if found is None else found[1]
+            made = self._current(function, {}, tuple(skip))
+            return made if isinstance(made, MadeKey) else None
+
+    def _current(
+        self, function: Callable[..., object], extra: Mapping[str, object], skip: tuple[str, ...]
+    ) -> MadeKey | CodeKey:
+        """Return what was made last if it still holds, or make it; the bare key where nothing can be remembered."""
+        if not isinstance(function, FunctionType):
+            return _key(self._reach(function, extra, skip))
+        known = self._made[bool(extra)]
+        last = known.of(function)
+        if last is not None and last.holds(function, skip, extra, self._values):
+            return last
+        reach = self._reach(function, extra, skip)
+        if not reach.checks.is_usable:
+            return _key(reach)
+        made = MadeKey(function, known.forget)
+        made.name, made.code, made.digest = function.__name__, function.__code__, reach.root_digest
+        made.asked = None if reach.is_alone else _Asked(skip, tuple(extra), reach.checks, _key(reach))
+        known.keep(made)
+        return made
+
+    def _reach(self, function: Callable[..., object], extra: Mapping[str, object], skip: Collection[str]) -> Reach:
+        return Reach(
+            function,
+            str(getattr(function, "__name__", type(function).__name__)),
+            content_key=self._content_key,
+            identities=self._identities,
+            sources=self._sources,
+            extra=extra,
+            skip=skip,
+        )
 
     def holds(self, checks: Checks) -> bool:
         """Whether the values that may be changed in place are what they were."""
         with self._lock:
-            return checks.same_values({}, Values(self._content_key, self._identities, checks.label))
+            return checks.same_values({}, self._values(checks))
 
-    def _found(self, function: object, asked: tuple[object, ...]) -> _Made | None:
-        """Find the key that was made last for these inputs; functions are asked for one set of them, or two."""
-        made = self._made.get(function, ()) if isinstance(function, FunctionType) else ()
-        return next((each for each in made if each[0] == asked), None)
+    def _values(self, checks: Checks) -> Values:
+        return Values(self._content_key, self._identities, checks.label)
 
 
 def _key(reach: Reach) -> CodeKey:
+    return _key_of(reach.root_label, reach.parts, reach.shown, is_portable=reach.is_portable, paths=tuple(reach.paths))
+
+
+def _key_of(
+    root_label: str,
+    parts: dict[str, str],
+    shown: dict[str, str] = _NONE,
+    *,
+    is_portable: bool = True,
+    paths: tuple[PurePath, ...] = (),
+) -> CodeKey:
     # The function's own name is no part of what it does.
-    unnamed = {reach.root_label: "code"}
-    named = sorted((unnamed.get(label, label), unnamed.get(part, part)) for label, part in reach.parts.items())
+    unnamed = {root_label: "code"}
+    named = sorted((unnamed.get(label, label), unnamed.get(part, part)) for label, part in parts.items())
     total = digest("code key 1", repr(sys.version_info[:2]), *(text for pair in named for text in pair))
-    return CodeKey(
-        digest=total.hex(),
-        parts=reach.parts,
-        shown=reach.shown or _NONE,
-        is_portable=reach.is_portable,
-        paths=tuple(reach.paths),
-    )
+    return CodeKey(digest=total.hex(), parts=parts, shown=shown or _NONE, is_portable=is_portable, paths=paths)
 
 
 def explain_change(old: CodeKey, new: CodeKey) -> list[str]:

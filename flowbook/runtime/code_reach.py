@@ -79,6 +79,7 @@ class Reach:
         self._extra = extra
         self._extra_labels = {label.rpartition(" ")[2]: label for label in extra}
         self._skip = frozenset(skip)
+        self._has_skipped = False
         self._values = Values(content_key, identities, self._label_in_value)
         self._labels: dict[int, str] = {}
         self._alive: list[object] = []  # ids in _labels and _seen stay those of these objects
@@ -87,7 +88,14 @@ class Reach:
         self._seen: set[tuple[int, str]] = set()
         self._roots: set[int] = set()
         self.root_label = f"code of {name}"
+        #: Digest of the part that the function's own code is.
+        self.root_digest = b""
         self._start(function)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it came by nothing but the function's own code, whatever names were left out."""
+        return self.checks.is_bare and not self._has_skipped and len(self.parts) == 1
 
     def _start(self, function: object) -> None:
         inner = function
@@ -163,7 +171,10 @@ class Reach:
         for name, value in _defaults(function):
             if name not in skip:
                 pieces += [name, self._digest_held(value)]
-        self.parts[label] = digest(*pieces).hex()
+        own = digest(*pieces)
+        self.parts[label] = own.hex()
+        if label == self.root_label:
+            self.root_digest = own
         wrapped = vars(function).get("__wrapped__")
         if isinstance(wrapped, FunctionType):
             self.parts[f"name {label}.__wrapped__"] = self.reach(wrapped)
@@ -173,6 +184,8 @@ class Reach:
         for read in facts.reads:
             if read.names[0] not in skip:
                 self._read(function, read, prefix)
+            elif read.scope != "local":
+                self._has_skipped = True
         self._follow_imports(facts.imports, function.__globals__)
 
     def _follow_wrapper(self, function: FunctionType, label: str, wrapped: object) -> None:

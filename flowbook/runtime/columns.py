@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.errors import FlowbookError
 from flowbook.runtime.code_checks import Watch
-from flowbook.runtime.inputs import SlotInputs
 from flowbook.runtime.keys import KeyMaker
 from flowbook.runtime.results import NodeResult, key_of_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flowbook.core.packets import ErrorPacket
+    from flowbook.runtime.code_keys import CodeKey, MadeKey
     from flowbook.runtime.engine import Engine
     from flowbook.runtime.plan import Plan, Slot
     from flowbook.runtime.results import FlowResults, KeyParts
@@ -36,9 +35,9 @@ _PLAIN_SETTINGS: Final = frozenset({"int", "float", "number", "bool", "str", "li
 #: How a slot is called: without arguments, with one, with two or several in order, with several by name.
 NONE, ONE, TWO, SEVERAL, BY_NAME = range(5)
 
-#: What is called, how, from which slots, and the digest of the slot's own part of the key.
-Step = tuple[Any, int, Any, str]
-#: What a value was made from: the digest of the slot's own part of the key, and the version that each input read.
+#: What is called, how, from which slots, and the token of the slot's own part of the key (``KeyParts.token``).
+Step = tuple[Any, int, Any, bytes]
+#: What a value was made from: the token of the slot's own part of the key, and the version that each input read.
 Seen = tuple[Any, ...]
 #: Inputs that read another node, and which one, in the order of the versions in ``Seen``.
 Reads = tuple[tuple[str, str], ...]
@@ -61,31 +60,6 @@ class Kept(NamedTuple):
     took_s: float
 
 
-class _Nothing:
-    """No inputs for one run alone."""
-
-    settings: Mapping[tuple[str, str], Any] = {}
-    inputs: Mapping[str, Any] = {}
-
-
-class _Owns:
-    """What the own part of a slot's key is made from: the flow as it is, without any values."""
-
-    trace_id = ""
-    request = _Nothing()
-
-    def __init__(self, plan: Plan, results: FlowResults, engine: Engine) -> None:
-        self.plan = plan
-        self.results = results
-        self.engine = engine
-
-    def result_of(self, slot: Slot) -> NodeResult | None:  # noqa: ARG002 -- own parts read no values
-        return None
-
-    def error_of(self, slot: Slot) -> ErrorPacket | None:  # noqa: ARG002
-        return None
-
-
 class Columns:
     """See the module's docstring. All access under the lock of the flow's results, save by the run that sweeps.
 
@@ -103,7 +77,7 @@ class Columns:
         seen: own digest and input versions that the value was made from; a batch knows them of what it made.
         commits: counts what was entered that no sweep made.
         made: who made the value: a batch, a result or what the cache kept.
-        own: the part of a slot's key that is its own.
+        code: the key of a slot's code.
         steps: how it is called.
     """
 
@@ -120,23 +94,25 @@ class Columns:
         self.seen: list[Seen | Batch | None] = [None] * size
         self.commits = 0
         self.made: list[Batch | NodeResult | Kept | None] = [None] * size
-        self.own: list[KeyParts | None] = [None] * size
+        self.code: list[MadeKey | None] = [None] * size
         #: Names that were given away; whoever bears one now is another node, and the value went with the old one.
         self.given_away: set[str] = set()
         #: What a slot was when its value was made, where it was edited since.
         self.was: dict[int, Was] = {}
-        self.effective: list[str | None] = [None] * size
+        #: Digests of what values were made from, as far as somebody asked.
+        self.effective: dict[int, str | None] = {}
         self.dirty = bytearray(b"\1" * size)
         self.pending = bytearray(size)
         self.front = bytearray(size)
         self.cover: Batch | None = None
         self.watch = Watch()
         self._is_shared = self._has_shared_steps = False
-        self._owns = _Owns(plan, results, engine)
         self._find_front()
         if old is not None:
             self._take_over(old)
-        self._own_all()
+        for slot in plan.slots:
+            if self.front[slot.index] and self.code[slot.index] is None:
+                self._read_code(slot)
         self._import_results()
         self.long = {plan.index[node_id] for node_id in results.long if node_id in plan.index}
         self.has_only_front = not self.front.count(0)
@@ -199,9 +175,25 @@ class Columns:
                 )
         return bytes(covered)
 
+    def own_key(self, index: int) -> KeyParts | None:
+        """Make the part of a slot's key that is its own; None when the slot was never plain."""
+        code = self.code[index]
+        return None if code is None else self._own_key(self.plan.slots[index], code.key)
+
+    def _own_key(self, slot: Slot, code: CodeKey) -> KeyParts:
+        maker = KeyMaker(self.engine.payloads.content_key, self.engine.identities)
+        for name, plain in slot.settings.items():
+            maker.add_setting(name, plain)
+        for binding in slot.bindings:
+            if binding.kind == "edge":
+                maker.add_read(binding.name)
+            elif binding.kind == "constant":
+                maker.add_setting(binding.name, binding.value)
+        return maker.finish(code, self.engine.versions)
+
     def present_key(self, index: int) -> KeyParts | None:
         """Make the key that the slot would fire under now."""
-        own = self.own[index]
+        own = self.own_key(index)
         if own is None:
             return None
         maker = self._maker_with(own)
@@ -229,29 +221,28 @@ class Columns:
                 self.versions[slot.index] = old.versions[earlier]
                 self._take_slot(old, earlier, slot)
         self.cover = old.cover
+        if not old.watch.holds(self.engine.code_keys.holds):
+            self.watch.expire()  # what was taken over may be out of date; ``look`` sees to it
 
     def _take_slot(self, old: Columns, earlier: int, slot: Slot) -> None:
         index = slot.index
         if not old.front[earlier] or not self.front[index]:
             old.bring_up(slot.node_id)
             return
-        for column in ("values", "versions", "made", "effective"):
+        for column in ("values", "versions", "made"):
             getattr(self, column)[index] = getattr(old, column)[earlier]
+        self.effective[index] = old.effective.get(earlier)
         self.seen[index] = old.seen_of(earlier)
         self.pending[index] = old.pending[earlier]
-        if _is_same(old.plan.slots[earlier], slot, old.plan.slots, self.plan.slots):
-            self.own[index], self.dirty[index] = old.own[earlier], old.dirty[earlier]
-            if self.own[index] is not None:
-                self._watch(slot)
-                self._set_digest(index)
-            if earlier in old.was:
-                self.was[index] = old.was[earlier]
-            return
-        own = old.own[earlier]
         if earlier in old.was:
             self.was[index] = old.was[earlier]
-        elif own is not None:
-            self.was[index] = Was(own, reads_of(old.plan, earlier))
+        code = old.code[earlier]
+        if _is_same(old.plan.slots[earlier], slot, old.plan.slots, self.plan.slots):
+            self.dirty[index] = old.dirty[earlier]
+            if code is not None:
+                self._take_code(slot, code)
+        elif code is not None and earlier not in old.was:
+            self.was[index] = Was(self._own_key(old.plan.slots[earlier], code.key), reads_of(old.plan, earlier))
 
     def take_plan(self, plan: Plan) -> bool:
         """Go over to another plan of the same family; False: a slot became plain, or is no longer."""
@@ -268,19 +259,19 @@ class Columns:
             slots[index].policy.priority for slots in (plan.slots, before.slots) for index in changed
         ):
             return False
-        self.plan = self._owns.plan = plan
+        self.plan = plan
         for index, step in steps.items():
-            slot = plan.slots[index]
+            slot, earlier = plan.slots[index], before.slots[index]
             self.readers[index] = slot.successors
             if not self.front[index]:
                 continue
-            self._own_steps()[index], own = step, self.own[index]
-            if own is not None and _differ_in_settings(slot, before.slots[index]):
-                self.own[index] = self._with_settings(own, slot)
-                self._set_digest(index)
+            code, token = self.code[index], self._token(index)
+            self._own_steps()[index] = step
+            if code is not None and _differ_in_settings(slot, earlier):
+                self._take_code(slot, code)  # whether that is another is seen by ``look``
             else:
-                self._renew_own(slot)
-            self._note_edit(index, own, reads_of(before, index))
+                self._read_code(slot)
+            self._note_edit(index, token, earlier, code, reads_of(before, index))
             if self.front[index] and self.seen_of(index) != self.due(index):
                 self.dirty[index] = 1  # it reads something else
         return True
@@ -297,45 +288,45 @@ class Columns:
         self.dirty[index], self.seen[index] = 0, due
         self.was.pop(index, None)
 
-    def _with_settings(self, own: KeyParts, slot: Slot) -> KeyParts:
-        """Make a slot's own part anew where settings alone are others; its code is looked at by ``look``."""
-        maker = self._maker_with(own)
-        for name, plain in slot.settings.items():
-            maker.add_setting(name, plain)
-        for name, _ in reads_of(self.plan, slot.index):
-            maker.add_read(name)
-        return maker.finish(own.code, self.engine.versions)
+    def _note_edit(self, index: int, token: bytes, earlier: Slot, code: MadeKey | None, reads: Reads) -> None:
+        """A slot's own part may be another, and so may be what it reads; keep what it was if so.
 
-    def _note_edit(self, index: int, before: KeyParts | None, reads: Reads) -> None:
-        """A slot's own part was made anew, and what it reads may be something else; keep what it was if so."""
-        now = self.own[index]
-        is_same = before is not None and now is not None and before.digest == now.digest
+        Args:
+            index: the slot.
+            token: of its own part before.
+            earlier: the slot as it was.
+            code: its code as it was; None when that was not read.
+            reads: what it read.
+        """
+        is_same = code is not None and self.code[index] is not None and token == self._token(index)
         if not is_same:
             self.dirty[index] = 1
-        if before is not None and not (is_same and reads == reads_of(self.plan, index)):
-            self.was.setdefault(index, Was(before, reads))
+        if code is not None and index not in self.was and not (is_same and reads == reads_of(self.plan, index)):
+            self.was[index] = Was(self._own_key(earlier, code.key), reads)
 
-    def _own_all(self) -> None:
-        for slot in self.plan.slots:
-            if self.front[slot.index] and self.own[slot.index] is None:
-                self._renew_own(slot)
-
-    def _renew_own(self, slot: Slot) -> None:
+    def _read_code(self, slot: Slot) -> None:
+        function = slot.node_type.function
+        assert function is not None  # noqa: S101 -- else it were not plain
         try:
-            own = SlotInputs(self._owns, slot).key(with_edges=False)
+            code = self.engine.code_keys.made(function, skip=skipped_names(slot))
         except FlowbookError:
-            self.leave_front(slot.index)  # whoever runs it with care says what is wrong
-            return
-        if own.code.paths or not self._watch(slot):
+            code = None  # whoever runs it with care says what is wrong
+        if code is None or code.paths:
             self.leave_front(slot.index)
-            return
-        self.own[slot.index] = own
-        self._set_digest(slot.index)
+        else:
+            self._take_code(slot, code)
 
-    def _set_digest(self, index: int) -> None:
-        step, own = self.steps[index], self.own[index]
-        if step is not None and own is not None:
-            self._own_steps()[index] = (*step[:3], own.digest)
+    def _take_code(self, slot: Slot, code: MadeKey) -> None:
+        """Enter the code of a slot, to be watched from now on."""
+        index, step = slot.index, self.steps[slot.index]
+        self.code[index] = code
+        self.watch.add(code.checks, slot.node_type.function)
+        if step is not None:
+            self._own_steps()[index] = (*step[:3], self._own_key(slot, code.key).token)
+
+    def _token(self, index: int) -> bytes:
+        step = self.steps[index]
+        return b"" if step is None else step[3]
 
     def share_steps(self) -> list[Step | None]:
         """Hand out the steps as they are now."""
@@ -347,14 +338,6 @@ class Columns:
             self.steps, self._has_shared_steps = self.steps.copy(), False
         return self.steps
 
-    def _watch(self, slot: Slot) -> bool:
-        function = slot.node_type.function
-        checks = None if function is None else self.engine.code_keys.checks(function, skip=skipped_names(slot))
-        if checks is None:
-            return False
-        self.watch.add(checks, function)
-        return True
-
     def look(self) -> None:
         """See whether code, or what it reads by name, changed since the last look; O(names read) when it has not."""
         if self.watch.holds(self.engine.code_keys.holds):
@@ -364,9 +347,9 @@ class Columns:
             index = slot.index
             if not self.front[index]:
                 continue
-            before = self.own[index]
-            self._renew_own(slot)
-            self._note_edit(index, before, reads_of(self.plan, index))
+            token, code = self._token(index), self.code[index]
+            self._read_code(slot)
+            self._note_edit(index, token, slot, code, reads_of(self.plan, index))
 
     def _import_results(self) -> None:
         """Take over values that were computed with care, or under another name."""
@@ -404,12 +387,11 @@ class Columns:
 
     def due(self, index: int) -> Seen | None:
         """What the value would be made from now."""
-        own = self.own[index]
-        if own is None:
+        if self.code[index] is None:
             return None
         versions = self.versions
         edges = [binding.source for binding in self.plan.slots[index].bindings if binding.kind == "edge"]
-        return (own.digest, *[versions[source] for source in edges])
+        return (self._token(index), *[versions[source] for source in edges])
 
     # -- values
 
@@ -428,7 +410,7 @@ class Columns:
         """
         size, versions = len(self.versions), batch.versions
         if len(new) == size:
-            self.versions[:], self.seen, self.effective = versions, [batch] * size, [None] * size
+            self.versions[:], self.seen, self.effective = versions, [batch] * size, {}
             if is_undisturbed:
                 self.dirty[:] = bytes(size)
         else:
@@ -473,8 +455,8 @@ class Columns:
         waiting = [index]
         while waiting:
             place = waiting[-1]
-            if self.effective[place] is None:
-                missing = [source for source in self._sources(place) if self.effective[source] is None]
+            if self.effective.get(place) is None:
+                missing = [source for source in self._sources(place) if self.effective.get(source) is None]
                 if missing:
                     waiting.extend(missing)
                     continue
@@ -491,10 +473,11 @@ class Columns:
 
     def _maker_of(self, index: int) -> Was | None:
         """What the slot was when its present value was made; None when that is no longer known."""
-        seen, own, was = self.seen_of(index), self.own[index], self.was.get(index)
+        seen, was = self.seen_of(index), self.was.get(index)
         if was is None or seen == self.due(index):  # what holds the same values now may bear other names
+            own = self.own_key(index)
             was = None if own is None else Was(own, reads_of(self.plan, index))
-        return was if was is not None and seen is not None and seen[0] == was.own.digest else None
+        return was if was is not None and seen is not None and seen[0] == was.own.token else None
 
     def _sources(self, index: int) -> list[int]:
         """The slots that a value was made from and that still hold what it was made from."""
@@ -523,19 +506,20 @@ class Columns:
 
     def result(self, index: int) -> NodeResult | None:
         """Return the present result of a slot."""
-        made = self.made[index]
-        if made is None or isinstance(made, NodeResult):
-            return made
-        version = self.versions[index]
-        if isinstance(made, Kept):
-            result = result_of(self, index, self.values[index], made.trace_id, made.at, made.took_s, version)
-        else:
-            place = made.places[index]
-            at, took_s = made.time_of(place)
-            result = result_of(self, index, self.values[index], made.trace_id, at + took_s, took_s, version)
-            result.effects = made.effects_of(index)
-        self.made[index] = result
-        return result
+        with self.results.lock:  # whoever looks at a run asks, while the next one may be entering what it made
+            made = self.made[index]
+            if made is None or isinstance(made, NodeResult):
+                return made
+            version = self.versions[index]
+            if isinstance(made, Kept):
+                result = result_of(self, index, self.values[index], made.trace_id, made.at, made.took_s, version)
+            else:
+                place = made.places[index]
+                at, took_s = made.time_of(place)
+                result = result_of(self, index, self.values[index], made.trace_id, at + took_s, took_s, version)
+                result.effects = made.effects_of(index)
+            self.made[index] = result
+            return result
 
     def forget(self, node_id: str) -> None:
         """A node is gone, and its value with it."""
@@ -562,8 +546,9 @@ def result_of(
     payloads = columns.engine.payloads
 
     def key() -> tuple[KeyParts, str] | None:
-        made = columns.made_key(index) if columns.versions[index] == version else None
-        return None if made is None else (made, columns.effective_key(index))
+        with columns.results.lock:
+            made = columns.made_key(index) if columns.versions[index] == version else None
+            return None if made is None else (made, columns.effective_key(index))
 
     return NodeResult(
         outputs=(value,),
@@ -647,13 +632,13 @@ def step_of(slot: Slot, slots: list[Slot], given: Mapping[str, Any]) -> Step | N
     code = function.__code__
     call = partial(function, **fixed) if fixed else function
     if not names:
-        return call, NONE, None, ""
+        return call, NONE, None, b""
     is_in_order = names == list(code.co_varnames[: len(names)]) and code.co_argcount >= len(names)
     if not is_in_order or hasattr(function, "__wrapped__"):
-        return call, BY_NAME, (tuple(names), tuple(sources)), ""
+        return call, BY_NAME, (tuple(names), tuple(sources)), b""
     if len(sources) == 1:
-        return call, ONE, sources[0], ""
-    return (call, TWO, tuple(sources), "") if len(sources) == 2 else (call, SEVERAL, itemgetter(*sources), "")
+        return call, ONE, sources[0], b""
+    return (call, TWO, tuple(sources), b"") if len(sources) == 2 else (call, SEVERAL, itemgetter(*sources), b"")
 
 
 def _edges(slot: Slot, slots: list[Slot]) -> tuple[list[str], list[int]] | None:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from flowbook.core.events import Event, NodeFinished, NodeStarted, RunFinished, RunStarted, RunStatus
 from flowbook.core.interfaces import Effects
 from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError
-from flowbook.runtime import disk_results, sparing
+from flowbook.runtime import calling, disk_results, sparing
 from flowbook.runtime import firing as firings
-from flowbook.runtime.context import Context, Services, firing_in_progress
+from flowbook.runtime.context import Context, Services
 from flowbook.runtime.decisions import CANCELLED, SUPERSEDED, Books, Decision
 from flowbook.runtime.executors import Gate
 from flowbook.runtime.fused_pass import Outcome, compute
@@ -582,10 +582,6 @@ class Execution:
         except Exception:  # whoever shows a run must not be able to hang it
             logger.exception("an event could not be handed on")
 
-    def claim(self, returned: Any) -> None:
-        """Say, inside a firing, which values it returns."""
-        self._claim(returned)
-
     def _run_slot(self, slot: Slot) -> bool:
         """Decide about one slot, firing it if need be; False when this worker was given up meanwhile."""
         try:
@@ -641,16 +637,25 @@ class Execution:
             effects=effects,
         )
 
-    def _services(self, slot: Slot, key: KeyParts) -> Services:
+    def _shared(self) -> tuple[Resources, RunState]:
+        """What the nodes of the run share, made at first use."""
         with self.results.lock:
             if self.results.resources is None:
                 self.results.resources = Resources(self.engine)
             if self._state is None:
                 self._state = RunState()
+            return self.results.resources, self._state
+
+    def share_with(self, inner: Execution) -> None:
+        """Let a run within one of its firings share what its nodes share."""
+        inner.results.resources, inner._state = self._shared()
+
+    def _services(self, slot: Slot, key: KeyParts) -> Services:
+        resources, state = self._shared()
         return Services(
             engine=self.engine,
-            resources=self.results.resources,
-            state=self._state,
+            resources=resources,
+            state=state,
             kind=slot.policy.kind,
             code=key.code.digest,
         )
@@ -756,49 +761,18 @@ class Execution:
             self._finish_if_over()
 
     def _call(self, active: _Firing) -> tuple[Any, BaseException | None]:
-        """Call the node's function on this thread, in a context of its own, with its effects captured."""
-        arguments = active.arguments
-        function = active.slot.node_type.function
+        """Call the node's function on this thread."""
+        function: Any = active.slot.node_type.function
         if active.slot.policy.isolation == "process":
             function = isolated(self.engine, active.slot, active.context, active.inputs.note_copies)
-
-        def body() -> tuple[Any, BaseException | None]:
-            try:
-                with firing_in_progress(active.context), self.engine.capture.firing(active.effects):
-                    is_good = False
-                    try:
-                        returned = function(**arguments)  # type: ignore[misc]
-                        is_good = True
-                    finally:
-                        active.context.attempt_ended(is_good=is_good)
-                    self._claim(returned)
-                    return returned, None
-            except BaseException as error:
-                return None, error
-
-        return VariableContext().run(body)
-
-    def _claim(self, returned: Any) -> None:
-        """Say which values the firing returned; a cell's come by name."""
-        values = returned.values() if isinstance(returned, dict) else returned
-        for value in values if isinstance(returned, tuple | dict) else (returned,):
-            self.engine.capture.claim(value)
+        call = partial(function, **active.arguments)
+        return calling.called(self.engine.capture, active.context, active.effects, call, calling.as_it_is)
 
     def _fire_async(self, active: _Firing) -> None:
         """Hand the coroutine to the engine's loop."""
-        arguments = active.arguments
-        function = active.slot.node_type.function
-
-        async def body() -> Any:
-            with firing_in_progress(active.context), self.engine.capture.firing(active.effects):
-                is_good = False
-                try:
-                    returned = await function(**arguments)  # type: ignore[misc]
-                    is_good = True
-                finally:
-                    await active.context.attempt_ended_async(is_good=is_good)
-                self._claim(returned)
-                return returned
+        function: Any = active.slot.node_type.function
+        call = partial(function, **active.arguments)
+        body = partial(calling.awaited, self.engine.capture, active.context, active.effects, call, calling.as_it_is)
 
         def ended(task: asyncio.Task[Any]) -> None:
             error = RunCancelledError("cancelled") if task.cancelled() else task.exception()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flowbook.errors import DefinitionError, MissingInputError, RunError
 from flowbook.runtime import firing as firings
 from flowbook.runtime.code_keys import CodeKey
+from flowbook.runtime.flow_code import code_of_flow
 from flowbook.runtime.keys import KeyMaker
 from flowbook.runtime.lazy_plans import computing
 from flowbook.runtime.plan import ERROR_INDEX
@@ -100,7 +101,7 @@ class SlotInputs:
 
         Args:
             with_edges: False leaves out what other nodes give, and says only which inputs read one.
-            without: inputs to leave out.
+            without: inputs and settings to leave out.
 
         Raises:
             FlowbookError: an input is missing or ambiguous.
@@ -108,7 +109,7 @@ class SlotInputs:
         slot, engine = self.slot, self.view.engine
         maker = KeyMaker(engine.payloads.content_key, engine.identities)
         environment: dict[str, object] = {}
-        self._add_settings(maker)
+        self._add_settings(maker, without)
         for binding in slot.bindings:
             if binding.kind == "edge" and not with_edges:
                 maker.add_read(binding.name)
@@ -118,6 +119,9 @@ class SlotInputs:
             maker.add_setting("on_item_error", slot.policy.on_item_error)
         if len(slot.node_type.outputs) > 1:
             maker.add_outputs(slot.node_type.output_names)
+        if slot.node_type.mapped is not None:
+            code = code_of_flow(engine, slot.node_type.mapped, maker, _key_inside)
+            return maker.finish(code, engine.versions)
         function = slot.node_type.function
         assert function is not None  # noqa: S101 -- stubs were decided before
         skip = [port.name for port in slot.node_type.inputs] + list(slot.settings)
@@ -133,11 +137,11 @@ class SlotInputs:
         maker.add_files(code.paths)
         return maker.finish(code, engine.versions)
 
-    def _add_settings(self, maker: KeyMaker) -> None:
+    def _add_settings(self, maker: KeyMaker, without: Collection[str]) -> None:
         slot = self.slot
         fed = {binding.name for binding in slot.bindings}
         for name, plain in self._settings.items():
-            if name not in fed:
+            if name not in fed and name not in without:
                 maker.add_setting(name, plain)
                 spec = slot.node_type.setting(name)
                 if spec is not None and spec.is_required and plain is None:
@@ -296,6 +300,11 @@ class SlotInputs:
         return plain if spec is None else spec.to_python(spec.checked(plain))
 
     @property
+    def settings(self) -> Mapping[str, Any]:
+        """Its settings in this run, JSON form."""
+        return self._settings
+
+    @property
     def plain_names(self) -> set[str]:
         """Names of what was made from JSON for this firing alone: settings, and constants of the document."""
         return self._settings.keys() | self._constants.keys()
@@ -377,6 +386,11 @@ class SlotInputs:
         if copies:
             self.copies_by_input[binding.name] = len(copies)
         return value
+
+
+def _key_inside(view: RunView, slot: Slot, without: Collection[str]) -> KeyParts:
+    """Make the key of a node in a flow that is run for each item: of what it reads, only that it does."""
+    return SlotInputs(view, slot).key(with_edges=False, without=without)
 
 
 def _source_key(node_type: NodeType) -> CodeKey:

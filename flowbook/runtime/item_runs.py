@@ -21,20 +21,23 @@ from collections import deque
 from collections.abc import Sequence
 from contextvars import Context as VariableContext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.interfaces import Effects, ItemSpan
 from flowbook.core.packets import ErrorPacket
 from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError, RunError
+from flowbook.runtime import calling
 from flowbook.runtime import firing as firings
-from flowbook.runtime.context import Context, firing_in_progress
+from flowbook.runtime.context import Context
+from flowbook.runtime.flow_calls import FlowCalls, InnerFailure
 from flowbook.runtime.keys import KeyMaker, stat_files
 from flowbook.runtime.portable_code import isolated
 from flowbook.runtime.retry import delay_before
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from flowbook.core.interfaces import PayloadCopy
     from flowbook.core.node_types import Port
@@ -117,6 +120,8 @@ class ItemRun:
         self._ports: dict[str, Port] = {port.name: port for port in slot.node_type.inputs if port.is_each}
         self._lists = {name: self._checked(name, active.arguments.pop(name)) for name in self._ports}
         self._shared = active.arguments
+        #: What is run for each item where it is no function.
+        self._flow = FlowCalls(run, slot, active.inputs.settings, self._given()) if slot.node_type.mapped else None
         self._is_shared, self._sharing = False, threading.Lock()
         #: What an item may change without another one seeing it: it gets copies of its own.
         self._mutable = [port.name for port in slot.node_type.inputs if port.is_mutable and port.name in self._shared]
@@ -152,6 +157,11 @@ class ItemRun:
         self._base = ""
         if self._policy.kind == "pure" and self._policy.cache != "off":
             self._base = active.inputs.key(without=self._ports).digest
+
+    def _given(self) -> set[str]:
+        """Name what an item is given: its own values, and what all share save the node's own settings."""
+        fed = {binding.name for binding in self._slot.bindings}
+        return {*self._lists, *(name for name in self._shared if name in fed)}
 
     def _checked(self, name: str, value: Any) -> Sequence[Any]:
         if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
@@ -338,17 +348,17 @@ class ItemRun:
 
     def _begin_task(self, attempt: _Attempt) -> None:
         function: Any = self._slot.node_type.function
+        if self._flow is not None:
+            flow, span = self._flow, self._spans[attempt.index]
 
-        async def body() -> tuple[Any, ...]:
-            with firing_in_progress(attempt.context), self._engine.capture.firing(attempt.effects):
-                is_good = False
-                try:
-                    returned = await function(**self._arguments(attempt))
-                    is_good = True
-                finally:
-                    await attempt.context.attempt_ended_async(is_good=is_good)
-                self._run.claim(returned)
-                return self._guarded(returned)
+            def function(**arguments: Any) -> Any:
+                return flow.call(arguments, attempt.effects, span)
+
+        def call() -> Awaitable[Any]:
+            awaitable: Awaitable[Any] = function(**self._arguments(attempt))
+            return awaitable
+
+        body = partial(calling.awaited, self._engine.capture, attempt.context, attempt.effects, call, self._guarded)
 
         def ended(task: asyncio.Task[Any]) -> None:
             error = RunCancelledError("cancelled") if task.cancelled() else task.exception()
@@ -502,7 +512,7 @@ class ItemRun:
                             self._active.inputs.add_copies(name, handed.copies)
 
     def _called(self, attempt: _Attempt) -> tuple[tuple[Any, ...] | None, BaseException | None]:
-        """Call the function on this thread, in a context of its own, with its effects captured."""
+        """Call the function on this thread."""
         function: Any = self._slot.node_type.function
         if self._is_isolated:
             self._share()
@@ -510,21 +520,10 @@ class ItemRun:
                 self._engine, self._slot, attempt.context, lambda name, copies: attempt.copies.append((name, copies))
             )
 
-        def body() -> tuple[tuple[Any, ...] | None, BaseException | None]:
-            try:
-                with firing_in_progress(attempt.context), self._engine.capture.firing(attempt.effects):
-                    is_good = False
-                    try:
-                        returned = function(**self._arguments(attempt))
-                        is_good = True
-                    finally:
-                        attempt.context.attempt_ended(is_good=is_good)
-                    self._run.claim(returned)
-                    return self._guarded(returned), None
-            except BaseException as error:
-                return None, error
+        def call() -> Any:
+            return function(**self._arguments(attempt))
 
-        return VariableContext().run(body)
+        return calling.called(self._engine.capture, attempt.context, attempt.effects, call, self._guarded)
 
     def _guarded(self, returned: Any) -> tuple[Any, ...]:
         """Spread what the function returned over its outputs, in the form that its annotation says."""
@@ -604,6 +603,9 @@ class ItemRun:
             self._alarms[index] = self._engine.timers.call_later(delay_s, lambda: self._try_again(index))
             return
         packet = firings.error_packet(error, slot=self._slot, trace_id=self._run.trace_id, attempt=span.attempt)
+        if isinstance(error, InnerFailure):
+            packet = dataclasses.replace(error.packet, node_id=self._slot.node_id, attempt=span.attempt)
+            error = packet.cause or error
         packet = dataclasses.replace(packet, message=f"item {index}: {packet.message}", hint=packet.hint or _HINT)
         span.status = "failed"
         self._fail(index, packet, error)
@@ -636,7 +638,7 @@ class ItemRun:
             if attempt.cancel_task is not None:
                 attempt.cancel_task()
                 self._engine.loop_thread.leave_if_stuck()
-            else:
+            if attempt.cancel_task is None or self._flow is not None:  # a node of a flow may not answer, as any other
                 self._left.append(attempt)
             error = NodeTimeoutError(
                 f"{self._slot.node_id!r} took longer than {timeout_s:g} s",

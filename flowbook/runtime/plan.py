@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from flowbook.core.document import policy_with_overrides
 from flowbook.core.expansion import Nesting
 from flowbook.core.node_types import ERROR
+from flowbook.core.records import record
 from flowbook.core.topology import find_cycle, topological_order
 from flowbook.errors import AmbiguousNameError, FlowbookError, UnknownIdError, did_you_mean
 
@@ -28,7 +29,7 @@ _NONE_SET: Final[dict[str, Any]] = {}
 BindingKind = Literal["edge", "constant", "open", "problem"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Binding:
     """Where one parameter of a slot gets its value.
 

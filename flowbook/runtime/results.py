@@ -82,6 +82,11 @@ class KeyParts:
     parts: dict[str, str]
     shown: dict[str, str]
 
+    @property
+    def token(self) -> bytes:
+        """The digest in half of the memory, for what is kept of every node."""
+        return bytes.fromhex(self.digest)
+
 
 @dataclass(slots=True, kw_only=True)
 class NodeResult:
@@ -451,7 +456,7 @@ class FlowResults:
         if columns is None or columns.plan is not plan:
             return None
         made_from: tuple[Any, ...] = (
-            own_digest,
+            bytes.fromhex(own_digest),
             *[columns.versions[entry.source] for entry in slot.bindings if entry.kind == "edge"],
         )
         found = self.cache.get_plain((slot.node_id, made_from), max(made_from[1:], default=0))

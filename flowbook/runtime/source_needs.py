@@ -234,8 +234,28 @@ def function_text(function: Any, *, keeps_decorators: bool = True) -> str:
         return ""
     if unwrapped.__name__ == "<lambda>":
         return text if _is_assignment(text) else ""
-    is_node = hasattr(function, "__flowbook_node_type__")
-    return text if keeps_decorators and not is_node else without_decorators(text)
+    keeps_decorators = keeps_decorators and not hasattr(function, "__flowbook_node_type__")
+    return text if keeps_decorators and not _declares_node(text, surroundings(function)) else without_decorators(text)
+
+
+def _declares_node(text: str, lookup: Lookup) -> bool:
+    """Whether a decorator of a definition is ``@flow.node``, ``@fb.node(…)`` or the like."""
+    try:
+        definition = ast.parse(text).body[0]
+    except (SyntaxError, IndexError):
+        return False
+    for decorator in getattr(definition, "decorator_list", ()):
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if isinstance(called, ast.Attribute) and called.attr == "node":
+            is_known, owner = lookup(called.value.id) if isinstance(called.value, ast.Name) else (False, None)
+            home = owner.__name__ if isinstance(owner, ModuleType) else type(owner).__module__
+            if not is_known or home.partition(".")[0] == "flowbook":
+                return True
+        elif isinstance(called, ast.Name) and lookup(called.id)[1] is not None:
+            home = getattr(lookup(called.id)[1], "__module__", None) or ""
+            if called.id == "node" and home.partition(".")[0] == "flowbook":
+                return True
+    return False
 
 
 def _is_assignment(text: str) -> bool:

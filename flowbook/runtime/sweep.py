@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowbook.core.events import NodeFinished, NodeStarted
 from flowbook.core.interfaces import Effects
 from flowbook.runtime import keys
+from flowbook.runtime.calling import claim
 from flowbook.runtime.capture import outside_firings
 from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, TWO, Kept, Was, reads_of, result_of
 from flowbook.runtime.context import SweptFiring, current_firing, forget_in_progress, note_in_progress
@@ -316,7 +317,7 @@ def reason_of(
 ) -> str:
     """Say in words why a slot has to fire: what its key was made from before, and is made from now."""
     seen, due, was = news
-    own = columns.own[index]
+    own = columns.own_key(index)
     if seen is None:
         if before is None or before[0] is None or own is None:
             return "first run"
@@ -557,7 +558,7 @@ class Sweep:
     def _leave(self, index: int, value: Any, error: BaseException | None) -> None:
         """Leave a firing to those who look after single ones: it failed, or gave a value that needs care."""
         if error is None:
-            self.run.claim(value)  # whoever looks at the value may ask whose it is: the call goes on
+            claim(self._capture, value)  # whoever looks at the value may ask whose it is: the call goes on
         self.sink.close()
         self._left = (value, error)
         with _door:

@@ -361,7 +361,8 @@ class Flow:
 
         def declare(function: FunctionT) -> FunctionT:
             node_type = node_type_of(function, type_id=name, outputs=outputs, mutable=mutable, policy=policy)
-            _remember(function, node_type)
+            if outputs is not None or name is not None or mutable or policy or hasattr(function, NODE_TYPE_ATTRIBUTE):
+                _remember(function, node_type)  # else the function says it all
             self.define(node_type)
             return function
 
@@ -480,12 +481,17 @@ class Flow:
             node_type: a function declared with ``@fb.node`` (or any function), a node type, or the id of one; or a
                 flow, which becomes one node with ports of its own and stays in step with later edits of it.
             node_id: the node's id; the last part of the type's when left out.
-            values: a setting's value, or an input port's constant (an edge overrules it).
+            values: a setting's value, or an input port's constant (an edge overrules it). Of a flow,
+                ``each="path"`` names the input, or a list of inputs, that takes a list: the flow is run for each item,
+                and its outputs give lists, as with ``fb.each`` in a function.
 
         Raises:
             DuplicateIdError, UnknownIdError, DefinitionError, WiringError: nothing was added.
         """
         found = self._find_type(node_type)
+        policy = {}
+        if found.body is not None and "each" in values and "each" not in found.parameter_names:
+            policy["each"] = values.pop("each")
         if found.type_id in self._own and self._data.types.get(found.type_id) is not found:
             raise DuplicateIdError(
                 f"node {found.type_id!r} has code of its own; no other node type can bear its name",
@@ -494,7 +500,7 @@ class Flow:
                 node=found.type_id,
             )
         with self._edit():
-            added = self._data.add_node(node_id or default_node_id(found.type_id), found, values)
+            added = self._data.add_node(node_id or default_node_id(found.type_id), found, values, policy)
             if self._data.types[found.type_id] is not found:
                 self._data.set_type(found)
         return self[added.id]
@@ -519,7 +525,9 @@ class Flow:
         if isinstance(node_type, str):
             return self._data.types.get(node_type) or session.registry.get(node_type)
         declared = getattr(node_type, NODE_TYPE_ATTRIBUTE, None)
-        return declared if isinstance(declared, NodeType) else node_type_of(node_type)
+        found = declared if isinstance(declared, NodeType) else node_type_of(node_type)
+        known = self._data.types.get(found.type_id)
+        return known if known is not None and known == found else found
 
     def connect(self, source: str, target: str) -> None:
         """Connect ``"node"`` or ``"node.port"`` to ``"node.port"`` (or to ``"node"`` when it has one input).

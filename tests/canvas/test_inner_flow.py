@@ -118,3 +118,41 @@ def test_a_node_that_is_no_subflow_is_absent(live: Live, outer: fb.Flow) -> None
     browser = live.browser("f/source")
     live.settle()
     assert browser.told()[-1]["kind"] == "absent"
+
+
+def test_a_flow_that_is_run_for_each_item_is_shown_as_it_is_wired_and_set(live: Live) -> None:
+    prep, pages, flow = fb.Flow("prep"), fb.Flow("pages"), live.flow()
+
+    @prep.node
+    def parse(text: str, sep: str = ",") -> list[str]:
+        return text.split(sep)
+
+    @prep.node
+    def size(parse: list[str]) -> int:
+        return len(parse)
+
+    @pages.node
+    def lines(page: str) -> list[str]:
+        return page.split("/")
+
+    pages.add(prep, "rows", each="text")
+    pages.connect("lines", "rows.text")
+    flow.add(pages, "all", each="page", page=["a,b/c", "d"])
+    flow.set("all", **{"rows.parse.sep": ";"})
+    assert flow.run_sync()["all"] == [[1, 1], [1]]
+    browser = live.browser("f/all/rows")
+    other = live.browser("f/all")
+    live.settle()
+    cards = browser.state("f/all/rows")["cards"]
+    assert {name: (card["status"], card["preview"]) for name, card in cards.items()} == {
+        "parse": ("idle", None),
+        "size": ("idle", None),
+    }
+    assert cards["parse"]["settings"][0]["value"] == ";"
+    assert {(edge["source"], edge["target"]) for edge in browser.state("f/all/rows")["edges"]} == {("parse", "size")}
+    assert list(other.state("f/all")["cards"]) == ["lines", "rows"]
+    flow.set_policy("all", each=())
+    flow.set("all", page="a;b/c")
+    assert flow.run_sync()["all"] == [2, 1]
+    live.settle()
+    assert other.state("f/all")["cards"]["rows"]["status"] == "ok"

@@ -15,11 +15,15 @@ from flowbook.canvas import channels
 from flowbook.canvas.control import Hub
 from flowbook.canvas.snapshot import shown_value
 from flowbook.canvas.tables import Tables
+from flowbook.data import viewports
+from flowbook.data.viewports import TableView
 from flowbook.session import Flow, session
 from tests.canvas.live_kit import Browser, Live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from flowbook.errors import FlowbookError
 
 TABLE = pl.DataFrame({"n": range(1000), "word": ["even", "odd"] * 500})
 
@@ -65,6 +69,22 @@ def flow_of(live: Live, value: Any) -> Flow:
     return flow
 
 
+def lazy_flow_of(live: Live, plan: pl.LazyFrame) -> Flow:
+    """A flow whose node ``made`` gave a plan that nobody has computed."""
+    flow = live.flow()
+
+    @flow.node
+    def made() -> pl.LazyFrame:
+        return plan
+
+    @flow.node
+    def read(made: pl.LazyFrame) -> pl.LazyFrame:
+        return pl.LazyFrame({"x": made.collect_schema().names()})
+
+    flow.run_sync()
+    return flow
+
+
 @pytest.fixture
 def grid(live: Live) -> Iterator[Grid]:
     """A browser on the hub of the test."""
@@ -96,17 +116,7 @@ def test_a_thousand_rows_of_eight_columns_are_less_than_200_kb_on_the_wire(live:
 
 
 def test_a_lazy_table_is_counted_when_somebody_asks(live: Live, grid: Grid) -> None:
-    flow = live.flow()
-
-    @flow.node
-    def made() -> pl.LazyFrame:
-        return TABLE.lazy().filter(pl.col("n") >= 10)
-
-    @flow.node
-    def read(made: pl.LazyFrame) -> pl.LazyFrame:
-        return made.select(pl.len())
-
-    flow.run_sync()
+    lazy_flow_of(live, TABLE.lazy().filter(pl.col("n") >= 10))
     opened = grid.table("open")
     assert opened["height"] is None
     assert grid.rows(0, 2).rows() == [(10, "even"), (11, "odd")]
@@ -156,17 +166,7 @@ def test_an_array_is_described_with_a_picture(live: Live, grid: Grid) -> None:
 
 
 def test_a_plan_that_cannot_be_computed_says_what_polars_says(live: Live, grid: Grid) -> None:
-    flow = live.flow()
-
-    @flow.node
-    def made() -> pl.LazyFrame:
-        return pl.LazyFrame({"text": ["a"]}).with_columns(pl.col("text").cast(pl.Int64, strict=True))
-
-    @flow.node
-    def read(made: pl.LazyFrame) -> pl.LazyFrame:
-        return made.select(pl.lit(1))
-
-    flow.run_sync()
+    lazy_flow_of(live, pl.LazyFrame({"text": ["a"]}).with_columns(pl.col("text").cast(pl.Int64, strict=True)))
     value = grid.table("open")["value"]
     refused = grid.table("rows", value=value, start=0, stop=1, firstColumn=0, columnCount=8)
     assert refused["code"] == "FB808"
@@ -234,17 +234,7 @@ def test_whoever_waits_for_a_slow_table_holds_up_nobody(live: Live) -> None:
         assert goes_on.wait(30)
         return frame
 
-    flow = live.flow()
-
-    @flow.node
-    def made() -> pl.LazyFrame:
-        return TABLE.lazy().map_batches(slowly)
-
-    @flow.node
-    def read(made: pl.LazyFrame) -> pl.LazyFrame:
-        return pl.LazyFrame({"x": [1]})
-
-    flow.run_sync()
+    lazy_flow_of(live, TABLE.lazy().map_batches(slowly))
     hub = Hub(session)
     grid = Grid(hub)
     grid.say("hello", protocol=1)
@@ -278,6 +268,127 @@ def test_closing_a_grid_of_a_flow_that_is_gone_is_answered_by_nothing(live: Live
     grid.say("table", flow="nobody", cid="x", node="made", what="close")
     live.hub.turn()
     assert [message["kind"] for message in grid.told()] == ["hello"]
+
+
+class Asked:
+    """Asks about node ``made``, without a hub, and keeps what it is told."""
+
+    def __init__(self, flow: Flow, *, is_threaded: bool = False) -> None:
+        self.flow = flow
+        self.channel: Any = object()
+        self.told: list[dict[str, Any]] = []
+        self.errors: list[FlowbookError] = []
+        self._has_answer = threading.Condition()
+        self.tables = Tables(
+            lambda _channel, answer: self._take(self.told, answer.message),
+            lambda _channel, _message, error: self._take(self.errors, error),
+            is_threaded=is_threaded,
+        )
+
+    def _take(self, into: list[Any], answer: Any) -> None:
+        with self._has_answer:
+            into.append(answer)
+            self._has_answer.notify_all()
+
+    def ask(self, what: str, **fields: Any) -> None:
+        shown = shown_value(self.flow, "made") if "made" in self.flow else None
+        asked = {"cid": what, "flow": self.flow.name, "node": "made", "value": shown and shown[0], **fields}
+        self.tables.ask(self.channel, self.flow, {"kind": "table", "what": what, **asked})
+
+    def waits_for(self, count: int) -> None:
+        with self._has_answer:
+            assert self._has_answer.wait_for(lambda: len(self.told) + len(self.errors) >= count, 30)
+
+
+def test_what_is_refused_says_of_which_node_it_speaks(live: Live) -> None:
+    flow = lazy_flow_of(live, pl.LazyFrame({"text": ["a"]}).with_columns(pl.col("text").cast(pl.Int64, strict=True)))
+    asked = Asked(flow)
+    asked.ask("everything")
+    asked.ask("rows", sort=[{"column": 3}])
+    asked.ask("rows", value=-1)
+    asked.ask("rows", start=0, stop=1)
+    flow.remove("made")
+    asked.ask("open")
+    assert [error.code for error in asked.errors] == ["FB803", "FB803", "FB807", "FB808", "FB806"]
+    assert {error.where for error in asked.errors} == {"flow 'f', node 'made'"}
+    assert all(error.hint for error in asked.errors[1:])
+
+
+def test_what_comes_after_a_grid_was_closed_holds_nothing(live: Live) -> None:
+    asked = Asked(flow_of(live, TABLE))
+    asked.ask("open")
+    assert asked.tables.held_count == 1
+    asked.ask("close")
+    for what in ("rows", "cell", "stats"):
+        asked.ask(what, stop=1)
+    assert [answer["cid"] for answer in asked.told] == ["open", "rows", "cell", "stats"]
+    assert asked.tables.held_count == 0
+
+
+def test_a_grid_whose_node_lost_its_value_stays_open_and_holds_nothing(live: Live) -> None:
+    flow = flow_of(live, TABLE)
+    asked = Asked(flow)
+    asked.ask("open")
+    undo = flow.data.nodes["made"]
+    flow.remove("made")
+    asked.ask("open")
+    assert ([error.code for error in asked.errors], asked.tables.held_count) == (["FB806"], 0)
+    flow.add(undo.type_id, "made")
+    flow.run_sync()
+    asked.ask("rows", stop=1)
+    assert asked.tables.held_count == 1, "nobody closed it"
+
+
+def test_a_plan_that_cannot_be_described_is_looked_at_once(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = flow_of(live, TABLE)
+    asked, looked = Asked(flow), list[object]()
+
+    def look(value: object) -> Any:
+        looked.append(value)
+        return TableView(pl.LazyFrame({"a": [1]}).select("b") if len(looked) == 1 else value)
+
+    monkeypatch.setattr(flow.engine.payloads, "view", look)
+    for _ in range(3):
+        asked.ask("open")
+    assert [error.code for error in asked.errors] == ["FB808"] * 3
+    assert len(looked) == 1
+    assert asked.errors[0] is not asked.errors[1]
+    flow.holder["value"] = TABLE.reverse()  # type: ignore[attr-defined]
+    flow.run_sync()
+    asked.ask("open")
+    assert [answer["cid"] for answer in asked.told] == ["open"], "another value is looked at again"
+
+
+def test_a_cell_at_hand_waits_for_no_slow_rows_and_one_to_be_sorted_does(live: Live) -> None:
+    asked = Asked(flow_of(live, TABLE), is_threaded=True)
+    goes_on = threading.Event()
+    by_n = [{"column": "n", "isDescending": True}]
+    asked.ask("open")
+    asked.waits_for(1)
+    asked.ask("rows", stop=1, sort=by_n)
+    asked.waits_for(2)
+
+    def be_slow() -> None:
+        goes_on.wait(30)
+
+    asked.tables._lanes["rows"].put(be_slow)
+    asked.ask("cell", cid="sorted anew", sort=[{"column": "word"}])
+    asked.ask("cell", cid="at hand")
+    asked.ask("rows", cid="in a known order", stop=1, sort=by_n)
+    asked.waits_for(4)
+    assert [answer["cid"] for answer in asked.told[2:]] == ["at hand", "in a known order"]
+    goes_on.set()
+    asked.waits_for(5)
+    assert asked.told[-1]["cid"] == "sorted anew"
+
+
+def test_an_answer_says_that_only_the_first_rows_are_shown(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewports, "MOST_KEPT_ROWS", 500)
+    asked = Asked(lazy_flow_of(live, TABLE.lazy().map_batches(lambda frame: frame.sample(fraction=1.0))))
+    for what in ("open", "rows", "stats", "count"):
+        asked.ask(what, stop=1)
+    assert asked.errors == []
+    assert [answer.get("note", "")[:24] for answer in asked.told] == ["", *["Only the first 500 rows "] * 3]
 
 
 @pytest.mark.parametrize("end", ["close", "drop"])

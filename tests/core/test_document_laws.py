@@ -72,8 +72,16 @@ def _says_nothing(place: str, key: str, value: Any) -> bool:
 
 @given(damaged_documents())
 @examples(200, soak=10_000)
+# A whole number that is larger than any time.
+@example({"nodes": [{"id": "a", "policy": {"timeoutS": 10**400}}]})
+@example({"nodes": [{"id": "a", "policy": {"retry": {"delayS": 10**400}}}]})
 def test_a_damaged_document_gives_a_document_error_or_is_read(document: dict[str, Any]) -> None:
     assert _code_or_round_trip(json.dumps(document)) in {"", "FB301", "FB302", "FB303", "FB304"}
+
+
+def test_a_node_cannot_stand_where_no_number_reaches() -> None:
+    text = json.dumps({"nodes": [{"id": "a", "position": {"x": 10**400, "y": 0}}]})
+    assert _code_or_round_trip(text) == "FB303", "nobody could draw it"
 
 
 @given(json_values)

@@ -217,6 +217,38 @@ def test_a_whole_cell_keeps_its_lines_and_items() -> None:
     assert view.cell(5, 0) == view.cell(0, 9) == ""
 
 
+def test_many_cells_are_had_whole_as_far_as_there_is_room() -> None:
+    frame = pl.DataFrame(
+        {
+            "text": ["one\ntwo\n" * 100, None, "x" * 30_000],
+            "list": [list(range(100)), None, []],
+            "when": pl.Series(["2024-01-01"] * 3).str.to_datetime(time_zone="Europe/Berlin"),
+            "exact": pl.Series(["1.50", None, "2"]).str.to_decimal(scale=2),
+        }
+    )
+    page = TableView(frame).rows(0, 3, is_whole=True)
+    shown = read(page)
+    assert page.is_text == (True, True, False, True)
+    assert shown["0"].to_list()[:2] == ["one\ntwo\n" * 100, None]
+    assert (len(shown["0"][2]), shown["0"][2][-1]) == (20_000, "…")
+    assert shown["1"].to_list() == [str(list(range(100))), None, "[]"]
+    assert shown["2"][0].isoformat() == "2024-01-01T00:00:00"
+    assert shown["3"].to_list() == ["1.50", None, "2.00"]
+    for value in ("x" * 10_000, [0] * 10_000):
+        with pytest.raises(DataError, match="more than 4 MB") as caught:
+            TableView(pl.DataFrame({"long": [value] * 1000})).rows(0, 1000, is_whole=True)
+        assert (caught.value.code, caught.value.hint) == ("FB616", "choose fewer of them")
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_every_type_is_had_whole(name: str) -> None:
+    view = TableView(COLUMNS[name])
+    whole, cut = (view.rows(0, 100, is_whole=is_whole) for is_whole in (True, False))
+    assert whole.is_text == cut.is_text
+    assert read(whole).dtypes == read(cut).dtypes
+    assert read(whole).to_series().is_null().to_list() == COLUMNS[name].is_null().to_list()
+
+
 def test_arrays_and_tables_of_other_libraries_are_shown_too() -> None:
     matrix = np.arange(2_000_000.0).reshape(-1, 2)
     assert read(TableView(matrix).rows(999_999, 1_000_009)).rows() == [(1_999_998.0, 1_999_999.0)]

@@ -86,3 +86,36 @@ def test_an_item_that_is_left_out_fails_no_run(tmp_path: Path, capsys: pytest.Ca
     told = capsys.readouterr().out
     assert "first run (2 items: 1 failed and left out)" in told
     assert "shares[1]" not in told
+
+
+def test_a_saved_flow_that_runs_another_for_each_item_is_checked_drawn_and_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner, flow = fb.Flow("inner"), fb.Flow("outer")
+
+    @inner.node
+    def square(number: int, plus: int = 0) -> int:
+        return number * number + plus
+
+    flow.add(inner, "all", each="number", number=[1, 2, 3])
+
+    @flow.node
+    def total(all: list[int]) -> int:  # noqa: A002 -- the name of the node it reads
+        return sum(all)
+
+    document = flow.save(tmp_path / "outer.flow.json")
+    assert main(["check", str(document)]) == 0
+    assert "no errors" in capsys.readouterr().out
+    assert main(["graph", str(document), "--format", "json"]) == 0
+    drawn = json.loads(capsys.readouterr().out)
+    assert [card["id"] for card in drawn["nodes"]] == ["all", "total"]
+    report = tmp_path / "report.json"
+    capsys.readouterr()
+    assert main(["run", str(document), "-p", "all.square.plus=1", "--json", str(report), "-o", f"{report}.ipynb"]) == 0
+    told = capsys.readouterr().out
+    assert ("2 nodes ran" in told, "all[" in told) == (True, False), "an item is told of by its node"
+    spans = {span["node"]: span for run in json.loads(report.read_text())["runs"] for span in run["spans"]}
+    assert list(spans)[:5] == ["all", "all[0]", "all[0]/square", "all[1]", "all[1]/square"]
+    document.write_text(document.read_text().replace('"number"]', '"numbr"]'))
+    assert main(["check", str(document)]) == 2
+    assert "'all' has no input 'numbr'" in capsys.readouterr().out

@@ -129,6 +129,19 @@ def bar(notebook: OpenNotebook, node: str) -> Locator:
     return notebook.page.locator(f'.lm-DockPanel-widget[id$=":{node}"] .fb-table-bar')
 
 
+def pasted(field: Locator, text: str) -> None:
+    """What has been copied, as soon as it is on the clipboard, pasted into a field: all of it, not what is painted."""
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        field.fill("")
+        field.press("Control+v")
+        if field.input_value() == text:
+            return
+        if time.monotonic() > end:
+            pytest.fail(f"what was copied never came: {field.input_value()!r} is on the clipboard")
+        field.page.wait_for_timeout(_PAUSE_MS)
+
+
 def lesson(lab_server: LabServer) -> Path:
     """The flights lesson as it is, for the whole year, beside its data."""
     data = lab_server.root / "data"
@@ -233,6 +246,9 @@ def test_arrays_nested_values_and_objects_are_told_for_what_they_are(
     row.fill("0")
     row.press("Enter")
     live.page.locator(f".fb-table-cell:text-is('{list(range(40))}')").wait_for()
+    live.page.get_by_role("grid", name="The table of things").focus()
+    live.page.keyboard.press("Control+c")
+    pasted(row, str(list(range(40))))
     bar(live, "things").get_by_text("Column 'thing' holds Python objects").wait_for()
 
 

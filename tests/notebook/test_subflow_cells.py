@@ -60,3 +60,29 @@ def test_a_subflow_at_the_end_of_a_cell_shows_its_card(notebook: Notebook) -> No
     inside = notebook.cell(f"{handle}fb.flow({outer!r})['sub/parts']")
     assert "<node sub/parts of " in inside.text
     assert notebook.failures() == []
+
+
+def test_a_flow_is_run_for_each_item_as_its_document_says(notebook: Notebook, page: CommBrowser) -> None:
+    inner, outer = f"{notebook.flow}_prep", notebook.flow
+    node = {"id": "sub", "typeId": f"flow.{inner}", "policy": {"each": ["text"], "onItemError": "skip"}}
+    edges = [{"source": "lines", "target": "sub", "targetPort": "text"}]
+    notebook.cell(f"%%flow {outer}\n{json.dumps({'nodes': [node], 'edges': edges})}")
+    notebook.cell(f"%%node {inner}.parts(text: str, sep: str = ',') --define\nparts = text.split(sep)")
+    size = notebook.cell(f"%%node {inner}.size --define\nsize = 10 // len(parts[0])")
+    notebook.cell(f"%%node {outer}.lines\nlines = ['a,b', '', 'ab,c']")
+    cell = notebook.cell(f"%%node {outer}.total\ntotal = sum(sub)")
+    assert "15" in cell.shown.text
+    page.subscribe(outer)
+    page.until_cards(sub=("ok", "live"), total=("ok", "live"))
+    forced = notebook.cell(f"import flowbook as fb\nrun = await fb.flow({outer!r}).run(force=True)")
+    notebook.drain()
+    spans = {span["node"]: span for span in forced.bundles(TRACE_MIME)[0]["spans"]}
+    assert {"sub[0]/parts", "sub[0]/size", "sub[1]/size", "sub[2]/size"} <= spans.keys()
+    assert spans["sub[1]/size"]["error"]["line"] == 2
+    assert spans["sub[1]"]["error"]["message"].startswith("item 1: sub/size: ZeroDivisionError")
+    strict = f"fb.flow({outer!r}).set_policy('sub', on_item_error='fail')\nawait fb.flow({outer!r}).run(force=True)"
+    failed = notebook.cell(strict, fails=True)
+    assert "size = 10 // len(parts[0])" in failed.error
+    notebook.cell(f"%%node {inner}.size --define\nsize = len(parts)", size)
+    notebook.is_true(f"fb.flow({outer!r})['sub'].stamp != 'live'")
+    assert notebook.cell(f"(await fb.flow({outer!r}).run())['total']").text.endswith("5")

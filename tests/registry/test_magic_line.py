@@ -123,6 +123,7 @@ def test_an_annotation_stays_text(annotation: str) -> None:
         ("clean --retry 0", "FB507", "--retry 0", "1 or more"),
         ("clean --retry two -> a", "FB507", "--retry two", "%%node clean --retry 3 -> a"),
         ("clean --timeout 0", "FB507", "--timeout 0", "seconds, more than 0"),
+        (f"clean --retry {'-' + '9' * 400}", "FB507", "", "1 or more"),
         ("clean --timeout inf", "FB507", "--timeout inf", "seconds, more than 0"),
         ("clean --timeout --define", "FB507", "--timeout", "%%node clean --timeout 30 --define"),
         ("clean --cache ram", "FB507", "--cache ram", "one of memory, disk, off"),

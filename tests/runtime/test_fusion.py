@@ -473,11 +473,9 @@ def test_a_node_with_a_single_attempt_is_fused_like_any_other(collects: list[int
     assert collects == [2]
 
 
-def test_a_pass_over_what_was_built_before_ends_when_its_run_is_cancelled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    flow, began, go_on = fb.Flow("reused"), threading.Event(), threading.Event()
-    seen: list[str] = []
+def stepped(name: str, began: threading.Event, go_on: threading.Event, seen: list[str]) -> fb.Flow:
+    """``source``, ``middle``, ``leaf``: each computes a step, which is noted, and waits for ``go_on``."""
+    flow = fb.Flow(name)
 
     def step(name: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
         def look(frame: pl.DataFrame) -> pl.DataFrame:
@@ -500,6 +498,14 @@ def test_a_pass_over_what_was_built_before_ends_when_its_run_is_cancelled(
     def leaf(middle: pl.LazyFrame) -> pl.LazyFrame:
         return middle.map_batches(step("leaf"))
 
+    return flow
+
+
+def test_a_pass_over_what_was_built_before_ends_when_its_run_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    began, go_on, seen = threading.Event(), threading.Event(), list[str]()
+    flow = stepped("reused", began, go_on, seen)
     real, ended = plans.collect, threading.Event()
 
     def collect(values: Any) -> list[object]:
@@ -528,29 +534,8 @@ def test_a_pass_over_what_was_built_before_ends_when_its_run_is_cancelled(
 
 @pytest.mark.parametrize("way", ["superseded", "handed over"])
 def test_a_pass_over_what_was_built_before_ends_when_a_newer_run_takes_its_nodes(way: str) -> None:
-    flow, began, go_on, is_fired = fb.Flow("taken"), threading.Event(), threading.Event(), threading.Event()
-    seen: list[str] = []
-
-    def step(name: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        def look(frame: pl.DataFrame) -> pl.DataFrame:
-            seen.append(name)
-            began.set()
-            reached(go_on)
-            return frame
-
-        return look
-
-    @flow.node
-    def source() -> pl.LazyFrame:
-        return pl.LazyFrame({"a": [1, 2]}).map_batches(step("source"))
-
-    @flow.node
-    def middle(source: pl.LazyFrame) -> pl.LazyFrame:
-        return source.map_batches(step("middle"))
-
-    @flow.node
-    def leaf(middle: pl.LazyFrame) -> pl.LazyFrame:
-        return middle.map_batches(step("leaf"))
+    began, go_on, is_fired, seen = threading.Event(), threading.Event(), threading.Event(), list[str]()
+    flow = stepped("taken", began, go_on, seen)
 
     @flow.node
     def beside(n: int = 1) -> int:

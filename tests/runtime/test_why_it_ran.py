@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import flowbook as fb
+from flowbook.runtime.code_checks import code_may_have_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -240,6 +241,30 @@ def test_a_changed_global_is_seen_without_declaring_anything_again(module: Modul
     assert flow.stale() == {"by_limit": "global own_module.LIMIT 10 → 3"}
     run = flow.run_sync()
     assert (run.recomputed, run["by_limit"]) == (["by_limit"], 3)
+
+
+def test_code_replaced_in_place_is_seen_though_a_node_was_added_at_the_same_time() -> None:
+    flow = fb.Flow("in place")
+
+    @flow.node
+    def a() -> int:
+        return 1
+
+    @flow.node
+    def b(a: int) -> int:
+        return a + 1
+
+    flow.run_sync()
+    a.__code__ = (lambda: 5).__code__  # as autoreload does between two cells
+    code_may_have_changed()
+
+    @flow.node
+    def c(b: int) -> int:
+        return b
+
+    run = flow.run_sync()
+    assert (run.recomputed, run["c"]) == (["a", "b", "c"], 6)
+    assert run.explain("a") == "a fired: code of `a` changed"
 
 
 # -- files

@@ -179,6 +179,10 @@ def test_a_setting_that_is_not_there_is_refused_by_settings_and_by_traits(flow: 
         with pytest.raises(UnknownIdError) as caught:
             mistake()
         assert (caught.value.code, caught.value.hint) == ("FB201", "did you mean 'min_minutes'?")
+        assert caught.value.where.startswith(f"flow {flow.name!r}")
+    with pytest.raises(AttributeError) as unknown:
+        _ = late.traits().min_minute
+    assert f"at   flow {flow.name!r}, node 'late'" in str(unknown.value)
     assert not hasattr(late.traits(), "min_minute")
     assert late.settings.get("min_minute") is None
     with pytest.raises(TypeError, match=r"<settings min_minutes=15> has no trait 'min_minute'"):

@@ -25,6 +25,10 @@ import { readCells } from "./cells";
 
 /** How many blocks are on their way at a time. */
 const MOST_ASKED = 2;
+/** The most that the kernel tells at a time. */
+const MOST_WHOLE_ROWS = 2_000;
+const MOST_WHOLE_COLUMNS = 100;
+const MOVED_ON = "the table has changed meanwhile. Copy again.";
 
 /** The value is another one now; the value is gone. */
 const ANOTHER_VALUE = "FB807";
@@ -69,6 +73,8 @@ export class TableSource {
   #array: ArrayStats | null = null;
   #state: SourceState = "recorded";
   #words = "";
+  /** What was said of the table as a whole since it was opened. */
+  #note = "";
   #value: number | null = null;
   #columns: readonly TableColumn[] = [];
   #width = 0;
@@ -132,9 +138,10 @@ export class TableSource {
     return this.#array;
   }
 
-  /** What has to be known of what is shown: the first note of a column. */
+  /** What has to be known of what is shown: of the table, and the first note of a column. */
   get note(): string {
-    return this.#columns.find(({ note }) => note)?.note ?? "";
+    const ofColumn = this.#columns.find(({ note }) => note)?.note ?? "";
+    return ofColumn.startsWith(this.#note) ? ofColumn : `${this.#note} ${ofColumn}`.trim();
   }
 
   get sort(): readonly SortKey[] {
@@ -201,6 +208,7 @@ export class TableSource {
       if (sameColumns) this.#blocks.outdate();
       else this.#blocks.clear();
       this.#stats.clear();
+      this.#note = "";
       this.#isUncountable = false;
       this.#undescribed.clear();
       this.#seen = sameColumns ? Math.min(this.#seen, this.#area.bottom) : 0; // who has scrolled somewhere stays there
@@ -272,6 +280,29 @@ export class TableSource {
     if (this.#state !== "ready" || this.#value === null) return this.cell(row, column)?.text ?? "";
     const answer = await this.#question({ what: "cell", value: this.#value, sort: this.#sort, row, column });
     return answer.kind === "table" ? answer.text : (this.cell(row, column)?.text ?? "");
+  }
+
+  /** Cells written out whole, by rows; a sentence where they cannot be had. */
+  async wholeCells({ top, bottom, left, right }: Area): Promise<readonly (string | null)[][] | string> {
+    const { edition } = this.#blocks;
+    const found: (string | null)[][] = [];
+    for (let start = top; start < bottom; start += MOST_WHOLE_ROWS) {
+      const rows = Array.from({ length: Math.min(MOST_WHOLE_ROWS, bottom - start) }, (): (string | null)[] => []);
+      for (let firstColumn = left; firstColumn < right; firstColumn += MOST_WHOLE_COLUMNS) {
+        if (this.#value === null) return MOVED_ON;
+        const columnCount = Math.min(MOST_WHOLE_COLUMNS, right - firstColumn);
+        const block = { start, stop: start + rows.length, firstColumn, columnCount, isWhole: true };
+        const answer = await this.#question({ what: "rows", value: this.#value, sort: this.#sort, ...block });
+        if (answer.kind === "reject" && isRefusal(answer)) return sentence(answer.message, answer.hint);
+        if (answer.kind === "reject" || !answer.arrow || this.#blocks.edition !== edition) return MOVED_ON;
+        const cells = readCells(answer.arrow, answer.rowCount);
+        rows.forEach((row, place) => {
+          for (let column = 0; column < columnCount; column += 1) row.push(cells.text(place, column));
+        });
+      }
+      found.push(...rows);
+    }
+    return found;
   }
 
   // -- fetching
@@ -390,9 +421,15 @@ export class TableSource {
     }
   }
 
-  #question(question: TableQuestion): Promise<TableAnswer | Reject> {
+  async #question(question: TableQuestion): Promise<TableAnswer | Reject> {
     const { flow } = this.#store;
-    return this.#ask({ kind: "table", flow, cid: newCid(), node: this.#node, port: this.#port, ...question });
+    const asked = { kind: "table", flow, cid: newCid(), node: this.#node, port: this.#port, ...question } as const;
+    const answer = await this.#ask(asked);
+    if (answer.kind === "table" && answer.value === this.#value && answer.note && answer.note !== this.#note) {
+      this.#note = answer.note;
+      this.onChange.call();
+    }
+    return answer;
   }
 
   #tell(state: SourceState, words: string): void {

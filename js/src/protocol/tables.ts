@@ -33,6 +33,8 @@ export interface Block {
   readonly stop: number;
   readonly firstColumn: number;
   readonly columnCount: number;
+  /** Its texts are to be copied, and not to be cut. */
+  readonly isWhole?: boolean;
 }
 
 export interface SortKey {
@@ -58,6 +60,8 @@ export interface TableAnswer {
   readonly stats: ColumnStats | null;
   readonly array: ArrayStats | null;
   readonly text: string;
+  /** What has to be known of the table as a whole; empty for almost all. */
+  readonly note: string;
   /** The Arrow stream, where rows were asked for. */
   readonly arrow: Uint8Array | null;
 }
@@ -110,6 +114,7 @@ export function readTable(fields: Readonly<Record<string, unknown>>, buffers: re
     stats: readColumnStats(fields["stats"]),
     array: readArrayStats(fields["array"]),
     text: text(fields, "text"),
+    note: text(fields, "note"),
     arrow: buffers[0] ? bytesOf(buffers[0]) : null,
   };
 }

@@ -34,9 +34,14 @@ class Kernel {
 
   /** Answer with rows of two columns: an empty block is a stream, too. */
   async answerRows(value: number, rowCount: number): Promise<void> {
-    const request = this.asked.shift();
     const n = Array.from({ length: rowCount }, (_, row) => row);
-    const arrow = tableToIPC(tableFromArrays({ n, word: n.map(String) }), { format: "stream" });
+    await this.answerTable(value, { n, word: n.map(String) });
+  }
+
+  async answerTable(value: number, columns: Record<string, (number | string)[]>): Promise<void> {
+    const request = this.asked.shift();
+    const rowCount = Object.values(columns)[0]?.length ?? 0;
+    const arrow = tableToIPC(tableFromArrays(columns), { format: "stream" });
     const buffers = arrow ? [new DataView(arrow.buffer, arrow.byteOffset, arrow.byteLength)] : [];
     this.#waiting.shift()?.(readTable({ cid: request?.cid, value, rowCount }, buffers));
     await turn();
@@ -213,6 +218,25 @@ test("what the kernel refuses to count or describe is said, and asked of this va
   expect(kernel.kinds).toEqual(["count", "stats"]);
 });
 
+test("that only the first rows are shown is said as soon as it is known, and of this value", async () => {
+  const { kernel, source } = open();
+  source.show(SCREEN);
+  void source.open();
+  await kernel.answer({ ...OPENED, columns: [COLUMNS[0], { ...COLUMNS[1], note: "Objects." }] });
+  expect(source.note).toBe("Objects.");
+  let changes = 0;
+  source.onChange.add(() => {
+    changes += 1;
+  });
+  await kernel.answer({ value: 1, note: "Only the first rows." });
+  expect([source.note, changes]).toEqual(["Only the first rows. Objects.", 1]);
+  void source.open();
+  await kernel.answer({ value: 1, note: "Only the first rows." });
+  expect(source.note).toBe("Only the first rows. Objects.");
+  await kernel.answer({ ...OPENED, value: 2 });
+  expect(source.note).toBe("");
+});
+
 test("an array is described once for each value it has", async () => {
   const kernel = new Kernel();
   const source = new TableSource(new FlowStore("f"), "made", null, kernel.ask, true);
@@ -265,6 +289,47 @@ test("what is copied is what the values are, or nothing with a word why", async 
   expect(await copied(source, { r1: 0, c1: 0, r2: 5, c2: 1 })).toBe(null);
   expect(source.words).toMatch(/^Nothing was copied/);
   expect(kernel.kinds).toEqual([]);
+});
+
+test("what is copied is fetched whole, seen before or not", async () => {
+  const { kernel, source } = open();
+  source.show({ ...SCREEN, bottom: 0 });
+  void source.open();
+  await kernel.answer(OPENED);
+  await kernel.refuse("FB600");
+  await kernel.refuse("FB600");
+  const text = copied(source, { r1: 500, c1: 0, r2: 501, c2: 1 });
+  expect(kernel.asked).toMatchObject([{ what: "rows", start: 500, stop: 502, isWhole: true }]);
+  await kernel.answerTable(1, { n: [12_345, 2], word: ['one\n"two"', "a, b"] });
+  expect(await text).toBe('12345\t"one\n""two"""\n2\ta, b');
+  const one = copied(source, { r1: 7, c1: 1, r2: 7, c2: 1 });
+  await kernel.answerTable(1, { word: ["one\ntwo"] });
+  expect(await one).toBe("one\ntwo");
+  expect(await copied(source, { r1: 0, c1: 0, r2: 99_999, c2: 1 })).toBe(null);
+  expect(source.words).toBe("Nothing was copied: these are 200,000 cells, and 100,000 at most are copied at a time.");
+});
+
+test("many rows are copied a page at a time, of one value and in one order", async () => {
+  const { kernel, source } = open();
+  source.show({ ...SCREEN, bottom: 0 });
+  void source.open();
+  await kernel.answer({ ...OPENED, height: 5000 });
+  await kernel.refuse("FB600");
+  await kernel.refuse("FB600");
+  const text = copied(source, { r1: 0, c1: 0, r2: 2999, c2: 0 });
+  await kernel.answerTable(1, { n: Array.from({ length: 2000 }, (_, row) => row % 100) });
+  expect(kernel.asked).toMatchObject([{ start: 2000, stop: 3000, columnCount: 1 }]);
+  await kernel.answerTable(1, { n: Array.from({ length: 1000 }, () => 7) });
+  expect((await text)?.split("\n").length).toBe(3000);
+  const late = copied(source, { r1: 0, c1: 0, r2: 0, c2: 0 });
+  source.sortBy([{ column: "n", isDescending: false }]);
+  await kernel.answerTable(1, { n: [1] });
+  expect(await late).toBe(null);
+  expect(source.words).toMatch(/changed meanwhile/);
+  const large = copied(source, { r1: 0, c1: 0, r2: 9, c2: 0 });
+  await kernel.refuse("FB616");
+  expect(await large).toBe(null);
+  expect(source.words).toBe("Nothing was copied: No. Do.");
 });
 
 test("a cell that cannot be written out whole stays as it is painted", async () => {

@@ -1,0 +1,165 @@
+"""A flow run for one item of a list: a run of its own within a firing, of which nothing is kept but what comes out.
+
+It fires its nodes one after the other, so that no more of them are at work than items are. What its nodes hold open
+and the state of the run they share with the flow around it; nothing else lasts until the next item.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from flowbook.core.events import NodeFinished
+from flowbook.core.node_types import ERROR
+from flowbook.core.subflows import GIVEN, alone
+from flowbook.errors import RunError, UnknownIdError
+from flowbook.runtime.decisions import Request, refuse_loops
+from flowbook.runtime.letters import is_taken
+from flowbook.runtime.plan import compile_plan
+from flowbook.runtime.results import FlowResults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowbook.core.events import Event
+    from flowbook.core.interfaces import Effects, ItemSpan
+    from flowbook.core.packets import ErrorPacket
+    from flowbook.runtime.execution import Execution
+    from flowbook.runtime.plan import Slot
+
+#: Of so many items what happened inside is kept, and of those that failed.
+_MOST_TOLD: Final = 100
+#: How often somebody looks whether a node has answered that was given up, seconds.
+_LOOK_S: Final = 0.02
+
+
+class InnerFailure(Exception):  # noqa: N818 -- never raised to a user: it carries the packet of an inner node
+    """A node of the flow failed; ``packet`` says how."""
+
+    def __init__(self, packet: ErrorPacket) -> None:
+        super().__init__(packet.message)
+        self.packet = packet
+
+
+class FlowCalls:
+    """Runs the flow of a mapped node for its items.
+
+    Args:
+        run: the run around it.
+        slot: the mapped node.
+        settings: its settings, JSON form.
+        given: inputs and fed settings of which each item brings a value, or all share one.
+
+    Raises:
+        UnknownIdError: FB201, it is mapped over an input that the flow has not, or has no more.
+        CycleError: FB203, the nodes of the flow read each other in a loop.
+    """
+
+    def __init__(self, run: Execution, slot: Slot, settings: Mapping[str, Any], given: set[str]) -> None:
+        self._run, self._slot = run, slot
+        flow_type = slot.node_type.mapped
+        assert flow_type is not None  # noqa: S101 -- asked before
+        missing = [name for name in slot.node_type.each_names if flow_type.input(name) is None]
+        if missing:
+            raise UnknownIdError(
+                f"{slot.node_id!r} is run for each item of {missing[0]!r}, which is no input of its flow",
+                where=f"flow {run.plan.flow!r}, node {slot.node_id!r}",
+                hint=f'flow.set_policy("{slot.node_id}", each=…) with some of: '
+                + ", ".join(port.name for port in flow_type.inputs),
+                node=slot.node_id,
+            )
+        self._given = [name for name in flow_type.parameter_names if name in given]
+        own = {name: value for name, value in settings.items() if name not in given}
+        expansion = alone(run.plan.flow, slot.node_id, flow_type, own, self._given)
+        self._plan = compile_plan(expansion.data, expansion.wiring)
+        self._exits = [expansion.nesting.exits[slot.node_id, port.name] for port in flow_type.outputs]
+        refuse_loops(self._plan, self._plan.everything)
+
+    async def call(self, arguments: Mapping[str, Any], effects: Effects, span: ItemSpan) -> tuple[Any, ...]:
+        """Run the flow once.
+
+        Args:
+            arguments: of the item, by input.
+            effects: gets what its nodes print and display.
+            span: gets what happened inside.
+
+        Returns:
+            The values of its outputs.
+
+        Raises:
+            InnerFailure: a node failed, and no other one took the failure.
+            CancelledError: it was cancelled; nothing of it fires any more.
+        """
+        run = self._run
+        events: list[Event] = []
+        request = Request(
+            scope=self._plan.everything,
+            overrides={GIVEN + name: (arguments[name],) for name in self._given},
+            is_explicit=run.request.is_explicit,
+        )
+        execution = type(run)(self._plan, request, FlowResults(), run.engine, events.append)
+        execution.trace_id = run.trace_id
+        run.share_with(execution)
+        try:
+            await _ended(execution)
+        finally:
+            self._tell(events, effects, span)
+        return self._outcome(execution)
+
+    def _tell(self, events: list[Event], effects: Effects, span: ItemSpan) -> None:
+        ended = [event for event in events if isinstance(event, NodeFinished) and not event.node_id.startswith(GIVEN)]
+        for event in ended:
+            if event.effects is not None:
+                effects.entries += event.effects.entries
+                effects.displays += event.effects.displays
+                effects.dropped_count += event.effects.dropped_count
+        if span.index < _MOST_TOLD or any(event.error is not None for event in ended):
+            span.inner = tuple(ended)
+
+    def _outcome(self, execution: Execution) -> tuple[Any, ...]:
+        for slot in execution.plan.slots:
+            decision = execution.decisions.get(slot.node_id)
+            if decision is not None and decision.error is not None and not is_taken(execution, slot):
+                packet = decision.error
+                raise InnerFailure(replace(packet, message=f"{packet.node_id}: {packet.message}"))
+        return tuple(self._value(execution, node_id, port) for node_id, port in self._exits)
+
+    def _value(self, execution: Execution, node_id: str, port: str) -> Any:
+        slot = execution.plan.slots[execution.plan.index[node_id]]
+        if port == ERROR and slot.node_type.output_names.count(ERROR) == 0:
+            return execution.error_of(slot)
+        result = execution.result_of(slot)
+        if result is None:
+            decision = execution.decisions.get(node_id)
+            raise RunError(
+                f"{node_id!r} gave nothing: {decision.reason if decision is not None else 'it did not run'}",
+                code="FB431",
+                where=f"flow {execution.plan.flow!r}, node {self._slot.node_id!r}",
+                hint="what an item comes to is what the leaves of its flow give",
+                node=node_id,
+            )
+        return execution.engine.value_for_user(result, slot.node_type.output_names.index(port))
+
+
+async def _ended(execution: Execution) -> None:
+    """Start a run and wait for it; who is cancelled meanwhile cancels it, and waits for what it is firing."""
+    loop = asyncio.get_running_loop()
+    is_over = asyncio.Event()
+
+    def tell() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was left
+            loop.call_soon_threadsafe(is_over.set)
+
+    execution.on_done(tell)
+    execution.start()
+    cancelled: asyncio.CancelledError | None = None
+    while not is_over.is_set() or any(still_runs() for still_runs in execution.results.unresponsive.values()):
+        try:
+            await (asyncio.sleep(_LOOK_S) if is_over.is_set() else is_over.wait())
+        except asyncio.CancelledError as error:
+            cancelled = error
+            execution.cancel()
+    if cancelled is not None:
+        raise cancelled

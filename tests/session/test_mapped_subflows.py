@@ -1,0 +1,570 @@
+"""A flow applied to each item of a list: what comes out, what fails, what is kept, what is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+import flowbook as fb
+from flowbook.canvas.snapshot import snapshot
+from tests.runtime.call_counts import calls, count
+from tests.runtime.watching import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted() -> None:
+    calls.clear()
+
+
+@pytest.fixture
+def prep() -> fb.Flow:
+    """``text -> parse -> fill``."""
+    prep = fb.Flow("prep")
+
+    @prep.node
+    def parse(text: str, sep: str = ",") -> list[str]:
+        count("parse")
+        if "!" in text:
+            raise ValueError(text)
+        return text.split(sep)
+
+    @prep.node
+    def fill(parse: list[str], width: int = 3) -> str:
+        count("fill")
+        return "|".join(part.ljust(width, ".") for part in parse)
+
+    return prep
+
+
+@pytest.fixture
+def flow(prep: fb.Flow) -> fb.Flow:
+    """``lines -> rows -> joined``, where ``rows`` is ``prep`` for each line."""
+    flow = fb.Flow("outer")
+
+    @flow.node
+    def lines(text: str = "a,b;c,d;e") -> list[str]:
+        return text.split(";")
+
+    flow.add(prep, "rows", each="text")
+    flow.connect("lines", "rows.text")
+
+    @flow.node
+    def joined(rows: list[str]) -> str:
+        return "/".join(rows)
+
+    return flow
+
+
+def test_a_flow_is_run_for_each_item_and_its_results_are_gathered_in_order(flow: fb.Flow) -> None:
+    assert flow.check() == []
+    run = flow.run_sync()
+    assert run["rows"] == run["rows.fill"] == flow["rows"].value == ["a..|b..", "c..|d..", "e.."]
+    assert run["joined"] == "a..|b../c..|d../e.."
+    assert run.recomputed == ["lines", "rows", "joined"]
+    assert (flow["rows"].status, flow["rows"].stamp) == ("ok", "live")
+    assert flow.run_sync().recomputed == []
+    assert calls == {"parse": 3, "fill": 3}
+
+
+def test_only_items_that_changed_and_edited_nodes_are_computed_again(flow: fb.Flow, prep: fb.Flow) -> None:
+    flow.run_sync()
+    flow.set("lines", text="a,b;c,x;e")
+    assert flow.stale() == {
+        "lines": 'setting text "a,b;c,d;e" → "a,b;c,x;e"',
+        "rows": "lines is stale",
+        "joined": "rows is stale",
+    }
+    run = flow.run_sync()
+    assert run["rows"] == ["a..|b..", "c..|x..", "e.."]
+    assert calls["parse"] == 4
+    assert run.trace.items("rows")["status"].to_list() == ["cached", "ok", "cached"]
+    assert run.explain("rows") == "rows fired: lines changed (3 items: 2 unchanged)"
+    flow["rows"].settings["fill.width"] = 2
+    assert flow.stale()["rows"] == "setting fill.width 3 → 2"
+    assert flow.run_sync()["rows"] == ["a.|b.", "c.|x.", "e."]
+    assert prep["fill"].settings["width"] == 3
+
+    @prep.node
+    def fill(parse: list[str], width: int = 3) -> str:
+        return "-".join(parse)
+
+    assert flow.stale()["rows"] == "code of `fill` changed"
+    assert flow.run_sync()["rows"] == ["a-b", "c-x", "e"]
+    assert calls["parse"] == 10
+    flow["rows"].settings["fill.width"] = 3
+    assert flow.run_sync()["joined"] == "a-b/c-x/e"
+    flow["lines"].settings["text"] = "a,b;c,d;e"
+    assert flow.run_sync().trace.items("rows")["status"].to_list() == ["cached", "ok", "cached"]
+
+
+@pytest.mark.parametrize("edit", ["edges", "constant", "muted"])
+def test_whatever_is_edited_inside_is_computed_again(flow: fb.Flow, prep: fb.Flow, edit: str) -> None:
+    @prep.node
+    def told(fill: str, mark: Any = None) -> str:
+        return f"{fill}{mark}"
+
+    @prep.node
+    def other(text: str) -> str:
+        return text.upper()
+
+    prep.declare_ports(inputs={"text": "parse.text", "text2": "other.text"}, outputs={"told": "told"})
+    flow.remove("rows")
+    flow.add(prep, "rows", each="text", text2="q")
+    flow.connect("lines", "rows.text")
+    assert flow.run_sync()["rows"] == ["a..|b..None", "c..|d..None", "e..None"]
+    if edit == "edges":
+        prep.connect("other", "told.fill")
+        expected = "flow prep changed"
+    elif edit == "constant":
+        prep.set("told", mark=3)
+        expected = "setting told.mark is new"
+    else:
+        prep.set_policy("fill", muted=True)
+        expected = "flow prep changed"
+    assert flow.stale()["rows"] == expected
+    run = flow.run_sync(raise_errors=False)
+    if edit == "muted":
+        (error,) = run.errors
+        assert error.message.endswith(": 'rows/told' gave nothing: skipped: rows/fill is muted")
+    else:
+        assert run["rows"] == (["QNone"] * 3 if edit == "edges" else ["a..|b..3", "c..|d..3", "e..3"])
+
+
+@pytest.mark.parametrize("policy", ["fail", "skip", "keep"])
+def test_a_failure_names_the_item_and_the_inner_node(flow: fb.Flow, policy: Any) -> None:
+    flow.set("lines", text="a;b!;c")
+    flow.set_policy("rows", on_item_error=policy)
+    run = flow.run_sync(raise_errors=False)
+    items = run.trace.items("rows")
+    assert items["error"].to_list()[1] == "item 1: rows/parse: ValueError: b!"
+    if policy == "fail":
+        (error,) = run.errors
+        assert (error.node_id, error.code, error.message) == ("rows", "FB402", "item 1: rows/parse: ValueError: b!")
+        assert error.line is not None
+        assert error.trace_id == run.id
+        with pytest.raises(fb.NodeFailedError) as caught:
+            run["rows"]
+        assert isinstance(caught.value.__cause__, ValueError)
+        assert run.explain("joined") == "joined was skipped: rows failed"
+        assert "rows/parse" in str(snapshot(flow)["nodes"][1]["error"])
+        (letter,) = flow.dead_letters
+        assert letter.error.message == error.message
+        assert letter.input_names == ("text",)
+        flow.set("rows", **{"parse.sep": "!"})
+        return
+    kept = run["rows"]
+    assert (kept[0], kept[-1]) == ("a..", "c..")
+    assert len(kept) == (2 if policy == "skip" else 3)
+    if policy == "keep":
+        assert isinstance(kept[1], fb.ErrorPacket)
+    else:
+        assert run.explain("rows") == "rows fired: first run (3 items: 1 failed and left out)"
+    assert calls["parse"] == 3
+    assert flow.run_sync(raise_errors=False).recomputed[0] == "rows"
+    assert calls["parse"] == 4, "the one that failed"
+
+
+def test_a_dead_letter_is_replayed_when_the_flow_is_mended(flow: fb.Flow, prep: fb.Flow) -> None:
+    flow.set("lines", text="a;b!;c")
+    flow.run_sync(raise_errors=False)
+
+    @prep.node
+    def parse(text: str, sep: str = ",") -> list[str]:
+        return text.split(sep)
+
+    (run,) = flow.dead_letters.replay()
+    assert (run.status, flow["rows"].value, len(flow.dead_letters)) == ("ok", ["a..", "b!.", "c.."], 0)
+
+
+def test_the_trace_shows_what_happened_inside_for_each_item(flow: fb.Flow) -> None:
+    flow.set("lines", text="a;b!;c")
+    flow.set_policy("rows", on_item_error="skip", max_concurrency=1)
+    spans = {span["node"]: span for span in flow.run_sync().trace.to_json()["spans"]}
+    assert list(spans) == [
+        "lines", "rows", "rows[0]", "rows[0]/parse", "rows[0]/fill", "rows[1]", "rows[1]/parse", "rows[1]/fill",
+        "rows[2]", "rows[2]/parse", "rows[2]/fill", "joined",
+    ]  # fmt: skip
+    assert [spans[f"rows[1]{name}"]["status"] for name in ("", "/parse", "/fill")] == ["failed", "failed", "skipped"]
+    assert spans["rows[1]/parse"]["error"]["message"] == "ValueError: b!"
+    inner = [spans["rows[2]/parse"], spans["rows[2]/fill"]]
+    begin = spans["rows[2]"]["startS"]
+    assert begin <= inner[0]["startS"] <= inner[1]["startS"] <= begin + spans["rows[2]"]["tookS"]
+    assert flow.last_run is not None
+    assert flow.last_run.trace.counts()["ran"] == 3
+    flow.set("lines", text=";".join("a" * 150))
+    many = flow.run_sync(force=True).trace.to_json()
+    names = [span["node"] for span in many["spans"]]
+    assert (many["summarised"], len([name for name in names if "/" in name])) == (True, 40)
+    flow.set("lines", text="a;b!;c")
+    again = {span["node"] for span in flow.run_sync(force=True).trace.to_json()["spans"]}
+    assert again == set(spans)
+
+
+def test_what_the_inner_nodes_print_is_told_of_the_node(flow: fb.Flow, prep: fb.Flow) -> None:
+    @prep.node
+    def fill(parse: list[str], width: int = 3) -> str:
+        sys.stdout.write(f"fills {parse}\n")
+        return "".join(parse)
+
+    run = flow.run_sync()
+    texts = sorted(entry["text"] for entry in run.trace.to_json()["spans"][1]["logs"])
+    assert texts == ["fills ['a', 'b']\n", "fills ['c', 'd']\n", "fills ['e']\n"]
+
+
+def test_no_more_items_are_at_work_than_the_bound_and_no_more_nodes_than_items(flow: fb.Flow, prep: fb.Flow) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+    lock, meeting = threading.Lock(), threading.Barrier(3)
+
+    def enter() -> None:
+        with lock:
+            inside.append(1)
+            most.append(len(inside))
+
+    def leave() -> None:
+        with lock:
+            inside.pop()
+
+    @prep.node
+    def parse(text: str) -> str:
+        enter()
+        meeting.wait(20)  # three of them are here at once
+        leave()
+        return text
+
+    @prep.node
+    async def fill(parse: str) -> str:
+        enter()
+        await asyncio.sleep(0)
+        leave()
+        return parse
+
+    @prep.node
+    def beside(text: str) -> str:
+        enter()
+        leave()
+        return text
+
+    prep.declare_ports(inputs={"text": "parse.text", "same": "beside.text"}, outputs={"fill": "fill"})
+    flow.set("lines", text=";".join("abcdefghi"))
+    flow.set_policy("rows", max_concurrency=3, each=["text", "same"])
+    flow.connect("lines", "rows.same")
+    assert flow.run_sync()["rows"] == list("abcdefghi")
+    assert max(most) == 3
+
+
+def test_cancelling_ends_what_the_items_are_at(flow: fb.Flow, prep: fb.Flow) -> None:
+    began = threading.Event()
+    ended: list[str] = []
+
+    @prep.node
+    def parse(text: str, ctx: fb.Context) -> str:
+        began.set()
+        ctx.wait(60)
+        ended.append(text)
+        return text
+
+    run = flow.start()
+    assert began.wait(20)
+    run.cancel()
+    assert run.wait(20)
+    assert (run.status, "fill" in calls) == ("cancelled", False)
+    assert 0 < len(ended) <= 3
+    assert flow["rows"].status != "unresponsive"
+    assert not [execution for execution in flow.engine.active() if execution.plan.flow == "outer"]
+
+
+def test_a_node_inside_that_does_not_answer_makes_the_whole_unresponsive(flow: fb.Flow, prep: fb.Flow) -> None:
+    began, gate = threading.Event(), threading.Event()
+
+    @prep.node
+    def parse(text: str) -> str:
+        began.set()
+        gate.wait(60)
+        return text
+
+    try:
+        run = flow.start()
+        assert began.wait(20)
+        run.cancel()
+        assert run.wait(20)
+        assert flow["rows"].status == "unresponsive"
+    finally:
+        gate.set()
+    until(lambda: not [name for name, runs in flow.results.unresponsive.items() if runs()])
+
+
+def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow) -> None:
+    @prep.node
+    def parse(text: str, ctx: fb.Context) -> str:
+        if text == "c,d":
+            ctx.wait(60)
+        return text
+
+    flow.set_policy("rows", timeout_s=1.5, on_item_error="keep")
+    found = flow.run_sync(to="rows")["rows"]
+    assert (isinstance(found[1], fb.ErrorPacket), found[1].code) == (True, "FB404")
+    assert [isinstance(value, str) for value in found] == [True, False, True]
+    until(lambda: not [name for name, runs in flow.results.unresponsive.items() if runs()])
+
+
+def test_an_item_is_tried_again_by_itself(flow: fb.Flow, prep: fb.Flow) -> None:
+    @prep.node
+    def parse(text: str) -> str:
+        if text == "c,d" and count("tried") < 3:
+            raise OSError(text)
+        return text
+
+    flow.set_policy("rows", retry=fb.Retry(max_attempts=3, delay_s=0))
+    run = flow.run_sync()
+    assert run["rows"][1] == "c..|,..|d.."
+    assert run.trace.items("rows")["attempt"].to_list() == [1, 3, 1]
+
+
+def test_what_a_node_inside_opens_is_kept_from_item_to_item(flow: fb.Flow, prep: fb.Flow) -> None:
+    class Line:
+        def __enter__(self) -> Line:
+            count("opened")
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            count("closed")
+
+    line = [Line]
+
+    @prep.node(kind="stateful")
+    def parse(text: str, ctx: fb.Context) -> str:
+        ctx.enter(line[0])
+        ctx.state.change("seen", lambda seen: [*seen, text], start=[])
+        return text
+
+    @flow.node(kind="stateful")
+    def seen(rows: list[str], ctx: fb.Context) -> list[str]:
+        return sorted(ctx.state["seen"])
+
+    assert flow.run_sync()["seen"] == ["a,b", "c,d", "e"]
+    assert flow.run_sync()["seen"] == ["a,b", "c,d", "e"], "a stateful node inside makes the whole one"
+    assert calls["opened"] == 1
+    prep.remove("parse")
+    assert calls["closed"] == 1
+
+
+def test_it_is_saved_and_opened_and_its_document_is_read_again(flow: fb.Flow, tmp_path: Path) -> None:
+    flow.set_policy("rows", on_item_error="skip")
+    (entry,) = [node for node in flow.document()["nodes"] if node["id"] == "rows"]
+    assert entry["policy"] == {"each": ["text"], "onItemError": "skip"}
+    path = flow.save(tmp_path / "a.flow.json")
+    opened = fb.Flow.open(path)
+    assert opened.check() == []
+    assert opened.run_sync()["joined"] == "a..|b../c..|d../e.."
+    assert opened.save(tmp_path / "b.flow.json").read_text() == path.read_text()
+    flow.replace_document(flow.document_text())
+    assert flow.run_sync()["joined"] == "a..|b../c..|d../e.."
+
+
+def test_it_can_be_said_later_and_taken_back(flow: fb.Flow) -> None:
+    flow.set_policy("rows", each=())
+    assert flow["rows"].node_type.body is not None
+    assert [error.node_id for error in flow.run_sync(raise_errors=False).errors] == ["rows/parse"]
+    flow.apply([{"op": "policy", "node": "rows", "policy": {"each": ["text"]}}])
+    assert flow.check() == []
+    assert flow.run_sync()["joined"] == "a..|b../c..|d../e.."
+
+
+def test_what_makes_no_sense_is_refused(flow: fb.Flow, prep: fb.Flow) -> None:
+    @fb.node
+    def plain(x: int, each: int = 1) -> int:
+        return x + each
+
+    assert flow.add(plain, x=1, each=2).settings["each"] == 2
+    before = flow.document_text()
+    with pytest.raises(KeyError, match="did you mean 'text'"):
+        flow.add(prep, "again", each="txt")
+    with pytest.raises(fb.DefinitionError, match="annotate the input") as caught:
+        flow.set_policy("plain", each="x")
+    assert caught.value.code == "FB114"
+    with pytest.raises(fb.DefinitionError, match="annotate the input"):
+        fb.node(name="code", each="x")(lambda x: x)
+    with pytest.raises(fb.DefinitionError, match="a flow, which has no isolation of its own"):
+        flow.set_policy("rows", isolation="process")
+    with pytest.raises(fb.DefinitionError, match="names no inputs"):
+        flow.set_policy("rows", each=3)
+    with pytest.raises(fb.DefinitionError, match="text='a'"):
+        flow.set("rows", text="a")
+    assert flow.document_text() == before
+    for user, used in ((prep, flow), (flow, flow)):
+        with pytest.raises(fb.WiringError) as refused:
+            user.add(used, "again", each="text")
+        assert refused.value.code == "FB214"
+    flow.replace_document(
+        '{"nodes": [{"id": "plain", "typeId": "plain", "policy": {"each": ["x"]}},'
+        '{"id": "rows", "typeId": "flow.prep", "policy": {"each": ["gone"]}, "settings": {"gone": ["a"], "text": ""}}]}'
+    )
+    found = {(finding.node_id, finding.code) for finding in flow.check()}
+    assert found >= {("plain", "FB114"), ("rows", "FB201")}
+    error = next(error for error in flow.run_sync(raise_errors=False).errors if error.node_id == "rows")
+    assert "which is no input of its flow" in error.message
+
+
+def test_what_is_no_list_is_refused_with_the_name_of_the_input(flow: fb.Flow) -> None:
+    @flow.node
+    def lines(text: str = "a,b;c,d;e") -> Any:
+        return set(text)
+
+    (error,) = flow.run_sync(raise_errors=False).errors
+    assert (error.code, error.node_id) == ("FB630", "rows")
+
+
+def test_lists_go_together_and_what_is_no_list_is_shared(prep: fb.Flow) -> None:
+    flow = fb.Flow("f")
+    prep.declare_ports(inputs={"line": "parse.text", "width": "fill.width", "sep": "parse.sep"})
+
+    @flow.node
+    def sep() -> str:
+        return ";"
+
+    flow.add(prep, "rows", each=["line", "width"], line=["a;b", "c"], width=[1, 2])
+    assert flow.check() == []
+    assert flow.run_sync()["rows"] == ["a|b", "c."]
+    flow.set("rows", width=[1])
+    assert flow.run_sync(raise_errors=False).errors[0].code == "FB631"
+    assert flow.run_sync(settings={"rows.width": [4, 4]})["rows"] == ["a...|b...", "c..."]
+
+
+def test_settings_inside_are_swept_and_set_for_one_run(flow: fb.Flow) -> None:
+    assert flow.run_sync(settings={"rows.fill.width": 1})["rows"] == ["a|b", "c|d", "e"]
+    assert flow.run_sync(overrides={"rows": ["x"]})["joined"] == "x"
+    sweep = flow.sweep({"rows.fill.width": [1, 2]}, outputs="joined")
+    assert sweep.wait(60)
+    assert [row["joined"] for row in sweep.rows] == ["a|b/c|d/e", "a.|b./c.|d./e."]
+
+
+def test_flows_nest_in_every_way(flow: fb.Flow, prep: fb.Flow, tmp_path: Path) -> None:
+    """A mapped flow in a subflow, a mapped flow in a mapped flow, a mapped function in one."""
+    table = fb.Flow("table")
+
+    @table.node
+    def cells(page: str) -> list[str]:
+        return page.split("/")
+
+    table.add(prep, "rows", each="text")
+    table.connect("cells", "rows.text")
+
+    @table.node
+    def lengths(rows: fb.each[str]) -> int:
+        return len(rows)
+
+    table.declare_ports(outputs={"rows": "rows", "lengths": "lengths"})
+    book = fb.Flow("book")
+
+    @book.node
+    def pages() -> list[str]:
+        return ["a/b,c", "d!/e"]
+
+    book.add(table, "tables", each="page")
+    book.connect("pages", "tables.page")
+    book.add(table, "one", page="x/y")
+    book.set_policy("tables", on_item_error="skip")
+    assert book.check() == []
+    run = book.run_sync()
+    assert (run["tables.rows"], run["tables.lengths"]) == ([["a..", "b..|c.."]], [[3, 7]])
+    assert (run["one.rows"], run["one/rows"]) == (["x..", "y.."], ["x..", "y.."])
+    assert run.trace.items("tables")["error"].to_list() == [
+        None, "item 1: tables/rows: item 0: tables/rows/parse: ValueError: d!",
+    ]  # fmt: skip
+    names = [span["node"] for span in run.trace.to_json()["spans"]]
+    place = names.index("tables[0]")
+    assert names[place : place + 8] == [
+        "tables[0]", "tables[0]/cells", "tables[0]/rows", "tables[0]/rows[0]", "tables[0]/rows[0]/parse",
+        "tables[0]/rows[0]/fill", "tables[0]/rows[1]", "tables[0]/rows[1]/parse",
+    ]  # fmt: skip
+    opened = fb.Flow.open(book.save(tmp_path / "book.flow.json"))
+    assert opened.run_sync()["tables.lengths"] == [[3, 7]]
+
+    @prep.node
+    def parse(text: str, sep: str = ",") -> list[str]:
+        return text.split(sep)
+
+    assert sorted(book.stale()) == ["one", "one/lengths", "one/rows", "tables"]
+    assert book.run_sync()["tables.lengths"] == [[3, 7], [3, 3]]
+
+
+def test_tables_come_out_collected_once(tmp_path: Path) -> None:
+    inner, flow = fb.Flow("inner"), fb.Flow("f")
+
+    @inner.node
+    def table(n: int) -> pl.LazyFrame:
+        return pl.LazyFrame({"n": range(n)}).with_columns(pl.col("n").map_batches(_counted, return_dtype=pl.Int64))
+
+    @inner.node
+    def even(table: pl.LazyFrame) -> pl.LazyFrame:
+        return table.filter(pl.col("n") % 2 == 0)
+
+    flow.add(inner, "tables", each="n", n=[2, 4])
+
+    @flow.node
+    def heights(tables: list[pl.LazyFrame]) -> list[int]:
+        return [each.collect().height for each in tables]
+
+    @flow.node
+    def again(tables: fb.each[pl.DataFrame]) -> int:
+        return tables.height
+
+    assert flow.check() == []
+    run = flow.run_sync()
+    assert (run["heights"], run["again"], calls["collected"]) == ([1, 2], [1, 2], 2)
+
+
+def _counted(values: pl.Series) -> pl.Series:
+    count("collected")
+    return values
+
+
+def test_a_failure_that_a_node_inside_takes_is_none(flow: fb.Flow, prep: fb.Flow) -> None:
+    @prep.node
+    def told(packet: fb.Packet) -> str:
+        return "told"
+
+    prep.remove("fill")
+
+    @prep.node
+    def sad(error: Any) -> str:
+        return str(error.message)
+
+    prep.remove("told")
+    prep.connect("parse.error", "sad.error")
+    prep.declare_ports(outputs={"sad": "sad"})
+    flow.set("lines", text="a!;b!")
+    assert flow.run_sync(to="rows")["rows"] == ["ValueError: a!", "ValueError: b!"]
+
+
+def test_values_follow_a_renamed_node_and_an_emptied_list_gives_one(flow: fb.Flow) -> None:
+    flow.run_sync()
+    flow.rename("rows", "parts")
+    flow.connect("parts", "joined.rows")
+    assert flow.run_sync().recomputed == []
+
+    @flow.node
+    def lines() -> list[str]:
+        return []
+
+    assert flow.run_sync()["parts"] == []
+
+
+def test_the_canvas_shows_one_card_that_takes_and_gives_lists(flow: fb.Flow) -> None:
+    flow.run_sync()
+    card = snapshot(flow)["nodes"][1]
+    assert (card["id"], card["typeId"], card["status"]) == ("rows", "flow.prep", "ok")
+    assert [setting["name"] for setting in card["settings"]] == ["parse.sep", "fill.width"]
+    assert card["reason"] == "first run (3 items)"
+    assert card["preview"] is not None
+    assert json.dumps(card)
