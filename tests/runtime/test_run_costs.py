@@ -143,7 +143,7 @@ def test_a_node_keeps_so_many_bytes_and_no_more() -> None:
         kept = tracemalloc.get_traced_memory()[0] / 1_000
     finally:
         tracemalloc.stop()
-    assert kept < 1_550, f"{kept:.0f} bytes a node"
+    assert kept < 1_750, f"{kept:.0f} bytes a node"
 
 
 def test_a_node_is_declared_and_checked_in_so_many_calls_and_no_more() -> None:
