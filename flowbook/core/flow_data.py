@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowbook.core.edge_book import Edge, EdgeBook
 from flowbook.core.mapped_types import mapped_type, refuse_each
 from flowbook.core.node_types import ERROR, NODE_ID, NodeType, stub_type
-from flowbook.core.policies import FlowPolicy, checked_policy
+from flowbook.core.policies import POLICY_FIELDS, FlowPolicy, checked_policy
 from flowbook.core.settings import same_json, to_json_value
 from flowbook.errors import DefinitionError, DuplicateIdError, UnknownIdError, WiringError, did_you_mean
 
@@ -244,8 +244,7 @@ class FlowData:
             DefinitionError: FB101, FB103, FB104, FB114, a value or a policy that does not fit.
         """
         self._check_new_id(node_id)
-        own_policy = checked_policy(policy) if policy else {}
-        refuse_each(node_id, node_type, own_policy, self.where)
+        own_policy = self._kept_policy(node_id, node_type, {}, policy) if policy else {}
         node = NodeInstance(
             id=node_id,
             type_id=node_type.type_id,
@@ -403,7 +402,17 @@ class FlowData:
         Raises:
             DefinitionError: FB101.
         """
-        node, node_type = self.node(node_id), self.type_of(node_id)
+        node = self.node(node_id)
+        kept = self._kept_policy(node_id, self.type_of(node_id), node.policy, policy)
+        if kept != node.policy:
+            self._touch(node_id)
+            node.policy = kept
+            self.revision += 1
+
+    def _kept_policy(
+        self, node_id: str, node_type: NodeType, before: Mapping[str, Any], policy: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Check policy fields, and return what is stored of them and of those there were before."""
         checked = checked_policy(policy)
         is_whole = node_type.body is not None and not checked.get("each")
         unknown = sorted(set(checked) - SUBFLOW_POLICY - {"each"}) if is_whole else []
@@ -418,15 +427,11 @@ class FlowData:
             )
         refuse_each(node_id, node_type, checked, self.where)
         said = {} if node_type.origin == "stub" else {name: getattr(node_type.policy, name) for name in checked}
-        kept = {
+        return {
             name: value
-            for name, value in {**node.policy, **checked}.items()
+            for name, value in {**before, **checked}.items()
             if not (name in checked and name in said and said[name] == value)
         }
-        if kept != node.policy:
-            self._touch(node_id)
-            node.policy = kept
-            self.revision += 1
 
     def set_flow_policy(self, policy: FlowPolicy) -> None:
         """Let the flow run another way."""
@@ -498,7 +503,9 @@ class FlowData:
             raise UnknownIdError(
                 f"{node_id!r} has no setting or input {name!r}",
                 where=self.where,
-                hint=did_you_mean(name, known) or "it takes neither settings nor inputs",
+                hint=f'how a node is run is its policy: flow.set_policy("{node_id}", {name}=…)'
+                if name in POLICY_FIELDS
+                else did_you_mean(name, known) or "it takes neither settings nor inputs",
                 node=node_id,
                 setting=name,
             )
