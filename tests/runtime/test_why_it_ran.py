@@ -456,7 +456,12 @@ def test_the_default_of_an_input_that_nothing_gives_belongs_to_the_code() -> Non
     run = flow.run_sync()
     assert run["marked"] == [0, Fraction(2)]
     assert run.explain("marked") == "marked fired: code of `marked` changed"
-    flow.connect(flow.add(lambda: 3, "three").id, "marked.mark")
-    flow.run_sync()
+
+    @flow.node
+    def three() -> int:
+        return 3
+
+    flow.connect("three", "marked.mark")
+    assert flow.run_sync().explain("marked") == "marked fired: now reads three"
     declare(Fraction(3))  # it is not used
     assert flow.run_sync().recomputed == []
