@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from tests.headless.notebooks import Finished
 
-#: A cell that shows that it runs, and cleans up when it is interrupted.
+#: A cell that cleans up, whenever it is interrupted from when it shows that it runs.
 LONG_CELL = """
-show(1, late="ok")
 import time
 try:
+    show(1, late="ok")
     time.sleep(60)
 finally:
     print("cleaned up")

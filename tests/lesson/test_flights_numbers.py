@@ -1,4 +1,4 @@
-"""The flights lesson finds out what plain polars finds out: the year by nbclient, July by `flowbook run`."""
+"""The flights lesson finds out what plain polars finds out: the year by `jupyter execute`, July by `flowbook run`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from tests.lesson import oracle
+from tests.lesson.flights import NOTEBOOK, TABLES, Execution, handing_over
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "flights.ipynb"
-TABLES = ("by_carrier", "by_weather", "by_hour", "by_age", "busiest_routes", "catching_up", "effects")
 ARRAYS = ("hours", "bootstrap")
 ANALYSES = (*TABLES, *ARRAYS)
 BELOW_DELAYS = {
@@ -27,55 +23,12 @@ BELOW_DELAYS = {
     *("carrier_chart", "weather_chart", "hour_chart", "age_chart", "route_chart"),
 }
 
-#: Written behind the last cell of a copy: hands the values of the runs over to the test.
-HAND_OVER = """
-import json
-
-found = {{
-    "answer": run["answer"],
-    "strict": strict["answer"],
-    "recomputed": strict.recomputed,
-    "tables": {{name: run[name].lazy().collect().rows(named=True) for name in {tables}}},
-    "hours": run["hours"].lazy().collect().rows(),
-    "bootstrap": run["bootstrap"].tolist(),
-}}
-Path({path!r}).write_text(json.dumps(found), encoding="utf-8")
-"""
-
-
-@dataclass(frozen=True)
-class Execution:
-    """One execution of the lesson: the executed notebook, what it printed in a terminal, the values of its nodes."""
-
-    text: str
-    printed: str
-    found: dict[str, Any]
-
-
-def copy_that_hands_over(folder: Path) -> nbformat.NotebookNode:
-    """The lesson with one more cell, which writes the values of its nodes to ``found.json``."""
-    notebook: nbformat.NotebookNode = nbformat.read(NOTEBOOK, as_version=4)
-    source = HAND_OVER.format(tables=TABLES, path=str(folder / "found.json"))
-    notebook.cells.append(nbformat.v4.new_code_cell(source))
-    return notebook
-
-
-@pytest.fixture(scope="session")
-def year(tmp_path_factory: pytest.TempPathFactory) -> Execution:
-    """The whole year, by plain nbclient, in the notebook's own folder."""
-    folder = tmp_path_factory.mktemp("year")
-    notebook = copy_that_hands_over(folder)
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
-    client.execute()
-    found = json.loads((folder / "found.json").read_text(encoding="utf-8"))
-    return Execution(nbformat.writes(notebook), "", found)
-
 
 @pytest.fixture(scope="session")
 def july(tmp_path_factory: pytest.TempPathFactory) -> Execution:
     """July, by `flowbook run` from another folder, with the data named by a parameter."""
     folder = tmp_path_factory.mktemp("july")
-    nbformat.write(copy_that_hands_over(folder), folder / "flights.ipynb")
+    nbformat.write(handing_over(folder), folder / "flights.ipynb")
     command = [sys.executable, "-m", "flowbook.headless.cli", "run", "flights.ipynb", "-o", "executed.ipynb"]
     parameters = ["-p", "month=7", "-p", f"data_dir={NOTEBOOK.parent / 'data'}"]
     done = subprocess.run([*command, *parameters], cwd=folder, capture_output=True, text=True, timeout=300, check=False)

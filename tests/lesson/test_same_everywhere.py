@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
+
+if TYPE_CHECKING:
+    from tests.lesson.flights import Execution
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TRACE = "application/vnd.flowbook.trace+json"
@@ -62,8 +65,7 @@ def _is_end(message: dict[str, Any], asked: str) -> bool:
     return bool(state == "idle" and parent == asked)
 
 
-def _outputs_of(notebook: Path) -> list[dict[str, Any]]:
-    cells = nbformat.read(notebook, as_version=4).cells
+def _outputs_of(cells: list[nbformat.NotebookNode]) -> list[dict[str, Any]]:
     return [output for cell in cells for output in cell.get("outputs", [])]
 
 
@@ -87,17 +89,22 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return _facts(_outputs_by_hand(_copy(tmp_path_factory.mktemp("by_hand"))))
 
 
-@pytest.mark.parametrize("runner", ["jupyter execute", "flowbook run"])
-def test_headless_is_the_same_thing(runner: str, by_hand: dict[str, Any], tmp_path: Path) -> None:
-    notebook = _copy(tmp_path)
-    scripts = Path(sys.executable).parent
-    if runner == "jupyter execute":
-        command = [scripts / "jupyter", "execute", "--inplace", notebook]
-    else:
-        command = [scripts / "flowbook", "run", "--inplace", notebook]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    assert done.returncode == 0, done.stderr
-    facts = _facts(_outputs_of(notebook))
+def _assert_same(outputs: list[dict[str, Any]], by_hand: dict[str, Any]) -> None:
+    facts = _facts(outputs)
     assert by_hand["runs"], "the lesson shows no run"
     for name, expected in by_hand.items():
         assert facts[name] == expected, name
+
+
+def test_jupyter_execute_is_the_same_thing(year: Execution, by_hand: dict[str, Any]) -> None:
+    *cells, hands_over = nbformat.reads(year.text, as_version=4).cells
+    assert "found.json" in hands_over.source
+    _assert_same(_outputs_of(cells), by_hand)
+
+
+def test_flowbook_run_is_the_same_thing(by_hand: dict[str, Any], tmp_path: Path) -> None:
+    notebook = _copy(tmp_path)
+    command = [Path(sys.executable).parent / "flowbook", "run", "--inplace", notebook]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.returncode == 0, done.stderr
+    _assert_same(_outputs_of(nbformat.read(notebook, as_version=4).cells), by_hand)
