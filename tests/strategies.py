@@ -57,6 +57,9 @@ node_policies = st.fixed_dictionaries(
         "muted": st.booleans(),
         "bypassed": st.booleans(),
         "pinned": st.booleans(),
+        "maxConcurrency": st.one_of(st.none(), st.integers(1, 64)),
+        "onItemError": st.sampled_from(["fail", "skip", "keep"]),
+        "each": st.lists(names, unique=True, max_size=2),
     },
 )
 flow_policies = st.fixed_dictionaries(

@@ -25,7 +25,7 @@ from flowbook.canvas.pieces.wording import (
 )
 
 if TYPE_CHECKING:
-    from flowbook.canvas.protocol import Card, InputPort, PicturePreview, Setting, TablePreview
+    from flowbook.canvas.protocol import ArrayPreview, Card, InputPort, PicturePreview, Setting, TablePreview
 
 MIN_WIDTH_PX, MAX_WIDTH_PX = 188, 228
 HEADER_PX = 33
@@ -43,6 +43,9 @@ SLIDER_PX = 54
 TABLE_ROW_PX = 18
 PICTURE_MAX_PX = 132
 SPARK_PX = 40
+#: A histogram beside the line of an array, or beside its picture where there is room for one.
+BARS_SHARE = 0.34
+BARS_PX, LEAST_BARS_PX, BARS_HEIGHT_PX, BARS_GAP_PX = 60, 28, 28, 8
 TEXT_LINE_PX = 15
 ERROR_LINE_PX = 16
 
@@ -157,6 +160,18 @@ def picture_size(preview: PicturePreview, width: int) -> tuple[int, int]:
     own_width, own_height = max(1, preview["width"]), max(1, preview["height"])
     scale = min((width - 2 * INSET_PX + 4) / own_width, PICTURE_MAX_PX / own_height, 1)
     return max(1, round(own_width * scale)), max(1, round(own_height * scale))
+
+
+def bars_beside(preview: ArrayPreview, width: int) -> tuple[int, int]:
+    """Say how large a histogram beside an array's picture is, pixels: (width, height), both 0 without room for one."""
+    image = preview.get("image")
+    if not image or not preview.get("histogram"):
+        return 0, 0
+    drawn_width, drawn_height = picture_size(image, width)
+    room = width - 2 * INSET_PX + 4 - drawn_width - BARS_GAP_PX
+    if room < LEAST_BARS_PX or drawn_height < BARS_HEIGHT_PX:
+        return 0, 0
+    return min(room, BARS_PX), BARS_HEIGHT_PX
 
 
 def preview_height(card: Card, width: int) -> int:

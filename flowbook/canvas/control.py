@@ -149,12 +149,13 @@ class Hub:
 
     def flow_changed(self, flow: Any) -> None:
         """Nodes, edges, settings, code or what a cell holds changed, or may have."""
-        inside = flow.name + SEPARATOR
-        appeared = {name for name in tuple(self._awaited) if name == flow.name or name.startswith(inside)}
-        if appeared:
-            with self._condition:
-                self._appeared |= appeared
-                self._condition.notify()
+        if self._awaited:
+            inside = flow.name + SEPARATOR
+            appeared = {name for name in tuple(self._awaited) if name == flow.name or name.startswith(inside)}
+            if appeared:
+                with self._condition:
+                    self._appeared |= appeared
+                    self._condition.notify()
         for watched in self._views_of(flow):
             with self._condition:
                 watched.marks.all = True

@@ -110,7 +110,8 @@ class TablePreview(TypedDict):
 class ArrayPreview(TypedDict):
     """An array as a line, or as a picture where it has two dimensions.
 
-    ``spark`` holds at most 60 heights in [0, 1]; ``sampled``: not all elements were read.
+    ``spark`` holds at most 60 heights in [0, 1], ``histogram`` the counts of 20 equal steps from the least to the most;
+    ``sampled``: not all elements were read.
     """
 
     kind: Literal["array"]
@@ -119,6 +120,7 @@ class ArrayPreview(TypedDict):
     min: float | None
     max: float | None
     spark: list[float]
+    histogram: NotRequired[list[int]]
     sampled: NotRequired[bool]
     image: NotRequired[PicturePreview]
 

@@ -131,7 +131,8 @@ class _Question:
         what, view = self.message["what"], self.grid.view if self.grid else None
         if what in _SLOW:
             return "stats"
-        is_at_hand = what in _OF_ROWS and view is not None and view.is_at_hand(self.sort)
+        is_small = what in _OF_ROWS and not self.message.get("isWhole")
+        is_at_hand = is_small and view is not None and view.is_at_hand(self.sort)
         return "quick" if what == "open" or is_at_hand else "rows"
 
 

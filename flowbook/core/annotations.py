@@ -60,6 +60,8 @@ _VALUES: dict[str, tuple[str, str]] = {
     "None": ("any", "none"),
     "NoneType": ("any", "none"),
 }
+#: Those among them that need no import.
+_TYPED = frozenset({"int", "float", "bool", "str"})
 _CONTAINERS = {
     "list": "list",
     "List": "list",
@@ -173,6 +175,8 @@ def read_annotation(annotation: object, namespace: Mapping[str, Any]) -> Meaning
         DefinitionError: FB102, a ``Setting(...)`` in text whose arguments are not plain values.
     """
     if isinstance(annotation, str):
+        if annotation in _TYPED and annotation not in namespace:
+            return _plain_name(annotation, annotation, "builtins")
         tree = parse_annotation(annotation)
         if tree is None:
             return Meaning(text=annotation)

@@ -203,7 +203,7 @@ def _node(
                 port=port.name,
                 hint=f'flow.connect("{wiring.ambiguous[key][0]}", "{node_id}.{port.name}")',
             )
-        elif port.is_required and key not in wiring.links and port.name not in node.settings and not is_given(*key):
+        elif key not in wiring.links and port.is_required and port.name not in node.settings and not is_given(*key):
             yield Finding(
                 code="FB403",
                 severity="error",

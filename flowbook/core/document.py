@@ -277,8 +277,10 @@ def _read_node(entry: Any, where: str) -> NodeInstance:
         policy=read_policy(policy, where),
         position=_read_position(position, where),
         extra={key: value for key, value in reader.entry.items() if key not in _NODE_KNOWN},
-        retry_extra=_unknown(policy.get("retry"), _RETRY_KEYS.values()),
-        position_extra=_unknown(position, ("x", "y")),
+        inner_extra={
+            "retry": _unknown(policy.get("retry"), _RETRY_KEYS.values()),
+            "position": _unknown(position, ("x", "y")),
+        },
     )
 
 
@@ -333,10 +335,10 @@ def _node(node: NodeInstance) -> dict[str, Any]:
         entry["settings"] = node.settings
     if node.policy:
         entry["policy"] = policy_json(node.policy)
-        if node.retry_extra and isinstance(entry["policy"].get("retry"), dict):
-            entry["policy"]["retry"].update(node.retry_extra)
+        if isinstance(entry["policy"].get("retry"), dict):
+            entry["policy"]["retry"].update(node.inner_extra.get("retry", {}))
     if node.position is not None:
-        entry["position"] = {**node.position_extra, "x": node.position[0], "y": node.position[1]}
+        entry["position"] = {**node.inner_extra.get("position", {}), "x": node.position[0], "y": node.position[1]}
     return {**entry, **node.extra}
 
 

@@ -8,7 +8,7 @@ is told in ``Applied`` and left to the caller, who knows of values.
     {"op": "connect" | "disconnect", "source", "sourcePort"?, "target", "targetPort", "implicit"?}
                                                    # implicit: the edge that names make; a cut goes or comes
                                                    # connect: "fields"? of the edge beyond its ends, as in documents
-    {"op": "add", "typeId", "node", "x"?, "y"?, "settings"?}
+    {"op": "add", "typeId", "node", "x"?, "y"?, "settings"?, "policy"?}
     {"op": "remove", "node"}
     {"op": "rename", "node", "to"}
     {"op": "set", "node", "name", "value"}
@@ -225,7 +225,8 @@ def _add(applied: Applied, operation: Operation, around: Surroundings) -> None:
     type_id, node_id = _take(operation, "typeId", str), _take(operation, "node", str)
     node_type = applied.data.types.get(type_id) or around.find_type(type_id)
     settings = _take(operation, "settings", dict) if operation.get("settings") is not None else {}
-    applied.data.add_node(node_id, node_type, settings)
+    policy = _read_policy(operation) if operation.get("policy") is not None else {}
+    applied.data.add_node(node_id, node_type, settings, policy)
     if operation.get("x") is not None or operation.get("y") is not None:
         applied.data.set_position(node_id, _place(operation))
 
@@ -251,14 +252,18 @@ def _set(applied: Applied, operation: Operation, _around: Surroundings) -> None:
 
 
 def _policy(applied: Applied, operation: Operation, _around: Surroundings) -> None:
-    node_id, policy = _take(operation, "node", str), _take(operation, "policy", dict)
+    applied.data.set_policy(_take(operation, "node", str), _read_policy(operation))
+
+
+def _read_policy(operation: Operation) -> dict[str, Any]:
+    policy = _take(operation, "policy", dict)
     retry = policy.get("retry")
     # A document keeps fields that it does not know; an edit that sets them is a mistake.
     unknown = set(retry if isinstance(retry, dict) else ()) - set(policy_json({"retry": Retry()})["retry"])
     if unknown:
         message = f"retry has no field {min(unknown)!r}"
         raise ValueError(message)
-    applied.data.set_policy(node_id, checked_policy(read_policy(policy, "")))
+    return checked_policy(read_policy(policy, ""))
 
 
 def _document(applied: Applied, operation: Operation, around: Surroundings) -> None:

@@ -186,9 +186,8 @@ class _Expander:
         for link in wiring.links.values():
             target = whole(group, link.target)
             moved = replace(link, source=whole(group, link.source), target=target)
-            if link.group:
-                others = tuple(whole(group, each) for each in link.others)
-                moved = replace(moved, group=whole(group, link.group), others=others)
+            if link.failing:
+                moved = replace(moved, failing=tuple(whole(group, each) for each in link.failing))
             self.wiring.links[target, link.target_port] = moved
         for (name, port), candidates in wiring.ambiguous.items():
             self.wiring.ambiguous[whole(group, name), port] = tuple(whole(group, each) for each in candidates)
@@ -220,7 +219,7 @@ class _Expander:
             if source is None and link.source_port == ERROR:
                 first, *rest = self._failing(link.source) or ("",)
                 source = (first, ERROR) if first else None
-                link = replace(link, group=link.source, others=tuple(rest))
+                link = replace(link, failing=(link.source, *rest))
         if source is None:
             return
         key = (link.target, link.target_port)
@@ -239,8 +238,4 @@ class _Expander:
 
     def ended(self, outer: Wiring) -> Expansion:
         """Everything is there."""
-        self.wiring.successors = {node_id: [] for node_id in self.flat.nodes}
-        for link in self.wiring.links.values():
-            for source in (link.source, *link.others):
-                self.wiring.successors[source].append(link.target)
         return Expansion(self.flat, self.wiring, outer, self.nesting)

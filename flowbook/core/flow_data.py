@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowbook.core.edge_book import Edge, EdgeBook
 from flowbook.core.mapped_types import mapped_type, refuse_each
 from flowbook.core.node_types import ERROR, NODE_ID, NodeType, stub_type
-from flowbook.core.policies import FlowPolicy, checked_policy
+from flowbook.core.policies import POLICY_FIELDS, FlowPolicy, checked_policy
 from flowbook.core.settings import same_json, to_json_value
 from flowbook.errors import DefinitionError, DuplicateIdError, UnknownIdError, WiringError, did_you_mean
 
@@ -40,8 +40,7 @@ class NodeInstance:
         position: pixels from the canvas origin, or None: the layout decides.
         version: version of the node type that the document asks for, or empty.
         extra: fields of a document that this version does not know; kept.
-        retry_extra: the same, inside the retry policy.
-        position_extra: the same, inside the position.
+        inner_extra: the same, inside the retry policy, ``retry``, and the position, ``position``.
     """
 
     id: str
@@ -51,8 +50,7 @@ class NodeInstance:
     position: tuple[int, int] | None = None
     version: str = ""
     extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
-    retry_extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
-    position_extra: dict[str, Any] = field(default_factory=lambda: _NOTHING_SET)
+    inner_extra: dict[str, dict[str, Any]] = field(default_factory=lambda: _NOTHING_SET)
 
     def copy(self) -> NodeInstance:
         """Return an independent node of the same content."""
@@ -64,8 +62,7 @@ class NodeInstance:
             position=self.position,
             version=self.version,
             extra=self.extra,
-            retry_extra=self.retry_extra,
-            position_extra=self.position_extra,
+            inner_extra=self.inner_extra,
         )
 
     @property
@@ -182,8 +179,9 @@ class FlowData:
 
     def set_type(self, node_type: NodeType) -> None:
         """Add a node type or put it in place of the one of that id; nodes, settings and edges stay."""
-        for node_id in self._users_of(node_type.type_id):
-            self._touch(node_id)
+        if self.wiring is not None:
+            for node_id in self._users_of(node_type.type_id):
+                self._touch(node_id)
         self.types[node_type.type_id] = node_type
         self.revision += 1
 
@@ -246,8 +244,7 @@ class FlowData:
             DefinitionError: FB101, FB103, FB104, FB114, a value or a policy that does not fit.
         """
         self._check_new_id(node_id)
-        own_policy = checked_policy(policy) if policy else {}
-        refuse_each(node_id, node_type, own_policy, self.where)
+        own_policy = self._kept_policy(node_id, node_type, {}, policy) if policy else {}
         node = NodeInstance(
             id=node_id,
             type_id=node_type.type_id,
@@ -255,8 +252,7 @@ class FlowData:
             policy=own_policy or _NOTHING_SET,
             version=node_type.version,
             extra=_NOTHING_SET,
-            retry_extra=_NOTHING_SET,
-            position_extra=_NOTHING_SET,
+            inner_extra=_NOTHING_SET,
         )
         own_type = mapped_type(node_type, own_policy["each"]) if own_policy.get("each") else node_type
         for name, value in settings.items() if settings else ():
@@ -406,7 +402,17 @@ class FlowData:
         Raises:
             DefinitionError: FB101.
         """
-        node, node_type = self.node(node_id), self.type_of(node_id)
+        node = self.node(node_id)
+        kept = self._kept_policy(node_id, self.type_of(node_id), node.policy, policy)
+        if kept != node.policy:
+            self._touch(node_id)
+            node.policy = kept
+            self.revision += 1
+
+    def _kept_policy(
+        self, node_id: str, node_type: NodeType, before: Mapping[str, Any], policy: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Check policy fields, and return what is stored of them and of those there were before."""
         checked = checked_policy(policy)
         is_whole = node_type.body is not None and not checked.get("each")
         unknown = sorted(set(checked) - SUBFLOW_POLICY - {"each"}) if is_whole else []
@@ -421,15 +427,11 @@ class FlowData:
             )
         refuse_each(node_id, node_type, checked, self.where)
         said = {} if node_type.origin == "stub" else {name: getattr(node_type.policy, name) for name in checked}
-        kept = {
+        return {
             name: value
-            for name, value in {**node.policy, **checked}.items()
+            for name, value in {**before, **checked}.items()
             if not (name in checked and name in said and said[name] == value)
         }
-        if kept != node.policy:
-            self._touch(node_id)
-            node.policy = kept
-            self.revision += 1
 
     def set_flow_policy(self, policy: FlowPolicy) -> None:
         """Let the flow run another way."""
@@ -501,7 +503,9 @@ class FlowData:
             raise UnknownIdError(
                 f"{node_id!r} has no setting or input {name!r}",
                 where=self.where,
-                hint=did_you_mean(name, known) or "it takes neither settings nor inputs",
+                hint=f'how a node is run is its policy: flow.set_policy("{node_id}", {name}=…)'
+                if name in POLICY_FIELDS
+                else did_you_mean(name, known) or "it takes neither settings nor inputs",
                 node=node_id,
                 setting=name,
             )

@@ -10,7 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.annotations import Meaning
-from flowbook.core.node_types import NodeType, Port
+from flowbook.core.node_types import NodeType, Port, PortKind
 from flowbook.core.policies import Kind, Policy
 from flowbook.errors import DefinitionError, UnknownIdError, did_you_mean
 
@@ -55,8 +55,7 @@ def _each(port: Port) -> Port:
     meaning = port.meaning
     is_plain = meaning is not None and bool(meaning.value_type) and meaning.value_type != "none"
     item = dataclasses.replace(meaning, setting=None) if meaning is not None and is_plain else None
-    return Port(
-        name=port.name,
+    kind = PortKind(
         meaning=Meaning(value_type="list", items=item, container="list") if item is not None else None,
         is_each=True,
         container="list",
@@ -64,6 +63,7 @@ def _each(port: Port) -> Port:
         item_form=port.form,
         annotation=port.annotation,
     )
+    return Port(name=port.name, kind=kind)
 
 
 def _kind(node_type: NodeType) -> Kind:

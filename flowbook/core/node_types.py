@@ -13,8 +13,8 @@ import inspect
 import linecache
 import re
 from dataclasses import field
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from types import FunctionType, MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.annotations import Meaning, Setting, lookup_name, parse_annotation, read_annotation, value_type_of
 from flowbook.core.policies import Policy, checked_policy
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _NO_HINTS: Final = Setting()
 _AS_ANY: Final = Policy()
+_NO_DOCS: Final[Mapping[str, str]] = MappingProxyType({})
+#: What stands where a signature says nothing.
+_EMPTY: Final = inspect.Parameter.empty
 _NO_NAMES: Final[frozenset[str]] = frozenset()
 #: Output port of a function that names none.
 RESULT = "result"
@@ -43,11 +46,10 @@ _NEVER_JSON: Final = frozenset({"table", "series", "picture", "callable"})
 
 
 @record
-class Port:
-    """A typed place on a node.
+class PortKind:
+    """What is said of a port besides its name; ports of which the same is said share it.
 
     Attributes:
-        name: unique among the inputs, or among the outputs, of its node.
         type: table, series, array, picture, callable, scalar, text, packet or any.
         form: class the value is converted to before the function gets it ("LazyFrame"), or empty.
         meaning: of its annotation, for inputs; None otherwise.
@@ -63,7 +65,6 @@ class Port:
         annotation: as written, for people; of an item, where items are taken or gathered.
     """
 
-    name: str
     type: str = "any"
     form: str = ""
     meaning: Meaning | None = None
@@ -77,6 +78,91 @@ class Port:
     item_type: str = ""
     item_form: str = ""
     annotation: str = ""
+
+
+_ANY_KIND: Final = PortKind()
+
+
+@record
+class Port:
+    """A typed place on a node; what ``kind`` says can be asked of the port itself.
+
+    Attributes:
+        name: unique among the inputs, or among the outputs, of its node.
+        kind: what else is said of it.
+    """
+
+    name: str
+    kind: PortKind = _ANY_KIND
+
+    @property
+    def type(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.type
+
+    @property
+    def form(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.form
+
+    @property
+    def meaning(self) -> Meaning | None:
+        """See ``PortKind``."""
+        return self.kind.meaning
+
+    @property
+    def is_required(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.is_required
+
+    @property
+    def has_default(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.has_default
+
+    @property
+    def is_ambient(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.is_ambient
+
+    @property
+    def is_mutable(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.is_mutable
+
+    @property
+    def is_each(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.is_each
+
+    @property
+    def is_gathered(self) -> bool:
+        """See ``PortKind``."""
+        return self.kind.is_gathered
+
+    @property
+    def container(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.container
+
+    @property
+    def item_type(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.item_type
+
+    @property
+    def item_form(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.item_form
+
+    @property
+    def annotation(self) -> str:
+        """See ``PortKind``."""
+        return self.kind.annotation
+
+    def but(self, **said: Any) -> Port:
+        """Return the same port, save that something else is said of it."""
+        return Port(name=self.name, kind=dataclasses.replace(self.kind, **said))
 
     @property
     def plain(self) -> SettingSpec | None:
@@ -105,9 +191,7 @@ def gathered(port: Port) -> Port:
     """Make the port that gives a list of what ``port`` gives."""
     if port.is_gathered:
         return port
-    return dataclasses.replace(
-        port, type="any", form="", is_gathered=True, container="list", item_type=port.type, item_form=port.form
-    )
+    return port.but(type="any", form="", is_gathered=True, container="list", item_type=port.type, item_form=port.form)
 
 
 @record
@@ -128,8 +212,7 @@ class NodeType:
         is_tuple_result: the function returns its outputs as a tuple in port order (False: as one value, or by
         attribute). origin: ``"code"`` (decorator), ``"cell"`` (``%%node``), ``"document"`` (``types`` of a document),
         ``"folder"`` (``schema.json`` and ``logic.py``) or ``"stub"``. source: source text, or empty.
-        filename: where the function is defined, as tracebacks show it.
-        first_line: of the function in that file, >= 1.
+        place: file name and line of the function, as tracebacks show them, where its code does not say so itself.
         version: of a type that is installed, or empty: what the notebook itself defines has none.
         load: gives the function proper where ``function`` only stands for it until it is first called, or None.
         body: the flow that the type stands for (origin ``"flow"``), or None; its function is never called then.
@@ -149,8 +232,7 @@ class NodeType:
     is_tuple_result: bool = False
     origin: str = "code"
     source: str = ""
-    filename: str = ""
-    first_line: int = 1
+    place: tuple[str, int] | None = None
     version: str = ""
     load: Callable[[], Callable[..., Any]] | None = None
     body: Body | None = None
@@ -158,16 +240,16 @@ class NodeType:
 
     def __post_init__(self) -> None:
         """What is called once for each item gives lists."""
-        if self.each_names:
-            object.__setattr__(self, "outputs", tuple(map(gathered, self.outputs)))
+        for port in self.inputs:
+            if port.kind.is_each and self.body is None:
+                object.__setattr__(self, "outputs", tuple(map(gathered, self.outputs)))
 
     @property
     def each_names(self) -> tuple[str, ...]:
         """Inputs that take a list, item by item; empty when the function is called once, and for a subflow."""
         if self.body is not None:  # the nodes in it do as they say
             return ()
-        names = [port.name for port in self.inputs if port.is_each]
-        return tuple(names) if names else ()
+        return tuple([port.name for port in self.inputs if port.is_each])
 
     def input(self, name: str) -> Port | None:
         """Return the input port of that name, or None."""
@@ -176,8 +258,24 @@ class NodeType:
     def output(self, name: str) -> Port | None:
         """Return the output port of that name, or None; ``error`` always exists."""
         if name == ERROR and all(port.name != ERROR for port in self.outputs):
-            return Port(name=ERROR, type="packet")
+            return _ERROR_PORT
         return _named(self.outputs, name)
+
+    @property
+    def filename(self) -> str:
+        """Where the function is defined, as tracebacks show it."""
+        return self._found_place[0]
+
+    @property
+    def first_line(self) -> int:
+        """Of the function in that file, >= 1."""
+        return self._found_place[1]
+
+    @property
+    def _found_place(self) -> tuple[str, int]:
+        proper = inspect.unwrap(self.function) if self.origin == "code" and self.function is not None else None
+        code = getattr(proper, "__code__", None)
+        return self.place or (("", 1) if code is None else (code.co_filename, code.co_firstlineno))
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -198,6 +296,9 @@ class NodeType:
         if len(self.outputs) == 1:
             return self.outputs[0].name
         return node_id if _named(self.outputs, node_id) is not None else None
+
+
+_ERROR_PORT: Final = Port(name=ERROR, kind=PortKind(type="packet"))
 
 
 def _named(ports: tuple[Port, ...], name: str) -> Port | None:
@@ -239,12 +340,11 @@ def node_type_of(
             ``mutable`` names no input.
     """
     name: str = type_id or str(getattr(function, "__name__", ""))
-    where = f"node {name!r}"
     if not NODE_ID.fullmatch(name):
         raise DefinitionError(
             f"{name!r} cannot name a node",
             code="FB105",
-            where=where,
+            where=f"node {name!r}",
             hint="give the function a name: letters, digits, _",
         )
     proper = inspect.unwrap(function) if hasattr(function, "__wrapped__") else function
@@ -253,7 +353,7 @@ def node_type_of(
         raise DefinitionError(
             f"{name!r} is a generator; sources that yield are not part of this version",
             code="FB106",
-            where=where,
+            where=f"node {name!r}",
             hint="return a list, or a LazyFrame",
         )
     namespace = getattr(proper, "__globals__", {})
@@ -261,19 +361,20 @@ def node_type_of(
         raise DefinitionError(
             f"{name!r} is a function, which says itself what it takes one by one",
             code="FB114",
-            where=where,
+            where=f"node {name!r}",
             hint="annotate the input: fb.each[…]",
         )
-    parameters, returned = _signature(function, name, where)
-    doc = function.__doc__ or ""
-    chosen = {entry.name for entry in parameters} if mutable is True else set() if mutable is False else {*mutable}
-    reader = _SignatureReader(namespace, _parameter_docs(doc) if doc else {}, chosen, name)
-    for parameter in parameters:
-        reader.read(parameter)
+    parameters, returned = _signature(function, name)
+    doc = function.__doc__
+    chosen = _NO_NAMES
     if mutable:
-        _refuse_unknown_mutable(mutable, [port.name for port in reader.inputs], where)
-    ports, is_tuple = _outputs(returned, outputs, namespace, where)
-    code = getattr(proper, "__code__", None)
+        chosen = frozenset([entry[0] for entry in parameters] if mutable is True else mutable)
+    reader = _SignatureReader(namespace, _parameter_docs(doc) if doc else _NO_DOCS, chosen, name)
+    for parameter in parameters:
+        reader.read(*parameter)
+    if mutable:
+        _refuse_unknown_mutable(mutable, [port.name for port in reader.inputs], name)
+    ports, is_tuple = _outputs(returned, outputs, namespace, name)
     return NodeType(
         type_id=name,
         function=function,
@@ -286,20 +387,18 @@ def node_type_of(
         context_name=reader.context_name,
         packet_names=frozenset(reader.packet_names) if reader.packet_names else _NO_NAMES,
         is_tuple_result=is_tuple,
-        source=_source(function, code),
-        filename=code.co_filename if code else "",
-        first_line=code.co_firstlineno if code else 1,
+        source=_source(function, getattr(proper, "__code__", None)),
     )
 
 
-def _refuse_unknown_mutable(mutable: bool | Sequence[str], names: list[str], where: str) -> None:
+def _refuse_unknown_mutable(mutable: bool | Sequence[str], names: list[str], node_id: str) -> None:
     unknown = [] if isinstance(mutable, bool) else [name for name in mutable if name not in names]
     if isinstance(mutable, str) or unknown:
         wrong = repr(mutable) if isinstance(mutable, str) else ", ".join(map(repr, unknown))
         raise DefinitionError(
             f"mutable={wrong} names no input",
             code="FB111",
-            where=where,
+            where=f"node {node_id!r}",
             hint=f"mutable=True, or a list of some of: {', '.join(names) or '(it has no inputs)'}",
         )
 
@@ -314,35 +413,28 @@ def _kind(function: Callable[..., Any]) -> tuple[bool, bool]:
     return is_generator, inspect.iscoroutinefunction(function)
 
 
-class _Parameter(NamedTuple):
-    """What is asked of a parameter; ``inspect.Parameter.empty`` where nothing is said."""
+def _signature(function: Callable[..., Any], name: str) -> tuple[list[tuple[str, Any, Any]], object]:
+    """Read name, annotation and default of each parameter, and the annotation of what is returned.
 
-    name: str
-    annotation: Any
-    default: Any
-
-
-def _signature(function: Callable[..., Any], name: str, where: str) -> tuple[list[_Parameter], object]:
-    """Read the parameters, and the annotation of what is returned.
-
-    Annotations stay as they are: evaluating text would fail on names that only type checkers import.
+    Where nothing is said it is ``_EMPTY``. Annotations stay as they are: evaluating text would fail on names that only
+    type checkers import.
     """
-    empty = inspect.Parameter.empty
     # A function may say that its signature is another's; asked like this, none gets a dictionary for its attributes.
     is_own = not hasattr(function, "__wrapped__") and not hasattr(function, "__signature__")
     if is_own and type(function) is FunctionType:
         code = function.__code__
         if not code.co_posonlyargcount and not code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
             # Nothing stands between the function and its signature, and building ``inspect``'s takes long.
-            said = function.__annotations__
-            defaults: dict[str, Any] = {}
+            said = function.__annotations__.get
+            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
             if function.__defaults__ or function.__kwdefaults__:
                 in_order = code.co_varnames[: code.co_argcount]
-                defaults.update(zip(reversed(in_order), reversed(function.__defaults__ or ()), strict=False))
+                defaults = dict(zip(reversed(in_order), reversed(function.__defaults__ or ()), strict=False))
                 defaults.update(function.__kwdefaults__ or ())
-            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-            found = [_Parameter(entry, said.get(entry, empty), defaults.get(entry, empty)) for entry in names]
-            return found, said.get("return", empty)
+                found = [(entry, said(entry, _EMPTY), defaults.get(entry, _EMPTY)) for entry in names]
+            else:
+                found = [(entry, said(entry, _EMPTY), _EMPTY) for entry in names]
+            return found, said("return", _EMPTY)
     try:
         signature = inspect.signature(function, eval_str=False)
     except (TypeError, ValueError) as error:
@@ -352,12 +444,13 @@ def _signature(function: Callable[..., Any], name: str, where: str) -> tuple[lis
             hint="wrap it in a function with named parameters",
         ) from error
     for parameter in signature.parameters.values():
-        _refuse_unnamed(parameter, where)
-    found = [_Parameter(entry.name, entry.annotation, entry.default) for entry in signature.parameters.values()]
+        _refuse_unnamed(parameter, name)
+    found = [(entry.name, entry.annotation, entry.default) for entry in signature.parameters.values()]
     return found, signature.return_annotation
 
 
-def _refuse_unnamed(parameter: inspect.Parameter, where: str) -> None:
+def _refuse_unnamed(parameter: inspect.Parameter, node_id: str) -> None:
+    where = f"node {node_id!r}"
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         raise DefinitionError(
             f"{parameter} has no ports: a node's parameters are named one by one",
@@ -386,83 +479,92 @@ def _source(function: Callable[..., Any], code: CodeType | None) -> str:
         return ""
 
 
+@functools.lru_cache(maxsize=1024)
+def _kind_of(meaning: Meaning, has_default: bool, is_mutable: bool) -> PortKind:
+    return PortKind(
+        type=meaning.port_type,
+        form=meaning.form,
+        meaning=meaning,
+        is_required=not has_default,
+        has_default=has_default,
+        is_mutable=is_mutable,
+        annotation=meaning.text,
+    )
+
+
 class _SignatureReader:
     """Sorts parameters into input ports, settings and services."""
 
-    def __init__(self, namespace: Mapping[str, Any], docs: Mapping[str, str], mutable: set[str], node_id: str) -> None:
+    def __init__(
+        self, namespace: Mapping[str, Any], docs: Mapping[str, str], mutable: frozenset[str], node_id: str
+    ) -> None:
         self.namespace = namespace
         self.docs = docs
         self.mutable = mutable
-        self.where = f"node {node_id!r}"
         self.node_id = node_id
         self.inputs: list[Port] = []
         self.settings: list[SettingSpec] = []
         self.packet_names: list[str] = []
         self.context_name: str | None = None
 
-    def read(self, parameter: _Parameter) -> None:
-        has_default = parameter.default is not inspect.Parameter.empty
-        if parameter.annotation is inspect.Parameter.empty:
-            meaning = Meaning(value_type=value_type_of(parameter.default)) if has_default else Meaning()
+    def read(self, name: str, annotation: Any, default: Any) -> None:
+        has_default = default is not _EMPTY
+        if annotation is _EMPTY:
+            meaning = Meaning(value_type=value_type_of(default)) if has_default else Meaning()
         else:
-            meaning = read_annotation(parameter.annotation, self.namespace)
+            meaning = read_annotation(annotation, self.namespace)
         if meaning.is_each:
-            self.inputs.append(self._each_port(parameter, meaning, has_default=has_default))
+            self.inputs.append(self._each_port(name, meaning, has_default=has_default))
         elif meaning.is_context:
-            self.context_name = parameter.name
+            self.context_name = name
         elif has_default and meaning.value_type and meaning.value_type != "none":
-            self.settings.append(self._setting(parameter, meaning))
+            self.settings.append(self._setting(name, default, meaning))
         else:
-            self.inputs.append(self._port(parameter, meaning, has_default=has_default))
+            self.inputs.append(self._port(name, meaning, has_default=has_default))
 
-    def _each_port(self, parameter: _Parameter, item: Meaning, *, has_default: bool) -> Port:
+    def _each_port(self, name: str, item: Meaning, *, has_default: bool) -> Port:
         if has_default:
             raise DefinitionError(
-                f"{parameter.name} takes the items of a list, and has a default",
+                f"{name} takes the items of a list, and has a default",
                 code="FB114",
-                where=self.where,
-                hint=f'leave it out, and connect a list or give one: flow.set("{self.node_id}", {parameter.name}=[…])',
-                parameter=parameter.name,
+                where=f"node {self.node_id!r}",
+                hint=f'leave it out, and connect a list or give one: flow.set("{self.node_id}", {name}=[…])',
+                parameter=name,
             )
         inner = dataclasses.replace(item, is_each=False, setting=None)
         is_plain = bool(item.value_type) and item.value_type != "none"
         whole = Meaning(value_type="list", items=inner, container="list")
-        return Port(
-            name=parameter.name,
+        kind = PortKind(
             meaning=whole if is_plain else None,
-            is_mutable=parameter.name in self.mutable,
+            is_mutable=name in self.mutable,
             is_each=True,
             container="list",
             item_type=item.port_type,
             item_form=item.form,
             annotation=item.text,
         )
+        return Port(name=name, kind=kind)
 
-    def _port(self, parameter: _Parameter, meaning: Meaning, *, has_default: bool) -> Port:
-        if meaning.text.rpartition(".")[2] == "Packet":
-            self.packet_names.append(parameter.name)
-        return Port(
-            name=parameter.name,
-            type=meaning.port_type,
-            form=meaning.form,
-            meaning=meaning,
-            is_required=not has_default,
-            has_default=has_default,
-            is_mutable=parameter.name in self.mutable,
-            annotation=meaning.text,
-        )
+    def _port(self, name: str, meaning: Meaning, *, has_default: bool) -> Port:
+        text = meaning.text
+        if text.endswith("Packet") and text.rpartition(".")[2] == "Packet":
+            self.packet_names.append(name)
+        # Equal options need not be the same (1 and True), nor equal bounds.
+        is_shared = meaning.setting is None and not meaning.options
+        kind_of = _kind_of if is_shared else _kind_of.__wrapped__
+        return Port(name=name, kind=kind_of(meaning, has_default, name in self.mutable))
 
-    def _setting(self, parameter: _Parameter, meaning: Meaning) -> SettingSpec:
+    def _setting(self, name: str, default: Any, meaning: Meaning) -> SettingSpec:
         if meaning.choices is None and meaning.value_type == "enum":
-            meaning = dataclasses.replace(meaning, choices=type(parameter.default))
+            meaning = dataclasses.replace(meaning, choices=type(default))
         spec = dataclasses.replace(
-            _spec(parameter.name, meaning, self.docs.get(parameter.name, "")),
-            is_optional=meaning.is_optional or parameter.default is None,
+            _spec(name, meaning, self.docs.get(name, "")),
+            is_optional=meaning.is_optional or default is None,
         )
         try:
-            return dataclasses.replace(spec, default=spec.checked(parameter.default))
+            return dataclasses.replace(spec, default=spec.checked(default))
         except DefinitionError as error:
-            error.where = self.where
+            error.where = f"node {self.node_id!r}"
             raise
 
 
@@ -514,7 +616,7 @@ def control_for(value_type: str, *, has_options: bool, is_bounded: bool) -> str:
 
 
 def _outputs(
-    annotation: object, names: Sequence[str] | None, namespace: Mapping[str, Any], where: str
+    annotation: object, names: Sequence[str] | None, namespace: Mapping[str, Any], node_id: str
 ) -> tuple[tuple[Port, ...], bool]:
     if names is not None:
         if (
@@ -524,7 +626,10 @@ def _outputs(
             or not all(map(str.isidentifier, names))
         ):
             raise DefinitionError(
-                f"outputs={names!r} does not name ports", code="FB109", where=where, hint='outputs=("train", "test")'
+                f"outputs={names!r} does not name ports",
+                code="FB109",
+                where=f"node {node_id!r}",
+                hint='outputs=("train", "test")',
             )
         meanings = _tuple_parts(annotation, namespace)
         if len(meanings) != len(names):
@@ -535,9 +640,7 @@ def _outputs(
         hints = record.__annotations__
         fields = getattr(record, "_fields", None) or [entry.name for entry in dataclasses.fields(record)]
         return tuple(_output(name, read_annotation(hints.get(name, "Any"), namespace)) for name in fields), False
-    return _result(
-        Meaning() if annotation is inspect.Signature.empty else read_annotation(annotation, namespace)
-    ), False
+    return _result(Meaning() if annotation is _EMPTY else read_annotation(annotation, namespace)), False
 
 
 @functools.lru_cache(maxsize=1024)
@@ -548,8 +651,7 @@ def _result(meaning: Meaning) -> tuple[Port, ...]:
 
 def _output(name: str, meaning: Meaning) -> Port:
     items = meaning.items if meaning.container in ("list", "tuple") else None
-    return Port(
-        name=name,
+    kind = PortKind(
         type=meaning.port_type,
         form=meaning.form,
         container=meaning.container,
@@ -557,6 +659,7 @@ def _output(name: str, meaning: Meaning) -> Port:
         item_form=items.form if items is not None else "",
         annotation=meaning.text,
     )
+    return Port(name=name, kind=kind)
 
 
 def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:
@@ -573,7 +676,7 @@ def _record_class(annotation: object, namespace: Mapping[str, Any]) -> Any:
 
 
 def _tuple_parts(annotation: object, namespace: Mapping[str, Any]) -> list[Meaning]:
-    if annotation is inspect.Signature.empty:
+    if annotation is _EMPTY:
         return []
     if isinstance(annotation, str):
         tree = parse_annotation(annotation)

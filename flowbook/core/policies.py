@@ -96,7 +96,8 @@ class Policy:
         pinned: its value is computed and kept even if nothing else needs it.
         each: of a flow that is used as a node: inputs that take lists. The flow is run once for each item, its outputs
             give lists in the same order, and what is said above of mapped nodes holds. Empty: it takes what its own
-            nodes take. (A function says it where it names the input: ``path: fb.each[Path]``.)
+            nodes take. Nothing in it is kept from item to item: what no item changes belongs outside of it, connected
+            to another of its inputs. (A function says it where it names the input: ``path: fb.each[Path]``.)
     """
 
     kind: Kind = "pure"

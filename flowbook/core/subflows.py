@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flowbook.core.edge_book import Edge
 from flowbook.core.expansion import SEPARATOR, Body, End, Expansion, Nesting, expand
 from flowbook.core.flow_data import FlowData, NodeInstance
-from flowbook.core.node_types import ERROR, RESULT, NodeType, Port
+from flowbook.core.node_types import ERROR, RESULT, NodeType, Port, PortKind
 from flowbook.core.policies import FlowPolicy
 from flowbook.errors import RunError, UnknownIdError, WiringError, did_you_mean
 
@@ -90,13 +90,13 @@ def _inputs(expansion: Expansion, data: FlowData) -> tuple[dict[str, tuple[End, 
         known = [expansion.data.type_of(node_id).input(port) for node_id, port in found]
         real = [port for port in known if port is not None]
         if not real:  # it feeds a setting
-            ports.append(Port(name=name, is_required=False, has_default=True))
+            ports.append(Port(name=name, kind=PortKind(is_required=False, has_default=True)))
             continue
         first = real[0]
         is_alike = all((port.type, port.form, port.is_each) == (first.type, first.form, first.is_each) for port in real)
         is_required = any(port.is_required for port in real)
-        shown = first if is_alike else Port(name=name)
-        ports.append(replace(shown, name=name, is_required=is_required, has_default=not is_required, is_mutable=False))
+        shown = Port(name=name, kind=first.kind) if is_alike else Port(name=name)
+        ports.append(shown.but(is_required=is_required, has_default=not is_required, is_mutable=False))
     return {name: tuple(found) for name, found in ends.items()}, ports
 
 
@@ -150,7 +150,7 @@ def _outputs(expansion: Expansion, data: FlowData) -> tuple[dict[str, End], list
     ports = []
     for name, (node_id, port) in ends.items():
         entry = flat.type_of(node_id).output(port)
-        ports.append(replace(entry, name=name) if entry is not None else Port(name=name))
+        ports.append(Port(name=name, kind=entry.kind) if entry is not None else Port(name=name))
     return ends, ports
 
 

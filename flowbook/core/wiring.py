@@ -33,8 +33,8 @@ class Link:
         target: id of the node that takes.
         target_port: its input port or setting.
         is_implicit: it follows from names.
-        group: the subflow whose error port is read, where the source is one of its nodes; empty otherwise.
-        others: the further nodes of it whose failures are read.
+        failing: the subflow whose error port is read, where the source is one of its nodes, and its further nodes
+            whose failures are read; empty otherwise.
     """
 
     source: str
@@ -42,8 +42,17 @@ class Link:
     target: str
     target_port: str
     is_implicit: bool = False
-    group: str = ""
-    others: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The subflow whose error port is read; empty otherwise."""
+        return self.failing[0] if self.failing else ""
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The further nodes of that subflow whose failures are read."""
+        return self.failing[1:]
 
 
 @dataclass(slots=True)
@@ -53,7 +62,7 @@ class Wiring:
     Attributes:
         links: by ``(target, target_port)``.
         ambiguous: ``(target, target_port)`` -> candidates as ``node.port``.
-        successors: ids that read a node, for every node, once for each link.
+        readers: ids that read a node, once for each link; None until an edit asks (``kept_readers``).
         stirred: nodes whose type, settings, policy or links may be others than when somebody emptied this; None: all.
         is_shared: others hold it; it is copied before it is brought up to date.
         own: nodes whose list of readers nobody else holds; None: all. The others' lists are copied before they change.
@@ -62,11 +71,30 @@ class Wiring:
 
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
     ambiguous: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    successors: dict[str, list[str]] = field(default_factory=dict)
+    readers: dict[str, list[str]] | None = field(default=None, compare=False, repr=False)
     stirred: set[str] | None = field(default=None, compare=False, repr=False)
     is_shared: bool = field(default=False, compare=False, repr=False)
     own: set[str] | None = field(default=None, compare=False, repr=False)
     names: _Names | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def successors(self) -> dict[str, list[str]]:
+        """Ids that read a node, for every node that is read, once for each link; not to be changed."""
+        if self.readers is not None:
+            return self.readers
+        found: dict[str, list[str]] = {}
+        for link in self.links.values():
+            for source in (link.source, *link.others) if link.failing else (link.source,):
+                if source in found:
+                    found[source].append(link.target)
+                else:
+                    found[source] = [link.target]
+        return found
+
+    def kept_readers(self) -> dict[str, list[str]]:
+        """The same, brought up to date with each edit from now on."""
+        self.readers = self.successors
+        return self.readers
 
 
 class _Names:
@@ -123,7 +151,7 @@ def wiring_of(flow: FlowData) -> Wiring:
 
 def resolve(flow: FlowData) -> Wiring:
     """Resolve the wiring of a flow anew; O(nodes + ports + edges). Never raises: findings are for ``core.checks``."""
-    wiring = Wiring(successors={node_id: [] for node_id in flow.nodes})
+    wiring = Wiring()
     for edge in flow.edges:
         if edge.source in flow.nodes and edge.target in flow.nodes:
             wiring.links[edge.target, edge.target_port] = _explicit_link(flow, edge)
@@ -135,8 +163,6 @@ def resolve(flow: FlowData) -> Wiring:
             key = (node_id, entry.name)
             if key not in links and entry.name not in node.settings:
                 _link_by_name(flow, wiring, bearers, key)
-    for link in links.values():
-        wiring.successors[link.source].append(link.target)
     return wiring
 
 
@@ -147,24 +173,24 @@ def _caught_up(flow: FlowData, wiring: Wiring) -> Wiring:
         wiring = Wiring(
             links=dict(wiring.links),
             ambiguous=dict(wiring.ambiguous),
-            successors=dict(wiring.successors),
+            readers=None if wiring.readers is None else dict(wiring.readers),
             stirred=None if wiring.stirred is None else set(wiring.stirred),
             own=set(),
         )
     wiring.names = names
-    keys = _keys_to_resolve(flow, wiring, names)
+    keys = _keys_to_resolve(flow, names)
     for key in keys:
         _relink(flow, wiring, names.bearers, key)
     for node_id in flow.touched:
-        if node_id not in flow.nodes:
-            wiring.successors.pop(node_id, None)
+        if node_id not in flow.nodes and wiring.readers is not None:
+            wiring.readers.pop(node_id, None)
     if wiring.stirred is not None:
         wiring.stirred.update(flow.touched)
         wiring.stirred.update(target for target, _ in keys)
     return wiring
 
 
-def _keys_to_resolve(flow: FlowData, wiring: Wiring, names: _Names) -> dict[tuple[str, str], None]:
+def _keys_to_resolve(flow: FlowData, names: _Names) -> dict[tuple[str, str], None]:
     """Find the inputs that may read something else now; the names are those of the edited flow afterwards."""
     keys = dict(flow.touched_ports)
     moved: dict[str, None] = {}
@@ -177,7 +203,6 @@ def _keys_to_resolve(flow: FlowData, wiring: Wiring, names: _Names) -> dict[tupl
             names.discard(node_id, before)
         if now is not None:
             names.add(node_id, now)
-            wiring.successors.setdefault(node_id, [])
         keys.update(dict.fromkeys((node_id, port.name) for kind in kinds for port in kind.inputs))
         keys.update(dict.fromkeys((node_id, edge.target_port) for edge in flow.edges.into(node_id)))
         # One that took the place of another looks the same, but has no cuts, no constants and another place.
@@ -223,17 +248,25 @@ def _relink(flow: FlowData, wiring: Wiring, bearers: Mapping[str, Collection[str
         elif name not in node.settings and flow.type_of(target).input(name) is not None:
             _link_by_name(flow, wiring, bearers, key)
     now = wiring.links.get(key)
-    if old is not None and (now is None or now.source != old.source):
-        _own_readers(wiring, old.source).remove(target)
-    if now is not None and (old is None or now.source != old.source):
-        _own_readers(wiring, now.source).append(target)
+    if wiring.readers is None or (old is not None and now is not None and old.source == now.source):
+        return
+    if old is not None:
+        left = _own_readers(wiring, wiring.readers, old.source)
+        left.remove(target)
+        if not left:
+            del wiring.readers[old.source]
+    if now is not None:
+        _own_readers(wiring, wiring.readers, now.source).append(target)
 
 
-def _own_readers(wiring: Wiring, source: str) -> list[str]:
-    if wiring.own is not None and source not in wiring.own:
+def _own_readers(wiring: Wiring, readers: dict[str, list[str]], source: str) -> list[str]:
+    if source not in readers:
+        readers[source] = []
+    elif wiring.own is not None and source not in wiring.own:
+        readers[source] = list(readers[source])
+    if wiring.own is not None:
         wiring.own.add(source)
-        wiring.successors[source] = list(wiring.successors[source])
-    return wiring.successors[source]
+    return readers[source]
 
 
 def _explicit_link(flow: FlowData, edge: Edge) -> Link:
@@ -464,9 +497,10 @@ def _refuse_loop(flow: FlowData, edge: Edge) -> None:
         ports += [entry.target_port for entry in flow.edges.into(node_id)]
         return [wiring.links[node_id, port].source for port in ports if (node_id, port) in wiring.links]
 
-    if not is_reachable(edge.target, edge.source, wiring.successors.__getitem__, sources):
+    readers = wiring.kept_readers()
+    if not is_reachable(edge.target, edge.source, lambda node_id: readers.get(node_id, ()), sources):
         return
-    path = [edge.source, *path_between(edge.target, edge.source, wiring.successors)]
+    path = [edge.source, *path_between(edge.target, edge.source, readers)]
     raise CycleError(
         "this edge would close a loop: " + " → ".join(path),
         where=flow.where,

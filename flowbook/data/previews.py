@@ -25,6 +25,7 @@ HEAD_ROWS: Final = 4
 MOST_COLUMNS: Final = 8
 SPARK_POINTS: Final = 60
 SAMPLED_ELEMENTS: Final = 4096
+HISTOGRAM_STEPS: Final = 20
 _IMAGE_SIDES: Final = (128, 96, 64, 32)
 _MOST_IMAGE_BYTES: Final = 12_000
 _LEAST_IMAGE_SIDE: Final = 8
@@ -48,12 +49,13 @@ def preview(value: object, *, collect_head: bool = False) -> dict[str, Any] | No
 
             {"kind": "table", "columns": [{"name", "type"}], "rows": [[str]], "height": int | None, "width": int}
             {"kind": "array", "dtype", "shape": [int], "min": num | None, "max", "spark": [0..1], "sampled": bool,
+             "histogram": counts of 20 equal steps from least to most, where these differ,
              "image": a picture, where it has two dimensions or is one in colour}
             {"kind": "picture", "mime": "image/png", "data": base64, "width": px, "height": px}
             {"kind": "text", "text": str}
 
-        ``height`` is None for a lazy table that nobody counted. ``sampled`` says that min, max and spark speak of
-        a sample. A value that cannot be shown gives a text.
+        ``height`` is None for a lazy table that nobody counted. ``sampled`` says that min, max, spark and
+        histogram speak of a sample. A value that cannot be shown gives a text.
     """
     family = family_of(value)
     try:
@@ -207,12 +209,17 @@ def _preview_array(array: np.ndarray[Any, Any]) -> dict[str, Any]:
     sample, is_sampled = _sample(array)
     least = most = None
     spark: list[float] = []
+    histogram: list[int] = []
     if sample.dtype.kind in "biufmM" and sample.size:
         numbers = sample.astype("i8") if sample.dtype.kind in "mM" else sample
         values = np.where(np.isnat(sample), np.nan, numbers) if sample.dtype.kind in "mM" else numbers.astype("f8")
         spark = _spark(values)
+        is_finite = np.isfinite(values)
+        there = values[is_finite]
+        if there.size and (low := float(there.min())) < (high := float(there.max())):
+            histogram = equal_steps(there, low, high)
         if sample.dtype.kind in "biuf":
-            finite = numbers[np.isfinite(values)]
+            finite = numbers[is_finite]
             least, most = (_json_number(finite.min()), _json_number(finite.max())) if finite.size else (None, None)
     image = array_images.image(array, sides=_IMAGE_SIDES, most_bytes=_MOST_IMAGE_BYTES) if _is_flat(array) else None
     return {
@@ -223,6 +230,7 @@ def _preview_array(array: np.ndarray[Any, Any]) -> dict[str, Any]:
         "max": most,
         "spark": spark,
         "sampled": is_sampled,
+        **({"histogram": histogram} if histogram else {}),
         **({"image": image} if image else {}),
     }
 
@@ -262,6 +270,25 @@ def _spark(values: np.ndarray[Any, Any]) -> list[float]:
     if not span or not math.isfinite(span):
         return [0.5] * len(means)
     return [round((mean - low) / span, 3) for mean in means]
+
+
+def equal_steps(values: np.ndarray[Any, Any], least: float, most: float) -> list[int]:
+    """Count how many values lie in each of 20 equal steps.
+
+    Args:
+        values: finite numbers; they are counted as float64.
+        least: where the first step begins, <= all values.
+        most: where the last step ends, >= all values, and in it.
+    """
+    import numpy as np
+
+    # Halved, for the distance of two numbers may be none; numpy's own histogram refuses numbers that lie close.
+    halves, low, high = values.astype("f8") / 2, least / 2, most / 2
+    with np.errstate(all="ignore"):
+        share = (halves - low) / (high - low) if high > low else np.zeros(halves.shape)
+    steps = np.clip(np.nan_to_num(share) * HISTOGRAM_STEPS, 0, HISTOGRAM_STEPS - 1).astype("i8")
+    counts: list[int] = np.bincount(steps, minlength=HISTOGRAM_STEPS).tolist()
+    return counts
 
 
 def _json_number(value: Any) -> float | int | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-BINS: Final = 20
+BINS: Final = previews.HISTOGRAM_STEPS
 SAMPLED_VALUES: Final = 1_000_000
 _TOP_VALUES: Final = 5
 _TEXT_CHARS: Final = 48
@@ -141,10 +141,6 @@ def _number_stats(numbers: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> dict[s
             return {"nanCount": nan_count}
         least, most = finite.min(), finite.max()
         step = max(1, math.ceil(finite.size / SAMPLED_VALUES))
-        sample, low, high = finite[::step].astype("f8") / 2, float(least) / 2, float(most) / 2
-        # Halved, for the distance of two numbers may be none; numpy's own histogram refuses numbers that lie close.
-        share = (sample - low) / (high - low) if high > low else np.zeros(sample.shape)
-        counts = np.bincount(np.clip(np.nan_to_num(share) * BINS, 0, BINS - 1).astype("i8"), minlength=BINS)
         mean = float(finite.mean(dtype="f8")) if not is_time else None
 
     def text(value: Any) -> str:
@@ -157,6 +153,6 @@ def _number_stats(numbers: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> dict[s
         "min": text(least),
         "max": text(most),
         "mean": None if mean is None else f"{mean:.6g}",
-        "histogram": counts.tolist(),
+        "histogram": previews.equal_steps(finite[::step], float(least), float(most)),
         "sampled": step > 1,
     }

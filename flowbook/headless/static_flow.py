@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowbook.core.document import load
 from flowbook.core.flow_data import FlowData, NodeInstance
-from flowbook.core.node_types import NodeType, Port, node_type_of
+from flowbook.core.node_types import NodeType, Port, PortKind, node_type_of
 from flowbook.core.subflows import TYPE_PREFIX, subflow_type
 from flowbook.errors import DefinitionError, FlowbookError
 from flowbook.headless.scan import FlowCell, NodeCell, NotebookScan, Place, parse_cell
@@ -182,7 +182,7 @@ def _node_type(cell: NodeCell) -> NodeType:
         found = node_type_of(_stand_in(cell.function), type_id=cell.name, outputs=cell.outputs or None)
         outputs = found.outputs if cell.is_function else _body_outputs(cell)
         return replace(found, doc=cell.doc, outputs=outputs, source=cell.body)
-    inputs = tuple(Port(name=name, is_ambient=True) for name in free_names(cell.body))
+    inputs = tuple(Port(name=name, kind=PortKind(is_ambient=True)) for name in free_names(cell.body))
     return NodeType(
         type_id=cell.name, function=None, inputs=inputs, outputs=_body_outputs(cell), origin="cell", source=cell.body
     )

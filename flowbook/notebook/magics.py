@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import no_var_expand
 
 from flowbook.core.annotations import read_annotation
-from flowbook.core.node_types import NodeType, Port, node_type_of
+from flowbook.core.node_types import NodeType, Port, PortKind, node_type_of
 from flowbook.errors import CellError, FlowbookError
 from flowbook.notebook.cell_function import CellFunction, build, line_of_body
 from flowbook.notebook.cell_source import function_text
@@ -201,9 +201,13 @@ def node_type_of_cell(cell: CellFunction, line: NodeLine, flow: Flow) -> NodeTyp
     inputs = [port if port.name in named else _ambient(port.name, cell) for port in read.inputs]
     inputs += [_ambient(name, cell, is_required=False) for name in cell.optional_names]
     if line.policy.get("mutable"):
-        inputs = [dataclasses.replace(port, is_mutable=True) for port in inputs]
+        inputs = [port.but(is_mutable=True) for port in inputs]
     borne = set(flow.data.nodes) | {port.name for each in flow.data.nodes for port in flow.data.type_of(each).outputs}
-    inputs += [Port(name=name, is_required=False, has_default=True) for name in cell.builtin_names if name in borne]
+    inputs += [
+        Port(name=name, kind=PortKind(is_required=False, has_default=True))
+        for name in cell.builtin_names
+        if name in borne
+    ]
     return dataclasses.replace(
         read,
         inputs=tuple(inputs),
@@ -212,15 +216,13 @@ def node_type_of_cell(cell: CellFunction, line: NodeLine, flow: Flow) -> NodeTyp
         is_async=cell.is_async,
         origin="cell",
         source=function_text(cell, line),
-        filename=cell.filename,
-        first_line=cell.first_line,
+        place=(cell.filename, cell.first_line),
     )
 
 
 def _ambient(name: str, cell: CellFunction, *, is_required: bool = True) -> Port:
     meaning = read_annotation(cell.annotations[name], {}) if name in cell.annotations else None
-    return Port(
-        name=name,
+    kind = PortKind(
         type=meaning.port_type if meaning is not None else "any",
         form=meaning.form if meaning is not None else "",
         is_required=is_required,
@@ -228,10 +230,12 @@ def _ambient(name: str, cell: CellFunction, *, is_required: bool = True) -> Port
         is_ambient=True,
         annotation=cell.annotations.get(name, ""),
     )
+    return Port(name=name, kind=kind)
 
 
 def _output(name: str, cell: CellFunction) -> Port:
     if name not in cell.annotations:
         return Port(name=name)
     meaning = read_annotation(cell.annotations[name], {})
-    return Port(name=name, type=meaning.port_type, form=meaning.form, annotation=cell.annotations[name])
+    kind = PortKind(type=meaning.port_type, form=meaning.form, annotation=cell.annotations[name])
+    return Port(name=name, kind=kind)

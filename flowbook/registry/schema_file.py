@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from flowbook.core.node_types import ERROR, NODE_ID, Port, control_for
+from flowbook.core.node_types import ERROR, NODE_ID, Port, PortKind, control_for
 from flowbook.core.policies import Policy, Retry, checked_policy
 from flowbook.core.settings import SettingSpec
 from flowbook.errors import DefinitionError, NodeFolderError
@@ -214,7 +214,8 @@ def _port(fields: JsonFields) -> Port:
         form = fields.choice("form", _TABLE_FORMS, form)
     is_required = fields.flag("required", default=True)
     fields.finish()
-    return Port(name=name, type=port_type, form=form, is_required=is_required, has_default=not is_required)
+    kind = PortKind(type=port_type, form=form, is_required=is_required, has_default=not is_required)
+    return Port(name=name, kind=kind)
 
 
 def _setting(fields: JsonFields) -> SettingSpec:

@@ -11,7 +11,7 @@ from flowbook.runtime.decisions import Request, refuse_loops
 from flowbook.runtime.firing import spread_override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
     from flowbook.core.expansion import Nesting
     from flowbook.core.flow_data import FlowData
@@ -108,7 +108,7 @@ def _with_leaves(flow: FlowData, nesting: Nesting, wish: Wish) -> Wish:
     )
 
 
-def _scope(flow: FlowData, plan: Plan, wish: Wish) -> tuple[frozenset[int], frozenset[str]]:
+def _scope(flow: FlowData, plan: Plan, wish: Wish) -> tuple[Set[int], frozenset[str]]:
     given = {name: value for name in ("to", "after", "only") if (value := getattr(wish, name)) is not None}
     if len(given) > 1:
         raise RunError(
@@ -128,8 +128,8 @@ def _scope(flow: FlowData, plan: Plan, wish: Wish) -> tuple[frozenset[int], froz
 
 
 def _without_the_overridden(
-    plan: Plan, scope: frozenset[int], targets: frozenset[str], overrides: Mapping[str, Any]
-) -> frozenset[int]:
+    plan: Plan, scope: Set[int], targets: frozenset[str], overrides: Mapping[str, Any]
+) -> Set[int]:
     """Leave out what is only needed by nodes that a given value stands in for."""
     if not overrides:
         return scope
@@ -138,13 +138,13 @@ def _without_the_overridden(
         for index in scope
         if plan.slots[index].node_id in targets
         or plan.slots[index].policy.pinned
-        or not scope.intersection(plan.slots[index].successors)
+        or scope.isdisjoint(plan.slots[index].successors)
     ]
     needed = set(waiting)
     while waiting:
         slot = plan.slots[waiting.pop()]
         if slot.node_id not in overrides:
-            more = scope.intersection(slot.predecessors) - needed
+            more = {source for source in slot.predecessors if source in scope} - needed
             needed |= more
             waiting.extend(more)
     return frozenset(needed)

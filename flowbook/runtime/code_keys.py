@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from flowbook.core.records import record
 from flowbook.runtime.code_objects import digest
 from flowbook.runtime.code_reach import Reach
 from flowbook.runtime.code_values import Identities, Values
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from flowbook.runtime.code_checks import Checks
 
+_MOST_LATELY = 64
 #: What keys with nothing to show share; it is never changed.
 _NONE: Final[dict[str, str]] = {}
 
@@ -75,11 +77,12 @@ class _Asked(NamedTuple):
     key: CodeKey
 
 
-class MadeKey(weakref.ref[FunctionType]):
+@record
+class MadeKey:
     """The key of a function as it was made at one time, and what it depends on; the function itself is not held.
 
-    There is one for each function, and most functions reach nothing but what they are given: then their code is all
-    there is to look at, and the key is made from its digest when somebody asks. Nothing here is changed later.
+    There is one for each plain node, and most functions reach nothing but what they are given: then their code is all
+    there is to look at, and the key is made from its digest when somebody asks.
 
     Attributes:
         name: of the function.
@@ -87,8 +90,6 @@ class MadeKey(weakref.ref[FunctionType]):
         digest: of the code.
         asked: what else the key depends on, or None.
     """
-
-    __slots__ = ("asked", "code", "digest", "name")
 
     name: str
     code: CodeType
@@ -124,26 +125,9 @@ class MadeKey(weakref.ref[FunctionType]):
         asked = self.asked
         if asked is None:
             has_defaults = function.__defaults__ is not None or function.__kwdefaults__ is not None
-            return function.__code__ is self.code and not has_defaults
+            return function.__code__ is self.code and function.__name__ == self.name and not (has_defaults or extra)
         is_same = asked.skip == skip and asked.extra == tuple(extra)
         return is_same and asked.checks.hold(function, extra, values(asked.checks))
-
-
-class _MadeKeys:
-    """The key of each function that was made last, as long as the function is there."""
-
-    def __init__(self) -> None:
-        #: By themselves: a reference is equal to every other one to what it refers to.
-        self._known: dict[weakref.ref[FunctionType], MadeKey] = {}
-        known = self._known
-        self.forget: Callable[[weakref.ref[FunctionType]], object] = lambda gone: known.pop(gone, None)
-
-    def of(self, function: FunctionType) -> MadeKey | None:
-        return self._known.get(weakref.ref(function))
-
-    def keep(self, made: MadeKey) -> None:
-        self._known.pop(made, None)  # a dictionary keeps the first of equal keys
-        self._known[made] = made
 
 
 class CodeKeys:
@@ -163,8 +147,11 @@ class CodeKeys:
         self._identities = Identities()
         self._sources = ModuleSources()
         self._lock = threading.RLock()
-        #: Without anything handed in, and with that.
-        self._made = (_MadeKeys(), _MadeKeys())
+        #: Of each function what was made last without anything handed in, and with that.
+        self._made: tuple[weakref.WeakKeyDictionary[FunctionType, MadeKey], ...]
+        self._made = (weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary())
+        #: Of code that reaches nothing, what somebody keeps since lately: many flows may be made of a few functions.
+        self._lately: dict[CodeType, MadeKey] = {}
 
     def key(
         self, function: Callable[..., object], *, extra: Mapping[str, object] | None = None, skip: Collection[str] = ()
@@ -180,32 +167,56 @@ class CodeKeys:
         """
         with self._lock:
             made = self._current(function, extra or {}, tuple(skip))
-            return made.key if isinstance(made, MadeKey) else made
+            if isinstance(made, CodeKey):
+                return made
+            known = self._made[bool(extra)]
+            if isinstance(function, FunctionType) and known.get(function) is not made:
+                known[function] = made
+            return made.key
 
-    def made(self, function: Callable[..., object], *, skip: Collection[str]) -> MadeKey | None:
-        """Make the key of ``function`` as ``key`` does; None when it cannot be told quickly whether it still holds."""
+    def made(
+        self, function: Callable[..., object], *, skip: Collection[str], last: MadeKey | None = None
+    ) -> MadeKey | None:
+        """Make the key of ``function`` as ``key`` does, for somebody who keeps it.
+
+        Args:
+            function: as for ``key``.
+            skip: as for ``key``.
+            last: what was returned the last time; it is returned again if it still holds.
+
+        Returns:
+            None when it cannot be told quickly whether a key still holds.
+        """
         with self._lock:
-            made = self._current(function, {}, tuple(skip))
-            return made if isinstance(made, MadeKey) else None
+            made = self._current(function, {}, tuple(skip), last)
+            if isinstance(made, CodeKey):
+                return None
+            if made.asked is None:
+                if len(self._lately) >= _MOST_LATELY:
+                    self._lately.clear()
+                self._lately[made.code] = made
+            elif isinstance(function, FunctionType):
+                self._made[False][function] = made
+            return made
 
     def _current(
-        self, function: Callable[..., object], extra: Mapping[str, object], skip: tuple[str, ...]
+        self,
+        function: Callable[..., object],
+        extra: Mapping[str, object],
+        skip: tuple[str, ...],
+        last: MadeKey | None = None,
     ) -> MadeKey | CodeKey:
-        """Return what was made last if it still holds, or make it; the bare key where nothing can be remembered."""
+        """Return what was made last if it still holds, or make it; the bare key where that cannot be told again."""
         if not isinstance(function, FunctionType):
             return _key(self._reach(function, extra, skip))
-        known = self._made[bool(extra)]
-        last = known.of(function)
-        if last is not None and last.holds(function, skip, extra, self._values):
-            return last
+        for made in (last, self._made[bool(extra)].get(function), self._lately.get(function.__code__)):
+            if made is not None and made.holds(function, skip, extra, self._values):
+                return made
         reach = self._reach(function, extra, skip)
         if not reach.checks.is_usable:
             return _key(reach)
-        made = MadeKey(function, known.forget)
-        made.name, made.code, made.digest = function.__name__, function.__code__, reach.root_digest
-        made.asked = None if reach.is_alone else _Asked(skip, tuple(extra), reach.checks, _key(reach))
-        known.keep(made)
-        return made
+        asked = None if reach.is_alone else _Asked(skip, tuple(extra), reach.checks, _key(reach))
+        return MadeKey(name=function.__name__, code=function.__code__, digest=reach.root_digest, asked=asked)
 
     def _reach(self, function: Callable[..., object], extra: Mapping[str, object], skip: Collection[str]) -> Reach:
         return Reach(

@@ -101,7 +101,7 @@ class Reach:
         inner = function
         while isinstance(inner, FunctionType):
             self._roots.add(id(inner))
-            wrapped = vars(inner).get("__wrapped__")
+            wrapped = getattr(inner, "__wrapped__", None)  # asked like this, none gets a dictionary for attributes
             if wrapped is None:
                 break
             inner = wrapped
@@ -148,7 +148,7 @@ class Reach:
             label = self._labels[id(function)] = self._take(f"code of helper {name}", id(function))
             self._follow(function, label)
             return label
-        wrapped = vars(function).get("__wrapped__")
+        wrapped = getattr(function, "__wrapped__", None)
         if local_code.is_own_wrapper(function) and isinstance(wrapped, FunctionType):
             label = self._labels[id(function)] = self.reach(wrapped)
             return label
@@ -175,7 +175,7 @@ class Reach:
         self.parts[label] = own.hex()
         if label == self.root_label:
             self.root_digest = own
-        wrapped = vars(function).get("__wrapped__")
+        wrapped = getattr(function, "__wrapped__", None)
         if isinstance(wrapped, FunctionType):
             self.parts[f"name {label}.__wrapped__"] = self.reach(wrapped)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):

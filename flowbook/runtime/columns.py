@@ -20,7 +20,7 @@ from flowbook.runtime.keys import KeyMaker
 from flowbook.runtime.results import NodeResult, key_of_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from flowbook.runtime.code_keys import CodeKey, MadeKey
     from flowbook.runtime.engine import Engine
@@ -35,7 +35,7 @@ _PLAIN_SETTINGS: Final = frozenset({"int", "float", "number", "bool", "str", "li
 #: How a slot is called: without arguments, with one, with two or several in order, with several by name.
 NONE, ONE, TWO, SEVERAL, BY_NAME = range(5)
 
-#: What is called, how, from which slots, and the token of the slot's own part of the key (``KeyParts.token``).
+#: What is called, how, from which slots, and the token of the slot's own part of the key (``token_of``).
 Step = tuple[Any, int, Any, bytes]
 #: What a value was made from: the token of the slot's own part of the key, and the version that each input read.
 Seen = tuple[Any, ...]
@@ -44,10 +44,11 @@ Reads = tuple[tuple[str, str], ...]
 
 
 class Was(NamedTuple):
-    """What a slot was when its value was made: its own part of the key, and what it read."""
+    """What a slot was when its value was made: its own part of the key, what it read, and the token of its own part."""
 
     own: KeyParts
     reads: Reads
+    token: bytes
 
 
 class Kept(NamedTuple):
@@ -127,7 +128,7 @@ class Columns:
             if slot.node_id in odd or slot.node_id in self.plan.looped:
                 continue
             step = step_of(slot, slots, self.results.given)
-            if step is not None and all(front[source] for source in slot.predecessors):
+            if step is not None and all(map(front.__getitem__, slot.predecessors)):
                 self.steps[slot.index] = step
                 front[slot.index] = 1
 
@@ -143,7 +144,7 @@ class Columns:
                 waiting.extend(self.readers[place])
         self.has_only_front = False
 
-    def covered(self, scope: frozenset[int], *, is_whole: bool) -> bytes:
+    def covered(self, scope: Set[int], *, is_whole: bool) -> bytes:
         """Mark the plain slots of a scope."""
         if is_whole:
             return bytes(self.front)
@@ -242,7 +243,8 @@ class Columns:
             if code is not None:
                 self._take_code(slot, code)
         elif code is not None and earlier not in old.was:
-            self.was[index] = Was(self._own_key(old.plan.slots[earlier], code.key), reads_of(old.plan, earlier))
+            own = self._own_key(old.plan.slots[earlier], code.key)
+            self.was[index] = Was(own, reads_of(old.plan, earlier), old.token(earlier))
 
     def take_plan(self, plan: Plan) -> bool:
         """Go over to another plan of the same family; False: a slot became plain, or is no longer."""
@@ -265,7 +267,7 @@ class Columns:
             self.readers[index] = slot.successors
             if not self.front[index]:
                 continue
-            code, token = self.code[index], self._token(index)
+            code, token = self.code[index], self.token(index)
             self._own_steps()[index] = step
             if code is not None and _differ_in_settings(slot, earlier):
                 self._take_code(slot, code)  # whether that is another is seen by ``look``
@@ -298,17 +300,17 @@ class Columns:
             code: its code as it was; None when that was not read.
             reads: what it read.
         """
-        is_same = code is not None and self.code[index] is not None and token == self._token(index)
+        is_same = code is not None and self.code[index] is not None and token == self.token(index)
         if not is_same:
             self.dirty[index] = 1
         if code is not None and index not in self.was and not (is_same and reads == reads_of(self.plan, index)):
-            self.was[index] = Was(self._own_key(earlier, code.key), reads)
+            self.was[index] = Was(self._own_key(earlier, code.key), reads, token)
 
     def _read_code(self, slot: Slot) -> None:
         function = slot.node_type.function
         assert function is not None  # noqa: S101 -- else it were not plain
         try:
-            code = self.engine.code_keys.made(function, skip=skipped_names(slot))
+            code = self.engine.code_keys.made(function, skip=skipped_names(slot), last=self.code[slot.index])
         except FlowbookError:
             code = None  # whoever runs it with care says what is wrong
         if code is None or code.paths:
@@ -322,9 +324,11 @@ class Columns:
         self.code[index] = code
         self.watch.add(code.checks, slot.node_type.function)
         if step is not None:
-            self._own_steps()[index] = (*step[:3], self._own_key(slot, code.key).token)
+            token = token_of(slot, self._own_key(slot, code.key))
+            self._own_steps()[index] = (*step[:3], code.digest if token == code.digest else token)
 
-    def _token(self, index: int) -> bytes:
+    def token(self, index: int) -> bytes:
+        """Give the token of the slot's own part of the key; empty when it was never plain."""
         step = self.steps[index]
         return b"" if step is None else step[3]
 
@@ -347,7 +351,7 @@ class Columns:
             index = slot.index
             if not self.front[index]:
                 continue
-            token, code = self._token(index), self.code[index]
+            token, code = self.token(index), self.code[index]
             self._read_code(slot)
             self._note_edit(index, token, slot, code, reads_of(self.plan, index))
 
@@ -391,7 +395,7 @@ class Columns:
             return None
         versions = self.versions
         edges = [binding.source for binding in self.plan.slots[index].bindings if binding.kind == "edge"]
-        return (self._token(index), *[versions[source] for source in edges])
+        return (self.token(index), *[versions[source] for source in edges])
 
     # -- values
 
@@ -475,9 +479,13 @@ class Columns:
         """What the slot was when its present value was made; None when that is no longer known."""
         seen, was = self.seen_of(index), self.was.get(index)
         if was is None or seen == self.due(index):  # what holds the same values now may bear other names
-            own = self.own_key(index)
-            was = None if own is None else Was(own, reads_of(self.plan, index))
-        return was if was is not None and seen is not None and seen[0] == was.own.token else None
+            was = self.now(index)
+        return was if was is not None and seen is not None and seen[0] == was.token else None
+
+    def now(self, index: int) -> Was | None:
+        """What the slot is; None when it was never plain."""
+        own = self.own_key(index)
+        return None if own is None else Was(own, reads_of(self.plan, index), self.token(index))
 
     def _sources(self, index: int) -> list[int]:
         """The slots that a value was made from and that still hold what it was made from."""
@@ -567,6 +575,15 @@ def reads_of(plan: Plan, index: int) -> Reads:
     slots = plan.slots
     edges = [binding for binding in slots[index].bindings if binding.kind == "edge"]
     return tuple((binding.name, slots[binding.source].node_id) for binding in edges)
+
+
+def token_of(slot: Slot, own: KeyParts) -> bytes:
+    """Make what tells the own part of a slot's key from those that it had at other times.
+
+    Where code is all there is to it, and what every input reads, that is the digest of the code, which is there anyway.
+    """
+    is_code = not own.parts and len(own.code.parts) == 1 and all(binding.kind == "edge" for binding in slot.bindings)
+    return bytes.fromhex(next(iter(own.code.parts.values())) if is_code else own.digest)
 
 
 def skipped_names(slot: Slot) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowbook.errors import CycleError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from flowbook.core.events import Stamp, Status
     from flowbook.core.packets import ErrorPacket
@@ -39,7 +39,7 @@ class Request:
         is_the_last: nobody looks at its values or runs anything afterwards, save at what it was for (``releasing``).
     """
 
-    scope: frozenset[int]
+    scope: Set[int]
     targets: frozenset[str] = frozenset()
     force: bool = False
     settings: Mapping[tuple[str, str], Any] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Books:
         index = self._plan.index.get(node_id, -1)
         return index, next((batch for batch in self.batches if index >= 0 and batch.covered[index]), None)
 
-    def undecided(self, scope: frozenset[int]) -> list[int]:
+    def undecided(self, scope: Set[int]) -> list[int]:
         """The slots of a run that nothing was decided about, in topological order."""
         if len(self.batches) == 1 and not self.entered and self.batches[0].covered.count(1) == len(scope):
             return []
@@ -124,7 +124,7 @@ class Books:
         return None if batch is None or index not in batch.places else batch.reason(batch.places[index])
 
 
-def refuse_loops(plan: Plan, scope: frozenset[int]) -> None:
+def refuse_loops(plan: Plan, scope: Set[int]) -> None:
     """Raise when a scope contains a node on or behind a loop.
 
     Raises:

@@ -77,13 +77,16 @@ class FlowCalls:
         self._exits = [expansion.nesting.exits[slot.node_id, port.name] for port in flow_type.outputs]
         refuse_loops(self._plan, self._plan.everything)
 
-    async def call(self, arguments: Mapping[str, Any], effects: Effects, span: ItemSpan) -> tuple[Any, ...]:
+    async def call(
+        self, arguments: Mapping[str, Any], effects: Effects, span: ItemSpan, copies: list[tuple[str, Any]]
+    ) -> tuple[Any, ...]:
         """Run the flow once.
 
         Args:
             arguments: of the item, by input.
             effects: gets what its nodes print and display.
             span: gets what happened inside.
+            copies: gets what was copied for its nodes, under no input's name.
 
         Returns:
             The values of its outputs.
@@ -105,6 +108,7 @@ class FlowCalls:
         try:
             await _ended(execution)
         finally:
+            copies += [("", event.copies) for event in events if isinstance(event, NodeFinished) and event.copies]
             self._tell(events, effects, span)
         return self._outcome(execution)
 

@@ -352,7 +352,7 @@ class ItemRun:
             flow, span = self._flow, self._spans[attempt.index]
 
             def function(**arguments: Any) -> Any:
-                return flow.call(arguments, attempt.effects, span)
+                return flow.call(arguments, attempt.effects, span, attempt.copies)
 
         def call() -> Awaitable[Any]:
             awaitable: Awaitable[Any] = function(**self._arguments(attempt))

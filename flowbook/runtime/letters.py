@@ -288,11 +288,12 @@ def _with_open_inputs(plan: Plan, slot: Slot, inputs: Mapping[str, Any]) -> Plan
     other = replace(plan, slots=plan.slots.copy())
     for index in set(slot.predecessors) - read:
         source = plan.slots[index]
-        other.slots[index] = replace(source, successors=[place for place in source.successors if place != slot.index])
+        other.slots[index] = replace(
+            source, successors=tuple(place for place in source.successors if place != slot.index)
+        )
     other.slots[slot.index] = replace(
         slot,
         bindings=bindings,
         settings={**slot.settings, **{name: value for name, value in inputs.items() if name not in ports}},
-        predecessors=tuple(index for index in slot.predecessors if index in read),
     )
     return other

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from flowbook.core.document import policy_with_overrides
 from flowbook.core.expansion import Nesting
@@ -14,6 +15,8 @@ from flowbook.core.topology import find_cycle, topological_order
 from flowbook.errors import AmbiguousNameError, FlowbookError, UnknownIdError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from flowbook.core.flow_data import FlowData
     from flowbook.core.node_types import NodeType, Port
     from flowbook.core.policies import FlowPolicy, Policy
@@ -26,6 +29,7 @@ ERROR_INDEX = -1
 #: What slots without settings share; it is never changed.
 _NONE_SET: Final[dict[str, Any]] = {}
 
+_ItemT = TypeVar("_ItemT")
 BindingKind = Literal["edge", "constant", "open", "problem"]
 
 
@@ -41,10 +45,8 @@ class Binding:
         source: slot that gives, for edges.
         output: index among the source's outputs, ``ERROR_INDEX`` for its error port, None when it must be asked at run
             time (a stub).
-        group: the subflow whose error port is read: ``source`` is one of its nodes.
-        others: the further slots of it whose failures are read.
-        value: the constant.
-        error: what reading it raises.
+        value: the constant; what reading it raises, for problems; for the error port of a subflow, of whose nodes
+            ``source`` is one, its name and the further slots whose failures are read.
     """
 
     name: str
@@ -52,15 +54,27 @@ class Binding:
     port: Port | None = None
     source: int = 0
     output: int | None = None
-    group: str = ""
-    others: tuple[int, ...] = ()
     value: Any = None
-    error: FlowbookError | None = None
+
+    @property
+    def error(self) -> FlowbookError | None:
+        """What reading it raises."""
+        return self.value if self.kind == "problem" else None
+
+    @property
+    def group(self) -> str:
+        """The subflow whose error port is read."""
+        return self.value[0] if self.kind == "edge" and self.value is not None else ""
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """The further slots of that subflow whose failures are read."""
+        return self.value[1] if self.kind == "edge" and self.value is not None else ()
 
     @property
     def sources(self) -> tuple[int, ...]:
         """The slots that give, for edges: one, save for the error port of a subflow."""
-        return (self.source, *self.others) if self.others else (self.source,)
+        return (self.source,) if self.value is None else (self.source, *self.others)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +88,6 @@ class Slot:
         policy: type and node policy merged.
         settings: values by name, JSON form, defaults filled in.
         bindings: input ports in order, then settings that an edge feeds.
-        predecessors: slots it reads.
         strays: slots from which edges lead here that it does not read, for there is no such input or output. It comes
             after them all the same.
         successors: slots that read it.
@@ -87,16 +100,43 @@ class Slot:
     policy: Policy
     settings: dict[str, Any]
     bindings: tuple[Binding, ...] = ()
-    predecessors: tuple[int, ...] = ()
     strays: tuple[int, ...] = ()
-    successors: list[int] = field(default_factory=list)
+    successors: tuple[int, ...] = ()
     is_leaf: bool = True
+
+    @property
+    def predecessors(self) -> tuple[int, ...]:
+        """Slots it reads."""
+        found = [source for binding in self.bindings if binding.kind == "edge" for source in binding.sources]
+        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
     @property
     def primary(self) -> int | None:
         """Index of the primary output, or None when there are several and none bears the node's name."""
         name = self.node_type.primary_output(self.node_id)
         return next((index for index, port in enumerate(self.node_type.outputs) if port.name == name), None)
+
+
+class _Everything(Set[int]):
+    """The indexes of all slots, as a set that takes no memory."""
+
+    __slots__ = ("_range",)
+
+    def __init__(self, count: int) -> None:
+        self._range = range(count)
+
+    def __contains__(self, index: object) -> bool:
+        return index in self._range
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._range)
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    @classmethod
+    def _from_iterable(cls, found: Iterable[_ItemT]) -> Set[_ItemT]:
+        return frozenset(found)  # what is left of it is any set
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,7 +167,7 @@ class Plan:
     cycle: list[str]
     looped: frozenset[str]
     revision: int
-    everything: frozenset[int] = frozenset()
+    everything: Set[int] = frozenset()
     node_ids: tuple[str, ...] = ()
     is_as_added: bool = False
     family: object = None
@@ -141,8 +181,7 @@ class Plan:
 
     def begin_family(self) -> None:
         """Become the first plan of its nodes."""
-        # Of a dictionary, whose size is known, and of the same numbers: a set that grows takes twice the memory.
-        self.everything = frozenset(dict.fromkeys(self.index.values()))
+        self.everything = _Everything(len(self.slots))
         self.node_ids = tuple(slot.node_id for slot in self.slots)
         self.family, self.changed, self.requests = object(), frozenset(), {}
 
@@ -174,12 +213,15 @@ def compile_plan(flow: FlowData, wiring: Wiring) -> Plan:
     looped = [node_id for node_id in node_ids if node_id not in ordered]
     index = {node_id: number for number, node_id in enumerate([*order, *looped] if looped else order)}
     slots = [_slot(flow, wiring, node_id, index) for node_id in index]
+    readers: dict[int, list[int]] = {}
     for slot in slots:
         for source in slot.predecessors:
-            slots[source].successors.append(slot.index)
+            readers.setdefault(source, []).append(slot.index)
         for binding in slot.bindings:
             if binding.kind == "edge" and binding.output != ERROR_INDEX:
                 slots[binding.source].is_leaf = False
+    for source, found in readers.items():
+        slots[source].successors = tuple(found)
     return Plan(
         flow=flow.id,
         slots=slots,
@@ -257,7 +299,7 @@ def _renew_readers(plan: Plan, source: int, lost: set[int], won: set[int], *, is
     """Enter with a slot who reads it now; it is made anew unless that has happened."""
     slot = plan.slots[source]
     there = set(slot.successors)
-    readers = slot.successors if not lost and won <= there else sorted((there - lost) | won)
+    readers = slot.successors if not lost and won <= there else tuple(sorted((there - lost) | won))
     is_leaf = not any(
         binding.kind == "edge" and binding.source == source and binding.output != ERROR_INDEX
         for index in readers
@@ -286,7 +328,6 @@ def _slot(flow: FlowData, wiring: Wiring, node_id: str, index: dict[str, int]) -
         policy=policy_with_overrides(node_type.policy, node.policy),
         settings={spec.name: node.settings.get(spec.name, spec.default) for spec in node_type.settings} or _NONE_SET,
         bindings=tuple(bindings),
-        predecessors=tuple(dict.fromkeys([source for binding in edges for source in binding.sources])),
         strays=() if is_whole else _strays(flow, wiring, node_id, edges, index),
     )
 
@@ -314,12 +355,12 @@ def _port_binding(flow: FlowData, wiring: Wiring, node_id: str, port: Port, inde
             hint=f'flow.connect("{candidates[0]}", "{node_id}.{port.name}")',
             candidates=list(candidates),
         )
-        return Binding(name=port.name, kind="problem", port=port, error=error)
+        return Binding(name=port.name, kind="problem", port=port, value=error)
     return Binding(name=port.name, kind="open", port=port)
 
 
 def _edge_binding(flow: FlowData, link: Link, port: Port | None, index: dict[str, int]) -> Binding:
-    if link.group:
+    if link.failing:
         failing = sorted(index[source] for source in (link.source, *link.others))
         return Binding(
             name=link.target_port,
@@ -327,8 +368,7 @@ def _edge_binding(flow: FlowData, link: Link, port: Port | None, index: dict[str
             port=port,
             source=failing[0],
             output=ERROR_INDEX,
-            group=link.group,
-            others=tuple(failing[1:]),
+            value=(link.group, tuple(failing[1:])),
         )
     outputs = [output.name for output in flow.type_of(link.source).outputs]
     output: int | None = None
@@ -343,5 +383,5 @@ def _edge_binding(flow: FlowData, link: Link, port: Port | None, index: dict[str
             hint=did_you_mean(link.source_port, outputs),
             port=link.source_port,
         )
-        return Binding(name=link.target_port, kind="problem", port=port, error=unknown)
+        return Binding(name=link.target_port, kind="problem", port=port, value=unknown)
     return Binding(name=link.target_port, kind="edge", port=port, source=index[link.source], output=output)

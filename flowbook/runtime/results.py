@@ -82,11 +82,6 @@ class KeyParts:
     parts: dict[str, str]
     shown: dict[str, str]
 
-    @property
-    def token(self) -> bytes:
-        """The digest in half of the memory, for what is kept of every node."""
-        return bytes.fromhex(self.digest)
-
 
 @dataclass(slots=True, kw_only=True)
 class NodeResult:
@@ -448,15 +443,15 @@ class FlowResults:
                 return None
             return columns if columns.watch.holds(engine.code_keys.holds) else None
 
-    def kept(self, plan: Plan, slot: Slot, own_digest: str) -> NodeResult | None:
+    def kept(self, plan: Plan, slot: Slot, own: KeyParts) -> NodeResult | None:
         """Return what the cache keeps of a slot from when it was plain. Under the lock."""
-        from flowbook.runtime.columns import Kept, result_of  # noqa: PLC0415 -- columns are made of results
+        from flowbook.runtime.columns import Kept, result_of, token_of  # noqa: PLC0415 -- columns are made of results
 
         columns = self.columns
         if columns is None or columns.plan is not plan:
             return None
         made_from: tuple[Any, ...] = (
-            bytes.fromhex(own_digest),
+            token_of(slot, own),
             *[columns.versions[entry.source] for entry in slot.bindings if entry.kind == "edge"],
         )
         found = self.cache.get_plain((slot.node_id, made_from), max(made_from[1:], default=0))

@@ -234,27 +234,27 @@ def function_text(function: Any, *, keeps_decorators: bool = True) -> str:
         return ""
     if unwrapped.__name__ == "<lambda>":
         return text if _is_assignment(text) else ""
-    keeps_decorators = keeps_decorators and not hasattr(function, "__flowbook_node_type__")
-    return text if keeps_decorators and not _declares_node(text, surroundings(function)) else without_decorators(text)
+    is_node = hasattr(function, "__flowbook_node_type__") or _is_declared(text, surroundings(unwrapped))
+    return text if keeps_decorators and not is_node else without_decorators(text)
 
 
-def _declares_node(text: str, lookup: Lookup) -> bool:
-    """Whether a decorator of a definition is ``@flow.node``, ``@fb.node(…)`` or the like."""
+def _is_declared(text: str, lookup: Lookup) -> bool:
+    """Whether a decorator of a definition makes it a node: ``@flow.node``, ``@fb.node(…)`` or the like."""
+    if not text.startswith("@"):
+        return False
     try:
-        definition = ast.parse(text).body[0]
-    except (SyntaxError, IndexError):
+        (definition,) = ast.parse(text).body
+    except (SyntaxError, ValueError):
         return False
     for decorator in getattr(definition, "decorator_list", ()):
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
-        if isinstance(called, ast.Attribute) and called.attr == "node":
-            is_known, owner = lookup(called.value.id) if isinstance(called.value, ast.Name) else (False, None)
-            home = owner.__name__ if isinstance(owner, ModuleType) else type(owner).__module__
-            if not is_known or home.partition(".")[0] == "flowbook":
-                return True
-        elif isinstance(called, ast.Name) and lookup(called.id)[1] is not None:
-            home = getattr(lookup(called.id)[1], "__module__", None) or ""
-            if called.id == "node" and home.partition(".")[0] == "flowbook":
-                return True
+        if getattr(called, "attr", getattr(called, "id", "")) != "node":
+            continue
+        owner = called.value if isinstance(called, ast.Attribute) else called
+        is_found, value = lookup(owner.id) if isinstance(owner, ast.Name) else (False, None)
+        home = getattr(value, "__module__", "") or getattr(value, "__name__", "")  # a module has but a name
+        if not is_found or str(home).partition(".")[0] == "flowbook":
+            return True
     return False
 
 

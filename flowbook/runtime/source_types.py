@@ -195,14 +195,13 @@ def type_from_source(entry: Mapping[str, Any]) -> NodeType:
     node_type = node_type_of(function, type_id=type_id, outputs=_output_names(entry), policy=known)
     named = entry.get("mutable")
     changed = named if isinstance(named, list) else []
-    inputs = tuple(dataclasses.replace(port, is_mutable=port.name in changed) for port in node_type.inputs)
+    inputs = tuple(port.but(is_mutable=port.name in changed) for port in node_type.inputs)
     return dataclasses.replace(
         node_type,
         inputs=inputs,
         origin="document",
         source=source,
-        filename=loader.filename,
-        first_line=definition.lineno,
+        place=(loader.filename, definition.lineno),
     )
 
 

@@ -150,7 +150,7 @@ def _kept_when_plain(run: Execution, slot: Slot, key: KeyParts) -> NodeResult | 
         else:
             maker.parts[label] = part
     with run.results.lock:
-        kept = run.results.kept(run.plan, slot, maker.finish(key.code, run.engine.versions).digest)
+        kept = run.results.kept(run.plan, slot, maker.finish(key.code, run.engine.versions))
     if kept is not None:
         kept.made_key, kept.made_effective = key, key.digest
     return kept

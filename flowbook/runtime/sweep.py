@@ -17,14 +17,14 @@ import threading
 import time
 from contextvars import Context as VariableContext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from flowbook.core.events import NodeFinished, NodeStarted
 from flowbook.core.interfaces import Effects
 from flowbook.runtime import keys
 from flowbook.runtime.calling import claim
 from flowbook.runtime.capture import outside_firings
-from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, TWO, Kept, Was, reads_of, result_of
+from flowbook.runtime.columns import NONE, ONE, PLAIN, SEVERAL, TWO, Kept, Was, result_of
 from flowbook.runtime.context import SweptFiring, current_firing, forget_in_progress, note_in_progress
 from flowbook.runtime.decisions import Decision
 from flowbook.runtime.firing_sink import SweptSink, current_sink
@@ -209,6 +209,9 @@ class Batch:
 
     def close(self) -> None:
         """Note, once nothing more fires, which values are new, and what was known before of what had none."""
+        if len(self.fired) == len(self.covered):  # each once, in order: read like a list, and takes no memory
+            self.fired = cast("list[int]", range(len(self.fired)))
+            self.firsts = self.fired if len(self.firsts) == len(self.fired) else self.firsts
         self.new = self.fired
         if self.is_forced:
             first, versions = self.first, self.versions
@@ -317,16 +320,15 @@ def reason_of(
 ) -> str:
     """Say in words why a slot has to fire: what its key was made from before, and is made from now."""
     seen, due, was = news
-    own = columns.own_key(index)
+    now = columns.now(index)
     if seen is None:
-        if before is None or before[0] is None or own is None:
+        if before is None or before[0] is None or now is None:
             return "first run"
         key = columns.present_key(index)
         why = keys.explain(before[0], key) if key is not None else "first run"
         return why if why != REUSED else "failed last time" if before[1] else "its value was not kept"
-    if own is None:
+    if now is None:
         return "code changed"
-    now = Was(own, reads_of(columns.plan, index))
     why = keys.explain(_with_versions(was or now, seen, "before"), _with_versions(now, due, "after"))
     return why if why != "flowbook or polars was upgraded" else "its value was not kept"
 

@@ -178,7 +178,7 @@ class Flow:
         self._self_runs: SelfRuns | None = None
         self._memory_letters = MemoryDeadLetters()
         #: Ids of nodes that code of this flow defines; their types are not for others to be made from.
-        self._own: builtins.set[str] = builtins.set()
+        self._own: dict[str, None] = {}  # half of the memory of a set
         self._edit_count = 0
         self._listeners: list[Callable[[], None]] = []
         session.members.add(self)
@@ -387,7 +387,7 @@ class Flow:
             self._data.refuse_type_in_use(node_id)
             old = self._data.types.get(node_id)
             self._data.set_type(node_type)
-            self._own.add(node_id)
+            self._own[node_id] = None
             if existing is None:
                 self._data.add_node(node_id, node_type)
         if old is not None and old.source != node_type.source:
@@ -417,7 +417,7 @@ class Flow:
             self._data.rename_node(old, new)
             self._data.set_node_type(new, new)
             self._data.drop_type(old)
-            self._own.discard(old)
+            self._own.pop(old, None)
             self._data.set_type(node_type)
             self._values_follow([(old, new)])
         if session.presenter is not None:
@@ -600,11 +600,11 @@ class Flow:
                 if self._results.letters is not None:
                     self._results.letters.renamed(known, name)
             if new is None:
-                self._own.discard(old)
+                self._own.pop(old, None)
                 continue
             if old in self._own:
-                self._own.remove(old)
-                self._own.add(new)
+                del self._own[old]
+                self._own[new] = None
             if self._self_runs is not None:
                 self._self_runs.renamed(old, new)
             link = self.traits.pop(old, None)

@@ -124,6 +124,10 @@ def flights() -> Canvas:
     return canvas(nodes, edges, groups=[group])
 
 
+#: A histogram of twenty steps, one of them empty.
+BELL = [1, 3, 9, 24, 55, 107, 178, 255, 312, 330, 312, 255, 178, 107, 55, 24, 9, 3, 0, 1]
+
+
 def gallery() -> Canvas:
     """Every status, stamp, control, preview and port type on one canvas."""
     spark = [abs((index * 37 % 60) - 30) / 30 for index in range(60)]
@@ -141,11 +145,12 @@ def gallery() -> Canvas:
                        setting("path", "path", "data/flights.parquet", ""), setting("seed", "number", 1, 1)]),
         card("curve", reads="controls:array", gives="result:array-", copies=2, copiedBytes=81_000,
              preview={"kind": "array", "dtype": "float64", "shape": [1000], "min": -1.5, "max": 3.25,
-                      "spark": spark}),
+                      "spark": spark, "histogram": BELL}),
         card("field", reads="curve:array", gives="result:array-",
              preview={"kind": "array", "dtype": "float64", "shape": [96, 60], "min": 0, "max": 1, "spark": spark,
-                      "sampled": True, "image": {"kind": "picture", "mime": "image/png", "data": tiny_png(96, 60),
-                                                 "width": 96, "height": 60}}),
+                      "histogram": BELL, "sampled": True,
+                      "image": {"kind": "picture", "mime": "image/png", "data": tiny_png(96, 60), "width": 96,
+                                "height": 60}}),
         card("drawn", reads="curve:array", gives="picture:picture", bypassed=True,
              preview={"kind": "picture", "mime": "image/png", "data": tiny_png(96, 60), "width": 96, "height": 60}),
         card("told", reads="drawn:picture", gives="text:text-",

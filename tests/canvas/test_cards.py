@@ -13,6 +13,7 @@ from flowbook.canvas.cards import (
     COMPACT_PX,
     MAX_WIDTH_PX,
     MIN_WIDTH_PX,
+    bars_beside,
     card_plan,
     card_size,
     picture_size,
@@ -23,7 +24,7 @@ from flowbook.canvas.pieces.lettering import fit_text, text_width, wrap_text
 from tests.canvas import samples
 
 if TYPE_CHECKING:
-    from flowbook.canvas.protocol import Card, PicturePreview, TablePreview
+    from flowbook.canvas.protocol import ArrayPreview, Card, PicturePreview, TablePreview
 
 CARDS = {card["id"]: card for flow in (samples.flights(), samples.gallery()) for card in flow["nodes"]}
 
@@ -77,6 +78,27 @@ def test_never_more_than_four_settings_are_open() -> None:
 def test_a_picture_shrinks_into_the_card_and_is_never_enlarged(size: tuple[int, int], drawn: tuple[int, int]) -> None:
     preview: PicturePreview = {"kind": "picture", "mime": "image/png", "data": "", "width": size[0], "height": size[1]}
     assert picture_size(preview, 188) == drawn
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "drawn"),
+    [
+        ((128, 80), 188, (28, 28)),
+        ((64, 64), 228, (60, 28)),
+        ((129, 80), 188, (0, 0)),
+        ((64, 27), 228, (0, 0)),
+    ],
+)
+def test_a_histogram_stands_beside_a_picture_where_there_is_room_for_one(
+    size: tuple[int, int], width: int, drawn: tuple[int, int]
+) -> None:
+    image: PicturePreview = {"kind": "picture", "mime": "image/png", "data": "", "width": size[0], "height": size[1]}
+    array: ArrayPreview = {
+        "kind": "array", "dtype": "f8", "shape": [3], "min": 0, "max": 1, "spark": [], "histogram": [1, 2],
+        "image": image,
+    }  # fmt: skip
+    assert bars_beside(array, width) == drawn
+    assert bars_beside({**array, "histogram": []}, width) == (0, 0)
 
 
 def test_a_table_shows_the_columns_that_fit_and_at_least_one() -> None:

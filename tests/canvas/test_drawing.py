@@ -8,6 +8,7 @@ from itertools import combinations
 
 import pytest
 
+from flowbook.canvas.cards import MIN_WIDTH_PX
 from flowbook.canvas.drawing import canvas_svg
 from flowbook.canvas.pieces.looks import INKS, Sheet, icon, main_look, pills, stamp_look, status_look
 from flowbook.canvas.pieces.routes import Rect, Router
@@ -187,6 +188,19 @@ def test_figures_that_are_none_and_parts_of_a_document_that_are_missing_do_not_s
     svg = canvas_svg(samples.canvas(nodes, [], groups=[{}, {"nodes": ["b", "gone"]}], notes=[{}]))
     drawn = [node.attrib for node in ET.fromstring(svg).iter()]  # noqa: S314 - our own drawing
     assert not any(word in value for attributes in drawn for value in attributes.values() for word in ("nan", "inf"))
+
+
+@pytest.mark.parametrize("image", [None, {"mime": "image/png", "data": "AAAA", "width": 64, "height": 64}])
+def test_an_array_has_a_histogram_whose_bars_stand_inside_its_card(image: dict[str, object] | None) -> None:
+    preview = {"kind": "array", "dtype": "f8", "shape": [9], "min": 0, "max": 1, "spark": [0, 1]}
+    picture = {"image": {"kind": "picture", **image}} if image else {}
+    flow = samples.canvas([samples.card("a", preview={**preview, "histogram": [1, 0, 4], **picture})], [])
+    [bars] = [path for path in ET.fromstring(canvas_svg(flow)).iter(f"{SVG}path") if path.get("opacity")]  # noqa: S314
+    drawn = [tuple(map(float, bar)) for bar in re.findall(r"M([\d.]+) ([\d.]+)V([\d.]+)", bars.attrib["d"])]
+    assert len(drawn) == 2, "what is not there has no bar"
+    (_, foot, low), (right, _, high) = drawn
+    assert (foot - high) == pytest.approx(4 * (foot - low), abs=0.2)
+    assert right + float(bars.attrib["stroke-width"]) / 2 <= MIN_WIDTH_PX - 12
 
 
 def test_a_lazy_table_that_nobody_collected_shows_the_types_of_its_columns() -> None:

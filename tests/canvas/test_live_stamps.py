@@ -84,10 +84,11 @@ def test_after_every_cell_views_hear_what_its_variables_made_stale(live: Live, m
     pair(flow)
     from dataclasses import replace
 
-    from flowbook.core.node_types import Port
+    from flowbook.core.node_types import Port, PortKind
 
     declared = flow.data.type_of("a")
-    flow.define(replace(declared, function=lambda k, limit: k + limit, inputs=(Port(name="limit", is_ambient=True),)))
+    limit = Port(name="limit", kind=PortKind(is_ambient=True))
+    flow.define(replace(declared, function=lambda k, limit: k + limit, inputs=(limit,)))
     monkeypatch.setattr(session.engine, "namespace", Names())
     browser = live.browser("f")
     flow.run_sync()

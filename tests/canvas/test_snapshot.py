@@ -59,7 +59,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
 def ambient(flow: fb.Flow, function: Any) -> None:
     """Define a node like that of a cell: its inputs are the names it reads, wherever they come from."""
     node_type = node_type_of(function)
-    inputs = tuple(dataclasses.replace(port, is_ambient=True) for port in node_type.inputs)
+    inputs = tuple(port.but(is_ambient=True) for port in node_type.inputs)
     flow.define(dataclasses.replace(node_type, inputs=inputs))
 
 

@@ -373,13 +373,14 @@ def test_a_cell_at_hand_waits_for_no_slow_rows_and_one_to_be_sorted_does(live: L
 
     asked.tables._lanes["rows"].put(be_slow)
     asked.ask("cell", cid="sorted anew", sort=[{"column": "word"}])
+    asked.ask("rows", cid="to be copied", stop=1000, isWhole=True)
     asked.ask("cell", cid="at hand")
     asked.ask("rows", cid="in a known order", stop=1, sort=by_n)
     asked.waits_for(4)
     assert [answer["cid"] for answer in asked.told[2:]] == ["at hand", "in a known order"]
     goes_on.set()
-    asked.waits_for(5)
-    assert asked.told[-1]["cid"] == "sorted anew"
+    asked.waits_for(6)
+    assert [answer["cid"] for answer in asked.told[4:]] == ["sorted anew", "to be copied"]
 
 
 def test_an_answer_says_that_only_the_first_rows_are_shown(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:

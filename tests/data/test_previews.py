@@ -197,6 +197,17 @@ def test_a_large_array_is_sampled_and_says_so() -> None:
     assert (made["min"], made["max"]) == (0, 9_999_998)
 
 
+def test_a_histogram_counts_the_values_of_equal_steps() -> None:
+    assert previewed(np.arange(100))["histogram"] == [5] * 20
+    assert previewed(np.array([[True, False], [True, True]]))["histogram"] == [1, *[0] * 18, 3]
+    assert previewed(np.array([-1e308, np.nan, 1e308, np.inf]))["histogram"] == [1, *[0] * 18, 1]
+    assert sum(previewed(np.arange(1_000_000.0))["histogram"]) == 4096, "of a sample"
+    days = np.array(["2024-01-01", "NaT", "2024-01-03"], "datetime64[D]")
+    assert previewed(days)["histogram"] == [1, *[0] * 18, 1]
+    for nothing in (np.full(3, 7.0), np.full(3, np.nan), np.zeros(0), np.array(["a"])):
+        assert "histogram" not in previewed(nothing)
+
+
 def test_values_that_are_no_numbers_are_left_out_of_the_spark_line() -> None:
     made = previewed(np.array([np.nan, 1.0, np.inf, 3.0, -np.inf]))
     assert (made["min"], made["max"], made["spark"]) == (1.0, 3.0, [0.0, 1.0])

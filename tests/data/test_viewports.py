@@ -303,6 +303,73 @@ def test_one_column_of_an_array_is_described_from_that_column_alone(monkeypatch:
     assert max(sizes) == 100
 
 
+class Columnar(Table):
+    """A table that gives some of its columns, as pyarrow's do; it notes how many cells each read took."""
+
+    __module__ = "pyarrow.lib"
+
+    def __init__(self, frame: pl.DataFrame, names: list[Any], sizes: list[int]) -> None:
+        super().__init__(frame)
+        self.names, self.sizes = names, sizes
+
+    @property
+    def column_names(self) -> list[Any]:
+        return self.names
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        self.sizes.append(self.frame.height * self.frame.width)
+        return super().__arrow_c_stream__(requested_schema)
+
+    def slice(self, start: int, count: int) -> Columnar:
+        return type(self)(self.frame.slice(start, count), self.names, self.sizes)
+
+    def select(self, names: list[str]) -> Columnar:
+        positions = [self.names.index(name) for name in names]
+        return type(self)(self.frame[:, positions], names, self.sizes)
+
+
+class Indexed(Table):
+    """A table that is cut by its places and chosen from by its names, as those of pandas are."""
+
+    __module__ = "pandas.core.frame"
+    ndim = 2
+
+    def __init__(self, frame: pl.DataFrame, names: list[Any], sizes: list[int]) -> None:
+        super().__init__(frame)
+        self.columns, self.sizes = names, sizes
+        self.iloc = self
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        self.sizes.append(self.frame.height * self.frame.width)
+        return super().__arrow_c_stream__(requested_schema)
+
+    def __getitem__(self, chosen: Any) -> Indexed:
+        if isinstance(chosen, slice):
+            return Indexed(self.frame[chosen], self.columns, self.sizes)
+        return Indexed(self.frame[:, [self.columns.index(name) for name in chosen]], chosen, self.sizes)
+
+
+@pytest.mark.parametrize("kind", [Columnar, Indexed])
+def test_one_column_of_another_librarys_table_is_described_from_that_column_alone(kind: Any) -> None:
+    sizes: list[int] = []
+    view = TableView(kind(numbers(1000), ["n", "back", "few"], sizes))
+    sizes.clear()
+    assert [view.stats(position)["max"] for position in (0, 1, 2)] == ["999", "1000", "2"]
+    assert sizes == [1000] * 3
+    by_few = [SortKey(column="few", is_descending=True)]
+    assert read(view.rows(0, 2, sort_by=by_few)).rows() == [(2, 998, 2), (5, 995, 2)]
+    sizes.clear()
+    assert (view.stats(0)["rows"], view.rows(998, 2000).row_count) == (1000, 2)
+    assert sum(sizes) <= 6, "what was read to be sorted is described from that"
+
+
+@pytest.mark.parametrize("kind", [Columnar, Indexed])
+@pytest.mark.parametrize("names", [["n", "twice", "twice"], [0, 1, 2]], ids=["two alike", "no texts"])
+def test_columns_that_cannot_be_named_are_found_by_their_place(kind: Any, names: list[Any]) -> None:
+    view = TableView(kind(numbers(1000), names, []))
+    assert [view.stats(position)["max"] for position in (0, 1, 2)] == ["999", "1000", "2"]
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True)), min_size=1))
 def test_a_histogram_counts_every_finite_number_once(values: list[float | None]) -> None:
     finite = [value for value in values if value is not None and np.isfinite(value)]

@@ -231,6 +231,7 @@ def test_arrays_nested_values_and_objects_are_told_for_what_they_are(
     assert picture.evaluate(
         "async image => { await image.decode(); return [image.naturalWidth, image.naturalHeight]; }"
     ) == [120, 80]
+    assert card(live, CANVAS, "field").locator(".fb-bars").bounding_box(), "a histogram stands beside it"
     card(live, CANVAS, "field").hover()
     card(live, CANVAS, "field").get_by_role("button", name="Open field as grid").click()
     facts = live.page.locator(".fb-array")

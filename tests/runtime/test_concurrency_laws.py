@@ -95,7 +95,7 @@ def book() -> Book:
 def call(name: str, turns: int) -> int:
     """What code on a thread does."""
     if book().enter(name):
-        assert book().has_met.wait(20), "fewer were let in than the bounds allow"
+        assert book().has_met.wait(60), "fewer were let in than the bounds allow"
     for _ in range(turns):
         time.sleep(0)  # lets another thread go on
     book().leave(name)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 import flowbook as fb
 from flowbook.canvas.snapshot import snapshot
+from flowbook.data.lasting_codecs import LastingCodecs
+from flowbook.runtime.execution import Execution
+from flowbook.session import session
+from flowbook.stores.disk_cache import DiskCache
 from tests.runtime.call_counts import calls, count
 from tests.runtime.watching import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -196,8 +204,7 @@ def test_the_trace_shows_what_happened_inside_for_each_item(flow: fb.Flow) -> No
     assert [spans[f"rows[1]{name}"]["status"] for name in ("", "/parse", "/fill")] == ["failed", "failed", "skipped"]
     assert spans["rows[1]/parse"]["error"]["message"] == "ValueError: b!"
     inner = [spans["rows[2]/parse"], spans["rows[2]/fill"]]
-    begin = spans["rows[2]"]["startS"]
-    assert begin <= inner[0]["startS"] <= inner[1]["startS"] <= begin + spans["rows[2]"]["tookS"]
+    assert spans["rows[2]"]["startS"] <= inner[0]["startS"] <= inner[1]["startS"]
     assert flow.last_run is not None
     assert flow.last_run.trace.counts()["ran"] == 3
     flow.set("lines", text=";".join("a" * 150))
@@ -278,8 +285,7 @@ def test_cancelling_ends_what_the_items_are_at(flow: fb.Flow, prep: fb.Flow) -> 
     run.cancel()
     assert run.wait(20)
     assert (run.status, "fill" in calls) == ("cancelled", False)
-    assert 0 < len(ended) <= 3
-    assert flow["rows"].status != "unresponsive"
+    until(lambda: 0 < len(ended) <= 3)
     assert not [execution for execution in flow.engine.active() if execution.plan.flow == "outer"]
 
 
@@ -303,15 +309,30 @@ def test_a_node_inside_that_does_not_answer_makes_the_whole_unresponsive(flow: f
     until(lambda: not [name for name, runs in flow.results.unresponsive.items() if runs()])
 
 
-def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow) -> None:
+def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = threading.Event()
+    deadlines: list[Callable[[], None]] = []
+    call_later = flow.engine.timers.call_later
+
+    def noted(delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
+        if delay_s == 77:
+            deadlines.append(job)
+        return call_later(delay_s, job)
+
     @prep.node
     def parse(text: str, ctx: fb.Context) -> str:
         if text == "c,d":
+            began.set()
             ctx.wait(60)
         return text
 
-    flow.set_policy("rows", timeout_s=1.5, on_item_error="keep")
-    found = flow.run_sync(to="rows")["rows"]
+    monkeypatch.setattr(flow.engine.timers, "call_later", noted)
+    flow.set_policy("rows", timeout_s=77, on_item_error="keep", max_concurrency=1)
+    run = flow.start(to="rows")
+    assert began.wait(20)
+    deadlines[-1]()  # it is over
+    assert run.wait(20)
+    found = run["rows"]
     assert (isinstance(found[1], fb.ErrorPacket), found[1].code) == (True, "FB404")
     assert [isinstance(value, str) for value in found] == [True, False, True]
     until(lambda: not [name for name, runs in flow.results.unresponsive.items() if runs()])
@@ -389,6 +410,8 @@ def test_what_makes_no_sense_is_refused(flow: fb.Flow, prep: fb.Flow) -> None:
     before = flow.document_text()
     with pytest.raises(KeyError, match="did you mean 'text'"):
         flow.add(prep, "again", each="txt")
+    with pytest.raises(KeyError, match=r'flow\.set_policy\("again", max_concurrency='):
+        flow.add(prep, "again", each="text", max_concurrency=2)
     with pytest.raises(fb.DefinitionError, match="annotate the input") as caught:
         flow.set_policy("plain", each="x")
     assert caught.value.code == "FB114"
@@ -568,3 +591,101 @@ def test_the_canvas_shows_one_card_that_takes_and_gives_lists(flow: fb.Flow) -> 
     assert card["reason"] == "first run (3 items)"
     assert card["preview"] is not None
     assert json.dumps(card)
+
+
+def test_its_nodes_run_where_they_say_and_their_copies_are_counted() -> None:
+    flow, inner = fb.Flow("f"), fb.Flow("inner")
+
+    @inner.node(executor="main")
+    def main(x: int) -> bool:
+        return threading.current_thread() is threading.main_thread()
+
+    @inner.node(isolation="process")
+    def elsewhere(x: int) -> int:
+        return os.getpid()
+
+    @inner.node(mutable=True)
+    def changed(table: np.ndarray, x: int) -> int:
+        table[0] += x
+        return int(table.sum())
+
+    @inner.node
+    def total(table: np.ndarray) -> int:
+        return int(table.sum())
+
+    @flow.node
+    def source() -> np.ndarray:
+        return np.ones(1000)
+
+    flow.add(inner, "all", each="x", x=[1, 2])
+    flow.connect("source", "all.table")
+    run = flow.run_sync()
+    assert run["all.main"] == [True, True]
+    assert os.getpid() not in run["all.elsewhere"]
+    assert (run["all.total"], run["all.changed"]) == ([1000, 1000], [1001, 1002]), "each item has a copy of its own"
+    span = next(span for span in run.trace.spans if span.node == "all")
+    assert (span.copies, span.copied_bytes) == (2, 2 * 8_000)
+
+
+def test_what_columns_a_mapped_flow_gives_is_not_known_before_a_run() -> None:
+    flow, inner = fb.Flow("f"), fb.Flow("inner")
+
+    @inner.node
+    def table(n: int) -> pl.LazyFrame:
+        return pl.LazyFrame({"n": range(n)})
+
+    flow.add(inner, "tables", each="n", n=[1])
+
+    @flow.node
+    def first(tables: list[pl.LazyFrame]) -> pl.LazyFrame:
+        return tables[0]
+
+    assert flow.schemas().errors == []
+    assert flow.run_sync()["first"].collect().height == 1
+
+
+def test_what_came_out_is_found_again_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prep: fb.Flow) -> None:
+    monkeypatch.setattr(session.engine, "disk", DiskCache(tmp_path, LastingCodecs()))
+
+    def made() -> fb.Flow:
+        flow = fb.Flow("kept")
+        flow.add(prep, "rows", each="text", text=["a,b", "c"])
+        flow.set_policy("rows", cache="disk")
+        return flow
+
+    assert made().run_sync()["rows"] == ["a..|b..", "c.."]
+    again = made().run_sync()
+    assert again["rows"] == ["a..|b..", "c.."]
+    assert again.explain("rows") == "rows was reused: kept on disk from an earlier run"
+    assert calls["parse"] == 2
+
+
+def test_nothing_is_left_of_items_that_are_over(prep: fb.Flow) -> None:
+    flow = fb.Flow("many")
+    flow.add(prep, "rows", each="text", text=["a"] * 50)
+
+    def inner_runs() -> int:
+        gc.collect()
+        plans = [each.plan for each in gc.get_objects() if isinstance(each, Execution)]
+        return sum(plan.flow == "many" and plan is not flow.plan for plan in plans)
+
+    flow.run_sync(force=True)
+    assert calls["parse"] == 50
+    until(lambda: inner_runs() == 0)
+    assert not flow.engine.active()
+
+
+def test_a_node_comes_back_whole_in_one_operation(flow: fb.Flow) -> None:
+    flow.disconnect("lines", "rows.text")
+    flow.set("rows", text=["a", "b"])
+    flow.set_policy("rows", on_item_error="skip", timeout_s=5)
+    before = flow.document()
+    (entry,) = [node for node in before["nodes"] if node["id"] == "rows"]
+    flow.apply([{"op": "remove", "node": "rows"}])
+    again = {"op": "add", "typeId": "flow.prep", "node": "rows", **{key: entry[key] for key in ("settings", "policy")}}
+    flow.apply([again])
+    assert sorted(map(str, flow.document()["nodes"])) == sorted(map(str, before["nodes"]))
+    for policy in ({"isolation": "process"}, {"each": ["gone"]}, {"each": [3]}, {"speed": 3}, 3):
+        with pytest.raises(fb.FlowbookError):
+            flow.apply([{**again, "node": "other", "policy": policy}])
+    assert "other" not in flow

@@ -7,10 +7,13 @@ import binascii
 from typing import TYPE_CHECKING
 
 from flowbook.canvas.cards import (
+    BARS_GAP_PX,
+    BARS_SHARE,
     INSET_PX,
     SPARK_PX,
     TABLE_ROW_PX,
     TEXT_LINE_PX,
+    bars_beside,
     picture_size,
     preview_height,
     table_columns,
@@ -100,24 +103,47 @@ def _table(preview: TablePreview, width: int, top: int, pen: Pen) -> Markup:
 
 
 def _spark(preview: ArrayPreview, width: int, top: int, pen: Pen) -> Markup:
-    """Draw an array's heights as a line in a frame, or its image; below it its type, shape and range."""
+    """Draw an array as a line in a frame, or as its image, and a histogram; below it its type, shape and range."""
     left = INSET_PX - 2
     inner = width - 2 * left
     image = preview.get("image")
+    counts = [count if 0 < count < float("inf") else 0 for count in preview.get("histogram") or []]
     if image:
-        drawn_height = picture_size(image, width)[1] + 2
+        (drawn_width, drawn_height), (bars_width, bars_height) = picture_size(image, width), bars_beside(preview, width)
+        beside = bars_width + BARS_GAP_PX if bars_width else 0
+        place = ((width + drawn_width + beside) / 2 - bars_width, top + 1 + drawn_height - bars_height)
         return joined(
-            [_picture(image, width, top + 1, pen), *_array_words(preview, width, top + drawn_height + 11, pen)]
+            [
+                _picture(image, width, top + 1, pen, beside=beside),
+                _bars(counts, place, (bars_width, bars_height), pen) if beside else Markup(""),
+                *_array_words(preview, width, top + drawn_height + 13, pen),
+            ]
         )
+    bars_width = round(inner * BARS_SHARE) if counts else 0
     heights = [min(max(0.0, height), 1.0) for height in preview["spark"][:60]]  # in this order, NaN is 0
     pieces = [pen.box((left + 0.5, top + 0.5), (inner - 1, SPARK_PX - 1), fill="ground", stroke="rule", radius=3)]
     if heights:
-        step = (inner - 12) / max(len(heights) - 1, 1)
+        step = (inner - 12 - bars_width) / max(len(heights) - 1, 1)
         points = [(left + 6 + index * step, top + SPARK_PX - 6 - height * (SPARK_PX - 12)) for index, height in
                   enumerate(heights)]  # fmt: skip
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         pieces.append(pen.line(path, "array", 1.5, {"stroke-linejoin": "round"}))
+    if counts:
+        place = (width - left - bars_width + 4, top + 6)
+        pieces.append(_bars(counts, place, (bars_width - 10, SPARK_PX - 12), pen))
     return joined([*pieces, *_array_words(preview, width, top + SPARK_PX + 11, pen)])
+
+
+def _bars(counts: list[int], place: tuple[float, float], size: tuple[float, float], pen: Pen) -> Markup:
+    """Draw a histogram: one path, its bars standing on the lower edge; what is there at all is seen."""
+    (left, top), (width, height) = place, size
+    step, highest, foot = width / len(counts), max(*counts, 1), top + height
+    bars = [
+        f"M{left + (index + 0.5) * step:.1f} {foot:g}V{foot - max(1.0, count / highest * height):.1f}"
+        for index, count in enumerate(counts)
+        if count
+    ]
+    return pen.line("".join(bars), "array", round(max(step - 0.6, 1), 1), {"opacity": 0.7})
 
 
 def _array_words(preview: ArrayPreview, width: int, baseline: int, pen: Pen) -> list[Markup]:
@@ -143,9 +169,10 @@ def picture_uri(preview: PicturePreview) -> str | None:
     return f"data:{preview['mime']};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _picture(preview: PicturePreview, width: int, top: int, pen: Pen) -> Markup:
+def _picture(preview: PicturePreview, width: int, top: int, pen: Pen, *, beside: int = 0) -> Markup:
+    """Draw a picture in the middle, together with what stands ``beside`` it, pixels."""
     drawn_width, drawn_height = picture_size(preview, width)
-    left = (width - drawn_width) / 2
+    left = (width - drawn_width - beside) / 2
     uri = picture_uri(preview)
     size = f"picture {preview['width']} × {preview['height']}"
     if uri is None:

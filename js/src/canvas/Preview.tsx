@@ -1,6 +1,6 @@
 import type { ReactElement } from "react";
 import type { ArrayPreview, PicturePreview, Preview as PreviewData, TablePreview } from "../model/flow";
-import { isNumeric, pictureSize, pictureUri, shownColumns } from "../model/previews";
+import { barsBeside, barsPath, isNumeric, pictureSize, pictureUri, shownColumns } from "../model/previews";
 import { oneLine, plain, shownValue } from "../model/wording";
 
 /** The head of a table, an array as a line, a picture, or the beginning of a text. */
@@ -61,27 +61,47 @@ function Grid(props: {
   );
 }
 
-/** The values of an array as a line, or as a picture where it has two dimensions; below it what they are. */
+/** An array as a line, or as a picture where it has two dimensions, and a histogram; below it what they are. */
 function Spark({ preview, width }: { readonly preview: ArrayPreview; readonly width: number }): ReactElement {
   const heights = preview.spark.slice(0, 60).map((height) => Math.min(Math.max(height, 0), 1));
   const step = 96 / Math.max(heights.length - 1, 1);
   const points = heights.map((height, index) => `${(2 + index * step).toFixed(1)},${(35 - height * 30).toFixed(1)}`);
   const shape = preview.shape.map((size) => size.toLocaleString("en-US")).join(" × ");
+  const beside = barsBeside(preview, width);
   const isBounded = preview.min !== null && preview.max !== null;
   return (
     <div className="fb-preview">
       {preview.image ? (
-        <Image picture={preview.image} width={width} />
+        <div className="fb-array-image">
+          <Image picture={preview.image} width={width} />
+          {beside && <Bars counts={preview.histogram} {...beside} />}
+        </div>
       ) : (
-        <svg className="fb-spark" viewBox="0 0 100 40" preserveAspectRatio="none" aria-hidden="true">
-          <polyline points={points.join(" ")} />
-        </svg>
+        <div className="fb-spark">
+          <svg viewBox="0 0 100 40" preserveAspectRatio="none" aria-hidden="true">
+            <polyline points={points.join(" ")} />
+          </svg>
+          {preview.histogram.length > 0 && <Bars counts={preview.histogram} />}
+        </div>
       )}
       <div className="fb-spark-words">
         <span>{oneLine(`${preview.dtype} ${shape}`)}</span>
         <span>{isBounded && `${shownValue(preview.min)} … ${shownValue(preview.max)}`}</span>
       </div>
     </div>
+  );
+}
+
+function Bars(props: {
+  readonly counts: readonly number[];
+  readonly width?: number;
+  readonly height?: number;
+}): ReactElement {
+  const { counts, ...size } = props;
+  return (
+    <svg className="fb-bars" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true" {...size}>
+      <path d={barsPath(counts)} />
+    </svg>
   );
 }
 

@@ -117,9 +117,9 @@ export function pasting(
       node: id,
       ...place,
       settings: node.settings,
+      ...(Object.keys(node.policy).length ? { policy: node.policy } : {}),
       like: { card: likelyCard(state, node, id), edges: [] },
     });
-    if (Object.keys(node.policy).length) ops.push({ op: "policy", node: id, policy: node.policy });
   }
   for (const edge of clip.edges) {
     const target = ids.get(edge.target);

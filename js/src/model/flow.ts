@@ -79,6 +79,8 @@ export interface ArrayPreview {
   readonly min: number | null;
   readonly max: number | null;
   readonly spark: readonly number[];
+  /** Counts of equal steps from the least to the most; empty where there is nothing to count. */
+  readonly histogram: readonly number[];
   readonly sampled: boolean;
   readonly image: PicturePreview | null;
 }

@@ -82,9 +82,9 @@ function bringingBack(state: FlowState, id: string, background: Background): rea
       node: id,
       ...placeOf(card, background),
       settings: chosenSettings(card),
+      ...(Object.keys(policy).length ? { policy } : {}),
       like: { card, edges: touching.filter((edge) => edge.implicit) },
     },
-    ...(Object.keys(policy).length ? [{ op: "policy" as const, node: id, policy }] : []),
     ...touching.filter((edge) => !edge.implicit).map((edge) => joining(edge, background)),
     ...cuts
       .filter(({ source, target }) => state.cards.has(source) && state.cards.has(target))

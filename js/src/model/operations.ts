@@ -39,6 +39,7 @@ export type EditOp =
       readonly x: number | null;
       readonly y: number | null;
       readonly settings?: Readonly<Record<string, Json>>;
+      readonly policy?: Readonly<Record<string, Json>>;
       readonly like?: Likeness;
     }
   | { readonly op: "remove"; readonly node: string }
@@ -154,7 +155,7 @@ function added(state: FlowState, add: Extract<EditOp, { readonly op: "add" }>): 
   if (state.cards.has(add.node)) return state;
   const like = add.like?.card ?? blankCard(add.node, add.typeId);
   const card = { ...like, id: add.node, typeId: add.typeId, x: add.x ?? like.x, y: add.y ?? like.y };
-  const cards = new Map(state.cards).set(add.node, card);
+  const cards = new Map(state.cards).set(add.node, add.policy ? withPolicy(card, add.policy) : card);
   const edges = new Map(state.edges);
   const shown = (add.like?.edges ?? []).filter((edge) => cards.has(edge.source) && cards.has(edge.target));
   for (const edge of shown) edges.set(edgeId(edge), edge);

@@ -1,6 +1,6 @@
 /** What of a preview a card has room for, and which pictures are safe to show. */
 
-import type { Column, PicturePreview, TablePreview } from "./flow";
+import type { ArrayPreview, Column, PicturePreview, TablePreview } from "./flow";
 import { oneLine } from "./wording";
 
 const INSET_PX = 14; // from the card's edge to its text
@@ -43,6 +43,33 @@ export function pictureSize(
   const own = { width: Math.max(1, preview.width), height: Math.max(1, preview.height) };
   const scale = Math.min((width - 2 * INSET_PX + 4) / own.width, PICTURE_MAX_PX / own.height, 1);
   return { width: Math.max(1, Math.round(own.width * scale)), height: Math.max(1, Math.round(own.height * scale)) };
+}
+
+const BARS = { width: 60, leastWidth: 28, height: 28, gap: 8 };
+
+/** How large a histogram beside an array's picture is, in pixels; null where there is no room for one. */
+export function barsBeside(
+  preview: ArrayPreview,
+  width: number,
+): { readonly width: number; readonly height: number } | null {
+  if (!preview.image || !preview.histogram.length) return null;
+  const drawn = pictureSize(preview.image, width);
+  const room = width - 2 * INSET_PX + 4 - drawn.width - BARS.gap;
+  if (room < BARS.leastWidth || drawn.height < BARS.height) return null;
+  return { width: Math.min(room, BARS.width), height: BARS.height };
+}
+
+/** The bars of a histogram as one path, in a box one wide and one high; what is there at all is seen. */
+export function barsPath(counts: readonly number[]): string {
+  const highest = Math.max(...counts, 1);
+  const step = 1 / Math.max(counts.length, 1);
+  return counts
+    .map((count, place) => {
+      if (!(count > 0)) return "";
+      const height = Math.max(0.04, Math.min(count / highest, 1)).toFixed(3);
+      return `M${(place * step).toFixed(3)} 1v-${height}h${(step * 0.8).toFixed(3)}v${height}z`;
+    })
+    .join("");
 }
 
 /** A picture as a `data:` URI; null when it is not base64 or not a plain picture. */

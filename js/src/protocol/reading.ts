@@ -287,6 +287,7 @@ export function readPreview(json: unknown): Preview | null {
         min: number(fields, "min"),
         max: number(fields, "max"),
         spark: numbers("spark"),
+        histogram: numbers("histogram"),
         sampled: fields["sampled"] === true,
         image: image?.kind === "picture" ? image : null,
       };

@@ -75,6 +75,7 @@ const KEYS = {
     min: true,
     max: true,
     spark: true,
+    histogram: true,
     sampled: true,
     image: true,
   } satisfies Keys<ArrayPreview>,
