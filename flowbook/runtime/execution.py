@@ -1076,7 +1076,9 @@ class Execution:
             values = list(outputs)
         if self.engine.watch is not None:
             self.engine.watch.published(self.plan.flow, slot.node_id, outputs)
-        files = stat_files(path for value in values for path in payloads.scanned_files(value))
+        scanned = (path for value in values for path in payloads.scanned_files(value))
+        inner_files = active.items.files if active.items is not None else ()
+        files = tuple(dict.fromkeys((*stat_files(scanned), *inner_files)))
         # The files of what it reads are in its key already; its plan shows them unless that was collected.
         own_files = [entry for entry in files if entry not in active.inputs.files()]
         lost = active.items.lost() if active.items is not None else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.events import NodeFinished
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowbook.core.events import Event
-    from flowbook.core.interfaces import Effects, ItemSpan
+    from flowbook.core.interfaces import Effects, ItemSpan, PayloadCopy
     from flowbook.core.packets import ErrorPacket
     from flowbook.runtime.execution import Execution
     from flowbook.runtime.plan import Slot
@@ -41,6 +41,19 @@ class InnerFailure(Exception):  # noqa: N818 -- never raised to a user: it carri
     def __init__(self, packet: ErrorPacket) -> None:
         super().__init__(packet.message)
         self.packet = packet
+
+
+@dataclass(slots=True)
+class Notes:
+    """What the call of a flow leaves behind besides values and effects.
+
+    Attributes:
+        copies: what was copied, by input; what was for the nodes inside is under no input's name.
+        files: ``(path, size, mtime_ns)`` of the files that its nodes read lazily, as they were then.
+    """
+
+    copies: list[tuple[str, tuple[PayloadCopy, ...]]] = field(default_factory=list)
+    files: tuple[tuple[str, int, int], ...] = ()
 
 
 class FlowCalls:
@@ -78,7 +91,7 @@ class FlowCalls:
         refuse_loops(self._plan, self._plan.everything)
 
     async def call(
-        self, arguments: Mapping[str, Any], effects: Effects, span: ItemSpan, copies: list[tuple[str, Any]]
+        self, arguments: Mapping[str, Any], effects: Effects, span: ItemSpan, notes: Notes
     ) -> tuple[Any, ...]:
         """Run the flow once.
 
@@ -86,7 +99,7 @@ class FlowCalls:
             arguments: of the item, by input.
             effects: gets what its nodes print and display.
             span: gets what happened inside.
-            copies: gets what was copied for its nodes, under no input's name.
+            notes: gets what else is to be known of it.
 
         Returns:
             The values of its outputs.
@@ -108,9 +121,12 @@ class FlowCalls:
         try:
             await _ended(execution)
         finally:
-            copies += [("", event.copies) for event in events if isinstance(event, NodeFinished) and event.copies]
+            notes.copies += [("", event.copies) for event in events if isinstance(event, NodeFinished) and event.copies]
             self._tell(events, effects, span)
-        return self._outcome(execution)
+        values = self._outcome(execution)
+        results = [decision.result for decision in execution.decisions.entered.values() if decision.result is not None]
+        notes.files = tuple(dict.fromkeys(entry for result in results for entry in result.files))
+        return values
 
     def _tell(self, events: list[Event], effects: Effects, span: ItemSpan) -> None:
         ended = [event for event in events if isinstance(event, NodeFinished) and not event.node_id.startswith(GIVEN)]

@@ -547,6 +547,48 @@ def test_tables_come_out_collected_once(tmp_path: Path) -> None:
     assert (run["heights"], run["again"], calls["collected"]) == ([1, 2], [1, 2], 2)
 
 
+@pytest.mark.parametrize("gives", ["number", "table"])
+def test_a_file_that_a_node_inside_scans_is_watched_for_each_item(tmp_path: Path, gives: str) -> None:
+    inner, flow = fb.Flow("inner"), fb.Flow("f")
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for path in paths:
+        path.write_text("a\n1\n")
+
+    @inner.node
+    def table(path: str) -> pl.LazyFrame:
+        count(path[-5:])
+        return pl.scan_csv(path)
+
+    if gives == "number":
+
+        @inner.node
+        def height(table: pl.DataFrame) -> int:
+            return table.height
+
+    book = fb.Flow("book")
+    book.add(inner, "pages", each="path")
+    flow.add(book, "books", each="path", path=[[str(path)] for path in paths])
+    flow.add(inner, "pages", each="path", path=[str(path) for path in paths])
+
+    @flow.node
+    def heights(pages: list[Any]) -> list[int]:
+        return [page if isinstance(page, int) else page.collect().height for page in pages]
+
+    @flow.node
+    def nested(books: list[list[Any]]) -> list[int]:
+        return [page if isinstance(page, int) else page.collect().height for book in books for page in book]
+
+    run = flow.run_sync()
+    assert (run["heights"], run["nested"]) == ([1, 1], [1, 1])
+    assert flow.run_sync().recomputed == []
+    paths[1].write_text("a\n1\n2\n")
+    assert flow.stale()["pages"] == flow.stale()["books"] == "file b.csv changed"
+    run = flow.run_sync()
+    assert (run["heights"], run["nested"]) == ([1, 2], [1, 2])
+    assert run.explain("pages") == "pages fired: file b.csv changed (2 items: 1 unchanged)"
+    assert calls == {"a.csv": 2, "b.csv": 4}
+
+
 def _counted(values: pl.Series) -> pl.Series:
     count("collected")
     return values
