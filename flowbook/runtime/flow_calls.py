@@ -21,7 +21,7 @@ from flowbook.runtime.plan import compile_plan
 from flowbook.runtime.results import FlowResults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from flowbook.core.events import Event
     from flowbook.core.interfaces import Effects, ItemSpan, PayloadCopy
@@ -50,10 +50,12 @@ class Notes:
     Attributes:
         copies: what was copied, by input; what was for the nodes inside is under no input's name.
         files: ``(path, size, mtime_ns)`` of the files that its nodes read lazily, as they were then.
+        left: of nodes that were given up, tests whether they still run.
     """
 
     copies: list[tuple[str, tuple[PayloadCopy, ...]]] = field(default_factory=list)
     files: tuple[tuple[str, int, int], ...] = ()
+    left: list[Callable[[], bool]] = field(default_factory=list)
 
 
 class FlowCalls:
@@ -65,6 +67,10 @@ class FlowCalls:
         settings: its settings, JSON form.
         given: inputs and fed settings of which each item brings a value, or all share one.
 
+    Attributes:
+        is_cancelled: the whole firing is being cancelled. Whoever did it gives up what does not answer, and waits for
+            its return; so calls do not end before.
+
     Raises:
         UnknownIdError: FB201, it is mapped over an input that the flow has not, or has no more.
         CycleError: FB203, the nodes of the flow read each other in a loop.
@@ -72,6 +78,7 @@ class FlowCalls:
 
     def __init__(self, run: Execution, slot: Slot, settings: Mapping[str, Any], given: set[str]) -> None:
         self._run, self._slot = run, slot
+        self.is_cancelled = False
         flow_type = slot.node_type.mapped
         assert flow_type is not None  # noqa: S101 -- asked before
         missing = [name for name in slot.node_type.each_names if flow_type.input(name) is None]
@@ -119,14 +126,37 @@ class FlowCalls:
         execution.trace_id = run.trace_id
         run.share_with(execution)
         try:
-            await _ended(execution)
+            await self._ended(execution)
         finally:
+            notes.left += execution.results.unresponsive.values()
             notes.copies += [("", event.copies) for event in events if isinstance(event, NodeFinished) and event.copies]
             self._tell(events, effects, span)
         values = self._outcome(execution)
         results = [decision.result for decision in execution.decisions.entered.values() if decision.result is not None]
         notes.files = tuple(dict.fromkeys(entry for result in results for entry in result.files))
         return values
+
+    async def _ended(self, execution: Execution) -> None:
+        """Start a run and wait for it; who is cancelled meanwhile cancels it, and waits for what it is firing."""
+        loop = asyncio.get_running_loop()
+        is_over = asyncio.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was left
+                loop.call_soon_threadsafe(is_over.set)
+
+        execution.on_done(tell)
+        execution.start()
+        cancelled: asyncio.CancelledError | None = None
+        left = execution.results.unresponsive
+        while not is_over.is_set() or (self.is_cancelled and any(still_runs() for still_runs in left.values())):
+            try:
+                await (asyncio.sleep(_LOOK_S) if is_over.is_set() else is_over.wait())
+            except asyncio.CancelledError as error:
+                cancelled = error
+                execution.cancel()
+        if cancelled is not None:
+            raise cancelled
 
     def _tell(self, events: list[Event], effects: Effects, span: ItemSpan) -> None:
         ended = [event for event in events if isinstance(event, NodeFinished) and not event.node_id.startswith(GIVEN)]
@@ -161,25 +191,3 @@ class FlowCalls:
                 node=node_id,
             )
         return execution.engine.value_for_user(result, slot.node_type.output_names.index(port))
-
-
-async def _ended(execution: Execution) -> None:
-    """Start a run and wait for it; who is cancelled meanwhile cancels it, and waits for what it is firing."""
-    loop = asyncio.get_running_loop()
-    is_over = asyncio.Event()
-
-    def tell() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was left
-            loop.call_soon_threadsafe(is_over.set)
-
-    execution.on_done(tell)
-    execution.start()
-    cancelled: asyncio.CancelledError | None = None
-    while not is_over.is_set() or any(still_runs() for still_runs in execution.results.unresponsive.values()):
-        try:
-            await (asyncio.sleep(_LOOK_S) if is_over.is_set() else is_over.wait())
-        except asyncio.CancelledError as error:
-            cancelled = error
-            execution.cancel()
-    if cancelled is not None:
-        raise cancelled

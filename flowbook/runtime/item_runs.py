@@ -91,6 +91,11 @@ class _Attempt:
     has_returned: bool = False
     notes: Notes = field(default_factory=Notes)
 
+    @property
+    def still_runs(self) -> bool:
+        """Whether code of it goes on, though it was given up."""
+        return not self.has_returned or any(still_runs() for still_runs in self.notes.left)
+
 
 class ItemRun:
     """See the module's docstring.
@@ -213,6 +218,8 @@ class ItemRun:
     def cancel(self) -> None:
         """Take no more items, and ask those that are being computed to end. Under the run's lock."""
         self._is_cancelled = True
+        if self._flow is not None:
+            self._flow.is_cancelled = True
         self._stop()
         self._ask_to_end()
         self._take_hands_back()
@@ -254,7 +261,7 @@ class ItemRun:
         if self._left:
             left, results = self._left, self._run.results
             with results.lock:
-                results.unresponsive[self._slot.node_id] = lambda: not all(attempt.has_returned for attempt in left)
+                results.unresponsive[self._slot.node_id] = lambda: any(attempt.still_runs for attempt in left)
         error = RunCancelledError("cancelled") if self._is_cancelled else self._error
         returned = self._gathered() if error is None else None
         self._outcomes, self._lists, self._shared = [], {}, {}
@@ -553,6 +560,8 @@ class ItemRun:
             if self._busy.get(attempt.index) is not attempt:
                 return  # struck: somebody decided already
             took_s, key = self._end_attempt(attempt), None
+            if attempt.notes.left:  # nodes of its flow were given up
+                self._left.append(attempt)
             if self._is_cancelled or self._error is not None:
                 values = None  # it was asked to end early: what it returned may be a part of its value
             if error is None and values is not None:

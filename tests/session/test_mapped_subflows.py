@@ -338,6 +338,49 @@ def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow, monkeyp
     until(lambda: not [name for name, runs in flow.results.unresponsive.items() if runs()])
 
 
+@pytest.mark.parametrize(("whose", "policy"), [("parse", "keep"), ("rows", "keep"), ("parse", "fail")])
+def test_who_is_overdue_inside_is_given_up_and_counts_as_unresponsive(
+    flow: fb.Flow, prep: fb.Flow, monkeypatch: pytest.MonkeyPatch, whose: str, policy: Any
+) -> None:
+    gate = threading.Event()
+    began: list[str] = []
+    deadlines: list[Callable[[], None]] = []
+    call_later = flow.engine.timers.call_later
+
+    def noted(delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
+        if delay_s == 77:
+            deadlines.append(job)
+        return call_later(delay_s, job)
+
+    @prep.node
+    def parse(text: str) -> str:
+        if text != "e":
+            began.append(text)
+            gate.wait(60)
+        return text
+
+    monkeypatch.setattr(flow.engine.timers, "call_later", noted)
+    (prep if whose == "parse" else flow).set_policy(whose, timeout_s=77)
+    flow.set_policy("rows", on_item_error=policy, max_concurrency=2)
+    try:
+        run = flow.start(to="rows")
+        until(lambda: len(began) == 2)
+        for deadline in deadlines if policy == "keep" else deadlines[:1]:
+            deadline()
+        assert run.wait(30)
+        still_runs = flow.results.unresponsive["rows"]
+        assert still_runs()
+        if policy == "keep":
+            found = run["rows"]
+            assert [value.code for value in found[:2]] == ["FB404", "FB404"]
+            assert found[2] == "e.."
+        else:
+            assert [error.code for error in run.errors] == ["FB404"]
+    finally:
+        gate.set()
+    until(lambda: not still_runs())
+
+
 def test_an_item_is_tried_again_by_itself(flow: fb.Flow, prep: fb.Flow) -> None:
     @prep.node
     def parse(text: str) -> str:
