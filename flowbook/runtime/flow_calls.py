@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from flowbook.runtime.execution import Execution
     from flowbook.runtime.plan import Slot
 
-#: Of so many items what happened inside is kept, and of those that failed.
-_MOST_TOLD: Final = 100
+#: What all items print together is kept up to here: entries, and displays.
+_MOST_ENTRIES, _MOST_DISPLAYS = 2_000, 64
+#: So many firings inside are kept of the first items, and as many again of those that failed.
+_MOST_FIRINGS: Final = 1_000
 #: How often somebody looks whether a node has answered that was given up, seconds.
 _LOOK_S: Final = 0.02
 
@@ -41,6 +44,34 @@ class InnerFailure(Exception):  # noqa: N818 -- never raised to a user: it carri
     def __init__(self, packet: ErrorPacket) -> None:
         super().__init__(packet.message)
         self.packet = packet
+
+
+class Room:
+    """What may still be kept of what the items of a mapped node do; those of mapped nodes inside it share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries, self._displays = _MOST_ENTRIES, _MOST_DISPLAYS
+        self._firings = {False: _MOST_FIRINGS, True: _MOST_FIRINGS}
+
+    def fit(self, effects: Effects) -> Effects:
+        """Return what of the effects of one firing is kept, and take its place."""
+        if not (effects.entries or effects.displays):
+            return effects
+        with self._lock:
+            entries, displays = effects.entries[: self._entries], effects.displays[: self._displays]
+            self._entries -= len(entries)
+            self._displays -= len(displays)
+        dropped_count = effects.dropped_count + len(effects.entries) - len(entries)
+        return replace(effects, entries=entries, displays=displays, dropped_count=dropped_count)
+
+    def has_for(self, count: int, *, failed: bool = False) -> bool:
+        """Whether so many firings of one item may be kept; takes their place."""
+        with self._lock:
+            if self._firings[failed] < count:
+                return False
+            self._firings[failed] -= count
+            return True
 
 
 @dataclass(slots=True)
@@ -66,6 +97,7 @@ class FlowCalls:
         slot: the mapped node.
         settings: its settings, JSON form.
         given: inputs and fed settings of which each item brings a value, or all share one.
+        room: for what is kept of what happens inside.
 
     Attributes:
         is_cancelled: the whole firing is being cancelled. Whoever did it gives up what does not answer, and waits for
@@ -76,8 +108,8 @@ class FlowCalls:
         CycleError: FB203, the nodes of the flow read each other in a loop.
     """
 
-    def __init__(self, run: Execution, slot: Slot, settings: Mapping[str, Any], given: set[str]) -> None:
-        self._run, self._slot = run, slot
+    def __init__(self, run: Execution, slot: Slot, settings: Mapping[str, Any], given: set[str], room: Room) -> None:
+        self._run, self._slot, self._room = run, slot, room
         self.is_cancelled = False
         flow_type = slot.node_type.mapped
         assert flow_type is not None  # noqa: S101 -- asked before
@@ -94,6 +126,7 @@ class FlowCalls:
         own = {name: value for name, value in settings.items() if name not in given}
         expansion = alone(run.plan.flow, slot.node_id, flow_type, own, self._given)
         self._plan = compile_plan(expansion.data, expansion.wiring)
+        self._plan_size = sum(not slot.node_id.startswith(GIVEN) for slot in self._plan.slots)
         self._exits = [expansion.nesting.exits[slot.node_id, port.name] for port in flow_type.outputs]
         refuse_loops(self._plan, self._plan.everything)
 
@@ -124,13 +157,16 @@ class FlowCalls:
         )
         execution = type(run)(self._plan, request, FlowResults(), run.engine, events.append)
         execution.trace_id = run.trace_id
+        execution.room = self._room
         run.share_with(execution)
+        # Asked for before nodes inside ask, in the order in which items begin: the first items are told whole.
+        is_told = bool(span.inner) or self._room.has_for(self._plan_size)
         try:
             await self._ended(execution)
         finally:
             notes.left += execution.results.unresponsive.values()
             notes.copies += [("", event.copies) for event in events if isinstance(event, NodeFinished) and event.copies]
-            self._tell(events, effects, span)
+            self._tell(events, effects, span, is_told=is_told)
         values = self._outcome(execution)
         results = [decision.result for decision in execution.decisions.entered.values() if decision.result is not None]
         notes.files = tuple(dict.fromkeys(entry for result in results for entry in result.files))
@@ -158,14 +194,21 @@ class FlowCalls:
         if cancelled is not None:
             raise cancelled
 
-    def _tell(self, events: list[Event], effects: Effects, span: ItemSpan) -> None:
-        ended = [event for event in events if isinstance(event, NodeFinished) and not event.node_id.startswith(GIVEN)]
-        for event in ended:
-            if event.effects is not None:
-                effects.entries += event.effects.entries
-                effects.displays += event.effects.displays
-                effects.dropped_count += event.effects.dropped_count
-        if span.index < _MOST_TOLD or any(event.error is not None for event in ended):
+    def _tell(self, events: list[Event], effects: Effects, span: ItemSpan, *, is_told: bool) -> None:
+        ended = []
+        for event in events:
+            if not isinstance(event, NodeFinished) or event.node_id.startswith(GIVEN):
+                continue
+            own = event.effects
+            if own is not None:
+                if own.items is None:  # those of a mapped node were fitted one by one
+                    own = self._room.fit(own)
+                effects.entries += own.entries
+                effects.displays += own.displays
+                effects.dropped_count += own.dropped_count
+            ended.append(event if own is event.effects else replace(event, effects=own))
+        is_failed = any(event.error is not None for event in ended)
+        if is_told or (is_failed and self._room.has_for(self._plan_size, failed=True)):
             span.inner = tuple(ended)
 
     def _outcome(self, execution: Execution) -> tuple[Any, ...]:

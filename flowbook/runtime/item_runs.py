@@ -32,7 +32,7 @@ from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError, RunE
 from flowbook.runtime import calling
 from flowbook.runtime import firing as firings
 from flowbook.runtime.context import Context
-from flowbook.runtime.flow_calls import FlowCalls, InnerFailure, Notes
+from flowbook.runtime.flow_calls import FlowCalls, InnerFailure, Notes, Room
 from flowbook.runtime.keys import KeyMaker, stat_files
 from flowbook.runtime.portable_code import isolated
 from flowbook.runtime.retry import delay_before
@@ -54,8 +54,6 @@ _WORTH_SHARING: Final = 2
 _LEAST_COUNT: Final = 4
 #: How often somebody looks whether one item holds all others up, seconds.
 LOOK_S: Final = 0.002
-#: What all items print together is kept up to here: entries, and displays.
-_MOST_ENTRIES, _MOST_DISPLAYS = 2_000, 64
 #: Kinds of values that nobody can change once they are on an edge: the same one again means the same content.
 _LASTING = frozenset({"table", "series", "array"})
 _HINT = 'on_item_error="skip" leaves such items out of the list, "keep" puts their ErrorPacket in their place'
@@ -127,7 +125,9 @@ class ItemRun:
         self._lists = {name: self._checked(name, active.arguments.pop(name)) for name in self._ports}
         self._shared = active.arguments
         #: What is run for each item where it is no function.
-        self._flow = FlowCalls(run, slot, active.inputs.settings, self._given()) if slot.node_type.mapped else None
+        self._room = run.room or Room()
+        mapped, settings = slot.node_type.mapped, active.inputs.settings
+        self._flow = FlowCalls(run, slot, settings, self._given(), self._room) if mapped else None
         self._is_shared, self._sharing = False, threading.Lock()
         #: What an item may change without another one seeing it: it gets copies of its own.
         self._mutable = [port.name for port in slot.node_type.inputs if port.is_mutable and port.name in self._shared]
@@ -598,10 +598,10 @@ class ItemRun:
         span.took_s = (span.took_s or 0.0) + took_s
         effects, whole = attempt.effects, self._active.effects
         if effects.entries or effects.displays or effects.dropped_count:
-            room = max(0, _MOST_ENTRIES - len(whole.entries))
-            whole.entries += effects.entries[:room]
-            whole.dropped_count += effects.dropped_count + max(0, len(effects.entries) - room)
-            whole.displays += effects.displays[: max(0, _MOST_DISPLAYS - len(whole.displays))]
+            kept = effects if self._flow is not None else self._room.fit(effects)
+            whole.entries += kept.entries
+            whole.displays += kept.displays
+            whole.dropped_count += kept.dropped_count
         return took_s
 
     def _decide(self, index: int, outcome: tuple[Any, ...] | ErrorPacket) -> None:

@@ -227,6 +227,51 @@ def test_what_the_inner_nodes_print_is_told_of_the_node(flow: fb.Flow, prep: fb.
     assert texts == ["fills ['a', 'b']\n", "fills ['c', 'd']\n", "fills ['e']\n"]
 
 
+def test_what_is_kept_of_what_happens_inside_is_bounded_for_the_node_as_a_whole(flow: fb.Flow, prep: fb.Flow) -> None:
+    @prep.node
+    def fill(parse: list[str]) -> list[str]:
+        for number in range(10):
+            sys.stdout.write(f"{number}\n")
+        return parse
+
+    @prep.node
+    def letters(fill: fb.each[str]) -> str:
+        sys.stdout.write("letter\n")
+        if fill == "?":
+            raise ValueError(fill)
+        return fill
+
+    flow.remove("joined")
+    prep.declare_ports(inputs={"text": "parse.text"}, outputs={"letters": "letters"})
+    flow.declare_ports(inputs={"text": "lines.text"}, outputs={"rows": "rows"})
+    book = fb.Flow("book")
+    book.add(flow, "pages", each="text", text=[f"a;b;{n}" for n in range(110)])
+    book.set_policy("pages", on_item_error="keep")
+
+    def inside(span: Any) -> list[Any]:
+        return [each for item in span for event in item.inner for each in (event, *_items(event))]
+
+    def _items(event: Any) -> list[Any]:
+        return inside(event.effects.items or []) if event.effects is not None else []
+
+    (span,) = book.run_sync().trace.spans
+    assert span.effects is not None
+    kept = inside(span.items)
+    assert len(span.effects.entries) == 2_000
+    assert span.effects.dropped_count == 110 * 3 * 11 - 2_000
+    own = [event.effects for event in kept if event.effects is not None and event.effects.items is None]
+    told = [event.effects for event in kept if event.effects is not None and event.effects.items is not None]
+    assert 0 < len(kept) <= 1_000
+    assert span.items[0].inner
+    assert sum(len(effects.entries) for effects in own) <= 2_000
+    assert max(len(effects.entries) for effects in told) <= 2_000
+    book.set("pages", text=[f"{n};?" for n in range(260)])
+    flow.set_policy("rows", on_item_error="fail")
+    book.run_sync(raise_errors=False)
+    assert book.last_run is not None
+    assert len(inside(book.last_run.trace.spans[0].items)) <= 2_000
+
+
 def test_no_more_items_are_at_work_than_the_bound_and_no_more_nodes_than_items(flow: fb.Flow, prep: fb.Flow) -> None:
     inside: list[int] = []
     most: list[int] = []
@@ -365,7 +410,7 @@ def test_who_is_overdue_inside_is_given_up_and_counts_as_unresponsive(
     try:
         run = flow.start(to="rows")
         until(lambda: len(began) == 2)
-        for deadline in deadlines if policy == "keep" else deadlines[:1]:
+        for deadline in deadlines[: 2 if policy == "keep" else 1]:
             deadline()
         assert run.wait(30)
         still_runs = flow.results.unresponsive["rows"]
