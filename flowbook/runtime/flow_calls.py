@@ -95,7 +95,7 @@ class FlowCalls:
     Args:
         run: the run around it.
         slot: the mapped node.
-        settings: its settings, JSON form.
+        settings: its settings and constants, JSON form.
         given: inputs and fed settings of which each item brings a value, or all share one.
         room: for what is kept of what happens inside.
 

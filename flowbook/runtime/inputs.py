@@ -299,10 +299,10 @@ class SlotInputs:
             )
         return plain if spec is None else spec.to_python(spec.checked(plain))
 
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Its settings in this run, JSON form."""
-        return self._settings
+    def said(self) -> dict[str, Any]:
+        """Its settings and constants in this run, JSON form; without those that an edge takes the place of."""
+        fed = {binding.name for binding in self.slot.bindings if binding.kind == "edge"}
+        return {name: value for name, value in {**self._settings, **self._constants}.items() if name not in fed}
 
     @property
     def plain_names(self) -> set[str]:

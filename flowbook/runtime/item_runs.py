@@ -125,8 +125,7 @@ class ItemRun:
         self._lists = {name: self._checked(name, active.arguments.pop(name)) for name in self._ports}
         self._shared = active.arguments
         #: What is run for each item where it is no function.
-        self._room = run.room or Room()
-        mapped, settings = slot.node_type.mapped, active.inputs.settings
+        mapped, settings, self._room = slot.node_type.mapped, active.inputs.said(), run.room or Room()
         self._flow = FlowCalls(run, slot, settings, self._given(), self._room) if mapped else None
         self._is_shared, self._sharing = False, threading.Lock()
         #: What an item may change without another one seeing it: it gets copies of its own.
@@ -167,9 +166,9 @@ class ItemRun:
             self._base = active.inputs.key(without=self._ports).digest
 
     def _given(self) -> set[str]:
-        """Name what an item is given: its own values, and what all share save the node's own settings."""
-        fed = {binding.name for binding in self._slot.bindings}
-        return {*self._lists, *(name for name in self._shared if name in fed)}
+        """Name what an item is given: its own values, and what all share save what is said of the node itself."""
+        said = self._active.inputs.said()
+        return {*self._lists, *(name for name in self._shared if name not in said)}
 
     def _checked(self, name: str, value: Any) -> Sequence[Any]:
         if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
