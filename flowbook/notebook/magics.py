@@ -122,7 +122,7 @@ class Magics:
         return named_flow(known or self.presenter.current_flow)
 
     def _rename_if_same_cell(self, flow: Flow, name: str) -> None:
-        """The same cell under another name: edges, settings and position follow."""
+        """The same cell under another name: explicit edges, settings and position follow."""
         cell = self.presenter.cell
         if cell is None:
             return
@@ -130,7 +130,7 @@ class Magics:
         before = [node_id for node_id in book.names_of(cell) if node_id in flow.data.nodes]
         if len(before) != 1 or before[0] == name or name in flow.data.nodes:
             return
-        flow.rename(before[0], name)
+        flow.rename_with_cell(before[0], name)
 
     def _raise_own_failure(self, run: Run, cell: CellFunction) -> None:
         own = next((error for error in run.errors if error.node_id == cell.name), None)
