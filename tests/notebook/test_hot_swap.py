@@ -315,3 +315,39 @@ def test_the_flow_line_magic_lists_flows_marks_the_current_one_and_switches(note
     assert f"→ {home}_new  0 nodes" in cell.printed
     assert f"  {home}  1 node" in cell.printed
     assert notebook.cell("%%node b\nb = 1").shown.node["flow"] == f"{home}_new"
+
+
+def test_a_cell_that_is_edited_stays_with_its_flow_though_another_became_current(notebook: Notebook) -> None:
+    other = f"{notebook.flow}_game"
+    cell = notebook.cell("%%node worst\nworst = 1\nbest = 3")
+    notebook.cell(f"import flowbook as fb\ngame = fb.flow({other!r})")
+    notebook.cell("%%node worst\nworst = 2\nbest = 3", cell)
+    assert notebook.of_flow("__getitem__('worst').value") == 2
+    notebook.cell(f"%flow {other}")
+    notebook.cell("%%node worst\nworst = 2")  # its upper half, after a split
+    assert notebook.ask(f"list(__import__('flowbook').flow({other!r}))") == []
+
+
+def test_without_cell_ids_a_name_of_another_flow_has_to_be_told(notebook: Notebook) -> None:
+    other = f"{notebook.flow}_game"
+    notebook.has_ids, notebook.is_attended = False, True
+    notebook.cell("%%node worst\nworst = 1")
+    notebook.cell(f"import flowbook as fb\ngame = fb.flow({other!r})")
+    refused = notebook.cell("%%node worst\nworst = 2", fails=True)
+    assert "FB541" in refused.error
+    assert f"%%node {notebook.flow}.worst or %%node {other}.worst" in refused.error
+    notebook.cell(f"%%node {notebook.flow}.worst\nworst = 2")
+    assert notebook.of_flow("__getitem__('worst').value") == 2
+    notebook.cell(f"%%node {other}.worst\nworst = 3")
+    notebook.cell("%%node worst\nworst = 4")
+    assert notebook.ask(f"__import__('flowbook').flow({other!r})['worst'].value") == 4
+
+
+def test_a_program_that_runs_each_cell_once_takes_the_flow_of_the_cells_above(notebook: Notebook) -> None:
+    other = f"{notebook.flow}_game"
+    notebook.has_ids = False
+    notebook.cell("%%node worst\nworst = 1")
+    notebook.cell(f"import flowbook as fb\ngame = fb.flow({other!r})")
+    notebook.cell("%%node worst\nworst = 2")
+    assert notebook.of_flow("__getitem__('worst').value") == 1
+    assert notebook.ask(f"__import__('flowbook').flow({other!r})['worst'].value") == 2
