@@ -211,19 +211,20 @@ def rename(data: FlowData, old: str, new: str, *, names_follow: bool = True) -> 
         )
         if source != target:
             data.add_edge(edge)
-    for edge in list(data.edges.out_of(new)):
-        if edge.target_port == new and edge.source_port is None and not edge.extra:
-            _leave_to_names(data, edge)
+    leave_to_name(data, new)
 
 
-def _leave_to_names(data: FlowData, edge: Edge) -> None:
-    """Take an explicit edge away if the names say the same."""
-    end = edge.target, edge.target_port
-    was = wiring_of(data).links.get(end)
-    data.remove_edge(edge)
-    now = wiring_of(data).links.get(end)
-    if was is None or now is None or (now.source, now.source_port) != (was.source, was.source_port):
-        data.add_edge(edge)
+def leave_to_name(data: FlowData, node_id: str) -> None:
+    """Take the explicit edges away that were made of the node's name, where the name says the same again."""
+    for edge in data.edges.out_of(node_id):
+        if edge.target_port != node_id or edge.source_port is not None or edge.extra:
+            continue
+        end = edge.target, edge.target_port
+        was = wiring_of(data).links.get(end)
+        data.remove_edge(edge)
+        now = wiring_of(data).links.get(end)
+        if was is None or now is None or (now.source, now.source_port) != (was.source, was.source_port):
+            data.add_edge(edge)
 
 
 def _move(applied: Applied, operation: Operation, _around: Surroundings) -> None:

@@ -19,7 +19,7 @@ import flowbook
 from flowbook.core.atomic_file import replace_file
 from flowbook.core.checks import Finding, check
 from flowbook.core.document import canonical_text, dump, from_document, load, parse, to_document
-from flowbook.core.edits import apply_operations, disconnect, rename
+from flowbook.core.edits import apply_operations, disconnect, leave_to_name, rename
 from flowbook.core.expansion import SEPARATOR, Expansion, expand, whole
 from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, default_node_id, node_type_of, stub_type
@@ -419,6 +419,7 @@ class Flow:
             self._data.drop_type(old)
             self._own.pop(old, None)
             self._data.set_type(node_type)
+            leave_to_name(self._data, new)
             self._values_follow([(old, new)])
         if session.presenter is not None:
             session.presenter.renamed(self, old, new)

@@ -351,3 +351,32 @@ def test_a_program_that_runs_each_cell_once_takes_the_flow_of_the_cells_above(no
     notebook.cell("%%node worst\nworst = 2")
     assert notebook.of_flow("__getitem__('worst').value") == 1
     assert notebook.ask(f"__import__('flowbook').flow({other!r})['worst'].value") == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["%%node base\nbase = 1", "@flow.node\ndef base() -> int:\n    return 1"], ids=["node", "function"]
+)
+def test_a_cell_whose_node_was_renamed_elsewhere_gives_it_its_name_back_with_its_readers(
+    notebook: Notebook, text: str
+) -> None:
+    notebook.cell(f"import flowbook as fb\nflow = fb.flow({notebook.flow!r})")
+    cell = notebook.cell(text)
+    notebook.cell("%%node user\nuser = base + 1")
+    before = notebook.of_flow("document_text()")
+    notebook.cell("flow.rename('base', 'other')")
+    assert notebook.of_flow("check()") == []
+    notebook.again(cell)
+    notebook.cell("await flow.run()")
+    assert notebook.of_flow("document_text()") == before
+    assert notebook.of_flow("__getitem__('user').value") == 2
+
+
+def test_another_name_in_a_cell_leaves_those_that_read_the_old_one_waiting(notebook: Notebook) -> None:
+    cell = notebook.cell("%%node base\nbase = 1")
+    notebook.cell("%%node user\nuser = base + 1")
+    notebook.cell("%%node other\nother = 1", cell)
+    assert edges(notebook) == []
+    assert notebook.ask(f"[found.code for found in __import__('flowbook').flow({notebook.flow!r}).check()]")
+    notebook.cell("%%node base\nbase = 1", cell)
+    assert edges(notebook) == []
+    assert notebook.of_flow("run_sync()['user']") == 2
