@@ -310,6 +310,12 @@ class FlowData:
             (new if source == old else source, new if target == old else target, port): extra
             for (source, target, port), extra in self.cuts.items()
         }
+        self.ports = {
+            side: {
+                name: new + end.removeprefix(old) if end.partition(".")[0] == old else end for name, end in ends.items()
+            }
+            for side, ends in self.ports.items()
+        }
         self.revision += 1
 
     def rename_with_type(self, old: str, new: str) -> None:
