@@ -140,6 +140,10 @@ class Payloads(Protocol):
         """Raise what is known to be wrong with a lazy table (a column that is not there) without computing it."""
         ...
 
+    def is_random(self, value: object) -> bool:
+        """Whether a lazy table draws or mixes rows at random, so that computing it twice gives two tables."""
+        ...
+
     def schema(self, value: object) -> Mapping[str, Any] | None:
         """Give the columns of a table with their types, without computing it; None for what is no table.
 

@@ -123,6 +123,10 @@ class TablePayloads:
         if family_of(value) == "lazy_frame":
             plans.resolve(value)
 
+    def is_random(self, value: object) -> bool:
+        """Whether computing a lazy table twice gives two tables; see `plans.is_random`."""
+        return family_of(value) == "lazy_frame" and plans.is_random(value)
+
     def schema(self, value: object) -> pl.Schema | None:
         """Give the columns of a table or Series with their types, without computing it; None for what is none."""
         family = family_of(value)

@@ -30,6 +30,8 @@ _PARTS: Final[dict[str, tuple[str, ...]]] = {
     "Column": (), "Literal": (), "Cast": ("expr",), "BinaryExpr": ("left", "right"),
     "Ternary": ("predicate", "truthy", "falsy"),
 }  # fmt: skip
+#: As the text of a plan names them; a text of the user's that looks so costs a pass of its own.
+_RANDOM: Final = re.compile(r"\.(?:sample|shuffle)\(")
 _HAS_SCHEME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -163,6 +165,11 @@ def _only_shows(plan: Any) -> bool:
             traverser.set_node(below[0])
     except _failures():
         return False
+
+
+def is_random(plan: Any) -> bool:
+    """Tell whether a step of a plan samples or shuffles; what Python functions in it do is not known."""
+    return _RANDOM.search(plan.explain(optimized=False)) is not None
 
 
 def begins_early(plan: Any) -> bool:

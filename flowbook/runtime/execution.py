@@ -1101,6 +1101,8 @@ class Execution:
         if active.items is not None:
             self.reasons[slot.node_id] = active.reason = active.items.told(active.reason)
         decision = Decision(status="ok", stamp="live", reason=active.reason, result=result)
+        if any(map(payloads.is_random, outputs)):
+            self._collect(slot, result)  # each who builds on the plan would see rows of its own
         if self._parks(slot, decision, active):
             return decision
         self._collect_if_shown(slot, result)
@@ -1138,8 +1140,10 @@ class Execution:
 
     def _collect_if_shown(self, slot: Slot, result: NodeResult) -> None:
         """Collect lazy outputs of what a person will look at: leaves, targets, pinned nodes; at most once each."""
-        if not (is_shown(slot, self.request) or ends_plan(slot)):
-            return
+        if is_shown(slot, self.request) or ends_plan(slot):
+            self._collect(slot, result)
+
+    def _collect(self, slot: Slot, result: NodeResult) -> None:
         payloads = self.engine.payloads
         with result.lock:
             lazy = [index for index, value in enumerate(result.outputs) if payloads.shape(value).is_lazy]

@@ -209,6 +209,32 @@ def test_with_fusion_off_every_node_is_collected_by_itself(collects: list[int]) 
     assert [span.rows for span in run.trace.spans if span.node != "rows"] == [10, 4, 4, 8]
 
 
+@pytest.mark.parametrize("draw", [pl.col("a").sample(5), pl.col("a").shuffle()], ids=["sample", "shuffle"])
+def test_whoever_reads_a_table_that_is_drawn_at_random_reads_the_same_one(draw: pl.Expr) -> None:
+    flow = fb.Flow("drawn")
+
+    @flow.node
+    def drawn() -> pl.LazyFrame:
+        return pl.LazyFrame({"a": range(1_000)}).select(draw)
+
+    @flow.node
+    def one(drawn: pl.LazyFrame) -> pl.LazyFrame:
+        return drawn.select("a")
+
+    @flow.node
+    def two(drawn: pl.LazyFrame) -> pl.LazyFrame:
+        return drawn.with_columns(b=1)
+
+    @flow.node
+    def three(drawn: pl.DataFrame) -> list[int]:
+        return drawn["a"].to_list()
+
+    for _ in range(2):
+        run = flow.run_sync(force=True)
+        seen = [run[node].collect()["a"].to_list() for node in ("drawn", "one", "two")]
+        assert seen == [run["three"]] * 3
+
+
 def test_a_policy_that_is_none_is_refused() -> None:
     with pytest.raises(fb.DefinitionError, match="fusion='no' is not a policy"):
         forked().set_policy("low", fusion="no")
