@@ -167,7 +167,8 @@ class LabPage:
     _opened: list[OpenNotebook] = field(default_factory=list)
 
     def watch(self) -> None:
-        """Keep every request and every error of the page."""
+        """Keep every request and every error of the page, and give it as much time as everything else."""
+        self.page.set_default_timeout(_LIMIT_S * 1000)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("websocket", lambda socket: self.requests.append(socket.url))
         self.page.on("pageerror", lambda error: self.complaints.append(error.stack or str(error)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.lab.lab_page import OpenNotebook
 
-_TRIES = 100
+_TRIES = 600
 _PAUSE_MS = 100.0
 #: How often in a row nothing may have happened, so that nothing is on its way: the browser waits before it writes.
 _QUIET = 4
@@ -31,7 +31,7 @@ _AT_REST = """
 def canvas_of(notebook: OpenNotebook, cell: int) -> Locator:
     """The canvas in a cell's output, once it is live."""
     canvas = notebook.cell(cell).locator('.fb-canvas[data-fb-connection="live"]')
-    canvas.wait_for(timeout=20_000)
+    canvas.wait_for()
     return canvas
 
 
