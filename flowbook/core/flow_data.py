@@ -152,7 +152,7 @@ class FlowData:
 
     def type_of(self, node_id: str) -> NodeType:
         """Return the node's type, a stub when its code is not known."""
-        node = self.node(node_id)
+        node = self.nodes.get(node_id) or self.node(node_id)  # which says what is wrong
         found = self.types.get(node.type_id) or stub_type(node.type_id)
         if found.body is not None and node.policy.get("each"):
             return mapped_type(found, node.policy["each"])

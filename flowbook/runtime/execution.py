@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from flowbook.runtime.columns import Columns
     from flowbook.runtime.decisions import Request
     from flowbook.runtime.engine import Engine
+    from flowbook.runtime.flow_calls import Room
     from flowbook.runtime.plan import Plan, Slot
     from flowbook.runtime.results import FlowResults
     from flowbook.runtime.sweep import Batch
@@ -145,6 +146,7 @@ class Execution:
         "reasons",
         "request",
         "results",
+        "room",
         "status",
         "stopped_by",
         "trace_id",
@@ -159,6 +161,8 @@ class Execution:
         self.engine = engine
         self.trace_id = new_trace_id()
         self.status: RunStatus = "running"
+        #: What may still be kept of what happens inside, in the run of a flow for one item.
+        self.room: Room | None = None
         self.done = Gate()
         #: What fired, in the order in which it began: ids of nodes, and sweeps.
         self.fired: list[str | Batch] = []
@@ -418,7 +422,13 @@ class Execution:
                 self._begin_general(())
                 self._kick(spare=1)
             return True
-        columns = self._columns = self.results.columns_for(self.plan, self.engine)
+        with (
+            self.lock
+        ):  # while it is held no cancel can end this run, and no later one lay out the columns for its plan
+            if self.done.is_set():
+                self._worker_count -= 1
+                return False
+            columns = self._columns = self.results.columns_for(self.plan, self.engine)
         self._was_plain = bytes(columns.front)
         scope = self.request.scope
         covered = columns.covered(scope, is_whole=self._is_whole)
@@ -1076,7 +1086,9 @@ class Execution:
             values = list(outputs)
         if self.engine.watch is not None:
             self.engine.watch.published(self.plan.flow, slot.node_id, outputs)
-        files = stat_files(path for value in values for path in payloads.scanned_files(value))
+        scanned = (path for value in values for path in payloads.scanned_files(value))
+        inner_files = active.items.files if active.items is not None else ()
+        files = tuple(dict.fromkeys((*stat_files(scanned), *inner_files)))
         # The files of what it reads are in its key already; its plan shows them unless that was collected.
         own_files = [entry for entry in files if entry not in active.inputs.files()]
         lost = active.items.lost() if active.items is not None else ""

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import threading
 from collections import deque
 from collections.abc import Sequence
 from contextvars import Context as VariableContext
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.interfaces import Effects, ItemSpan
@@ -30,16 +32,15 @@ from flowbook.errors import DataError, NodeTimeoutError, RunCancelledError, RunE
 from flowbook.runtime import calling
 from flowbook.runtime import firing as firings
 from flowbook.runtime.context import Context
-from flowbook.runtime.flow_calls import FlowCalls, InnerFailure
+from flowbook.runtime.flow_calls import FlowCalls, InnerFailure, Notes, Room
 from flowbook.runtime.keys import KeyMaker, stat_files
 from flowbook.runtime.portable_code import isolated
 from flowbook.runtime.retry import delay_before
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
-    from flowbook.core.interfaces import PayloadCopy
     from flowbook.core.node_types import Port
     from flowbook.runtime.context import Services
     from flowbook.runtime.decisions import Decision
@@ -53,8 +54,6 @@ _WORTH_SHARING: Final = 2
 _LEAST_COUNT: Final = 4
 #: How often somebody looks whether one item holds all others up, seconds.
 LOOK_S: Final = 0.002
-#: What all items print together is kept up to here: entries, and displays.
-_MOST_ENTRIES, _MOST_DISPLAYS = 2_000, 64
 #: Kinds of values that nobody can change once they are on an edge: the same one again means the same content.
 _LASTING = frozenset({"table", "series", "array"})
 _HINT = 'on_item_error="skip" leaves such items out of the list, "keep" puts their ErrorPacket in their place'
@@ -77,7 +76,7 @@ class _Attempt:
         disarm: takes its deadline back.
         cancel_task: cancels its coroutine.
         has_returned: its thread came back.
-        copies: what was copied for it, by input; of several attempts at an item the last one counts.
+        notes: what else is to be known of it; of several attempts at an item the last one counts.
     """
 
     index: int
@@ -88,7 +87,12 @@ class _Attempt:
     disarm: Callable[[], None] | None = None
     cancel_task: Callable[[], None] | None = None
     has_returned: bool = False
-    copies: list[tuple[str, tuple[PayloadCopy, ...]]] = field(default_factory=list)
+    notes: Notes = field(default_factory=Notes)
+
+    @property
+    def still_runs(self) -> bool:
+        """Whether code of it goes on, though it was given up."""
+        return not self.has_returned or any(still_runs() for still_runs in self.notes.left)
 
 
 class ItemRun:
@@ -121,7 +125,8 @@ class ItemRun:
         self._lists = {name: self._checked(name, active.arguments.pop(name)) for name in self._ports}
         self._shared = active.arguments
         #: What is run for each item where it is no function.
-        self._flow = FlowCalls(run, slot, active.inputs.settings, self._given()) if slot.node_type.mapped else None
+        mapped, settings, self._room = slot.node_type.mapped, active.inputs.said(), run.room or Room()
+        self._flow = FlowCalls(run, slot, settings, self._given(), self._room) if mapped else None
         self._is_shared, self._sharing = False, threading.Lock()
         #: What an item may change without another one seeing it: it gets copies of its own.
         self._mutable = [port.name for port in slot.node_type.inputs if port.is_mutable and port.name in self._shared]
@@ -136,6 +141,8 @@ class ItemRun:
         active.effects.items = self._spans
         #: Per item the values of the output ports, or its failure; None before it is decided.
         self._outcomes: list[tuple[Any, ...] | ErrorPacket | None] = [None] * self._count
+        #: Per item the files that the nodes of its flow read lazily.
+        self._files: list[tuple[tuple[str, int, int], ...]] = [()] * self._count
         self._ready = deque(range(self._count))
         self._undecided = self._count
         self._alarms: dict[int, Callable[[], None]] = {}
@@ -159,9 +166,9 @@ class ItemRun:
             self._base = active.inputs.key(without=self._ports).digest
 
     def _given(self) -> set[str]:
-        """Name what an item is given: its own values, and what all share save the node's own settings."""
-        fed = {binding.name for binding in self._slot.bindings}
-        return {*self._lists, *(name for name in self._shared if name in fed)}
+        """Name what an item is given: its own values, and what all share save what is said of the node itself."""
+        said = self._active.inputs.said()
+        return {*self._lists, *(name for name in self._shared if name not in said)}
 
     def _checked(self, name: str, value: Any) -> Sequence[Any]:
         if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
@@ -210,6 +217,8 @@ class ItemRun:
     def cancel(self) -> None:
         """Take no more items, and ask those that are being computed to end. Under the run's lock."""
         self._is_cancelled = True
+        if self._flow is not None:
+            self._flow.is_cancelled = True
         self._stop()
         self._ask_to_end()
         self._take_hands_back()
@@ -251,7 +260,7 @@ class ItemRun:
         if self._left:
             left, results = self._left, self._run.results
             with results.lock:
-                results.unresponsive[self._slot.node_id] = lambda: not all(attempt.has_returned for attempt in left)
+                results.unresponsive[self._slot.node_id] = lambda: any(attempt.still_runs for attempt in left)
         error = RunCancelledError("cancelled") if self._is_cancelled else self._error
         returned = self._gathered() if error is None else None
         self._outcomes, self._lists, self._shared = [], {}, {}
@@ -352,7 +361,7 @@ class ItemRun:
             flow, span = self._flow, self._spans[attempt.index]
 
             def function(**arguments: Any) -> Any:
-                return flow.call(arguments, attempt.effects, span, attempt.copies)
+                return flow.call(arguments, attempt.effects, span, attempt.notes)
 
         def call() -> Awaitable[Any]:
             awaitable: Awaitable[Any] = function(**self._arguments(attempt))
@@ -420,7 +429,8 @@ class ItemRun:
         kept = self._kept(index)
         if kept is not None:
             span.status = "cached"
-            self._decide(index, kept)
+            values, self._files[index] = kept
+            self._decide(index, values)
         return kept is not None
 
     def _item_key(self, index: int) -> str | None:
@@ -445,7 +455,7 @@ class ItemRun:
             maker.add_files(value)
         return maker.finish(self._engine.no_code, self._engine.versions).digest
 
-    def _kept(self, index: int) -> tuple[Any, ...] | None:
+    def _kept(self, index: int) -> tuple[tuple[Any, ...], tuple[tuple[str, int, int], ...]] | None:
         key = self._item_key(index) if not self._run.request.force else None
         if key is None:
             return None
@@ -453,11 +463,12 @@ class ItemRun:
             found = self._run.results.cache.get(self._slot.node_id, ("item", key))
         if found is None:
             return None
-        values, files = found
+        values, files, inner = found
         scanned = (path for value in values for path in self._engine.payloads.scanned_files(value))
-        return values if stat_files(scanned) == files else None
+        is_same = stat_files(scanned) == files and stat_files(Path(path) for path, _, _ in inner) == inner
+        return (values, inner) if is_same else None
 
-    def _keep(self, key: str, values: tuple[Any, ...]) -> None:
+    def _keep(self, key: str, values: tuple[Any, ...], inner: tuple[tuple[str, int, int], ...]) -> None:
         payloads, results = self._engine.payloads, self._run.results
         files = stat_files(path for value in values for path in payloads.scanned_files(value))
         size_bytes = sum(map(payloads.size_bytes, values))
@@ -465,7 +476,7 @@ class ItemRun:
         for value in values:
             buffers |= payloads.shared_buffers(value)
         with results.lock:
-            results.cache.put_item((self._slot.node_id, ("item", key)), (values, files), size_bytes, buffers)
+            results.cache.put_item((self._slot.node_id, ("item", key)), (values, files, inner), size_bytes, buffers)
 
     def _arguments(self, attempt: _Attempt) -> dict[str, Any]:
         payloads = self._engine.payloads
@@ -477,7 +488,7 @@ class ItemRun:
             handed = payloads.private_copy(arguments[name])
             arguments[name] = handed.value
             if handed.copies:
-                attempt.copies.append((name, handed.copies))
+                attempt.notes.copies.append((name, handed.copies))
         for name, values in self._lists.items():
             port = self._ports[name]
             handed = payloads.hand_out(values[attempt.index], port.item_form, is_own=True)
@@ -487,14 +498,14 @@ class ItemRun:
                 value, copies = handed.value, copies + handed.copies
             arguments[name] = value
             if copies:
-                attempt.copies.append((name, copies))
+                attempt.notes.copies.append((name, copies))
         if self._slot.node_type.context_name:
             arguments[self._slot.node_type.context_name] = attempt.context
         return arguments
 
     def _note_copies(self, attempt: _Attempt) -> None:
         """Note what was copied for one item, among what was for the others. Under the lock."""
-        for name, copies in attempt.copies:
+        for name, copies in attempt.notes.copies:
             self._active.inputs.add_copies(name, copies)
 
     def _share(self) -> None:
@@ -517,7 +528,10 @@ class ItemRun:
         if self._is_isolated:
             self._share()
             function = isolated(
-                self._engine, self._slot, attempt.context, lambda name, copies: attempt.copies.append((name, copies))
+                self._engine,
+                self._slot,
+                attempt.context,
+                lambda name, copies: attempt.notes.copies.append((name, copies)),
             )
 
         def call() -> Any:
@@ -545,11 +559,14 @@ class ItemRun:
             if self._busy.get(attempt.index) is not attempt:
                 return  # struck: somebody decided already
             took_s, key = self._end_attempt(attempt), None
+            if attempt.notes.left:  # nodes of its flow were given up
+                self._left.append(attempt)
             if self._is_cancelled or self._error is not None:
                 values = None  # it was asked to end early: what it returned may be a part of its value
             if error is None and values is not None:
                 self._spans[attempt.index].status = "ok"
                 self._decide(attempt.index, values)
+                self._files[attempt.index] = attempt.notes.files
                 key = self._item_key(attempt.index)
                 self._keys.pop(attempt.index)
                 self._keeping_count += key is not None
@@ -566,7 +583,7 @@ class ItemRun:
                 self._end_if_over()
         if key is not None and values is not None:
             try:
-                self._keep(key, values)
+                self._keep(key, values, attempt.notes.files)
             finally:
                 with self._run.lock:
                     self._keeping_count -= 1
@@ -580,10 +597,10 @@ class ItemRun:
         span.took_s = (span.took_s or 0.0) + took_s
         effects, whole = attempt.effects, self._active.effects
         if effects.entries or effects.displays or effects.dropped_count:
-            room = max(0, _MOST_ENTRIES - len(whole.entries))
-            whole.entries += effects.entries[:room]
-            whole.dropped_count += effects.dropped_count + max(0, len(effects.entries) - room)
-            whole.displays += effects.displays[: max(0, _MOST_DISPLAYS - len(whole.displays))]
+            kept = effects if self._flow is not None else self._room.fit(effects)
+            whole.entries += kept.entries
+            whole.displays += kept.displays
+            whole.dropped_count += kept.dropped_count
         return took_s
 
     def _decide(self, index: int, outcome: tuple[Any, ...] | ErrorPacket) -> None:
@@ -681,6 +698,11 @@ class ItemRun:
             for index, span in enumerate(self._spans)
             if span.status == "failed"
         )
+
+    @property
+    def files(self) -> Iterator[tuple[str, int, int]]:
+        """The files that nodes of flows read lazily for the items, as they were then, in the order of the items."""
+        return itertools.chain.from_iterable(self._files)
 
     def told(self, reason: str) -> str:
         """Add to why the node fired what came of its items."""

@@ -361,8 +361,7 @@ class Flow:
 
         def declare(function: FunctionT) -> FunctionT:
             node_type = node_type_of(function, type_id=name, outputs=outputs, mutable=mutable, policy=policy)
-            if outputs is not None or name is not None or mutable or policy or hasattr(function, NODE_TYPE_ATTRIBUTE):
-                _remember(function, node_type)  # else the function says it all
+            _remember(function, node_type)
             self.define(node_type)
             return function
 
@@ -526,9 +525,7 @@ class Flow:
         if isinstance(node_type, str):
             return self._data.types.get(node_type) or session.registry.get(node_type)
         declared = getattr(node_type, NODE_TYPE_ATTRIBUTE, None)
-        found = declared if isinstance(declared, NodeType) else node_type_of(node_type)
-        known = self._data.types.get(found.type_id)
-        return known if known is not None and known == found else found
+        return declared if isinstance(declared, NodeType) else node_type_of(node_type)
 
     def connect(self, source: str, target: str) -> None:
         """Connect ``"node"`` or ``"node.port"`` to ``"node.port"`` (or to ``"node"`` when it has one input).

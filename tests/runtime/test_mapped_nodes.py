@@ -359,11 +359,11 @@ def test_a_map_is_not_over_before_its_items_are_kept(monkeypatch: pytest.MonkeyP
     runs, was_over = Queue[fb.Run](), Queue[bool]()
     meeting, is_keeping, keep = threading.Barrier(2), threading.Event(), ItemRun._keep
 
-    def late(items: ItemRun, key: str, values: tuple[Any, ...]) -> None:
+    def late(items: ItemRun, key: str, values: tuple[Any, ...], inner: tuple[Any, ...]) -> None:
         if values == (1,):
             is_keeping.set()  # from here on the other one can end
             was_over.put(runs.get(timeout=20).wait(0.5))
-        keep(items, key, values)
+        keep(items, key, values, inner)
 
     def both_at_once(given: int) -> None:
         meeting.wait(20)

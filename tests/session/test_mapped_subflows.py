@@ -227,6 +227,51 @@ def test_what_the_inner_nodes_print_is_told_of_the_node(flow: fb.Flow, prep: fb.
     assert texts == ["fills ['a', 'b']\n", "fills ['c', 'd']\n", "fills ['e']\n"]
 
 
+def test_what_is_kept_of_what_happens_inside_is_bounded_for_the_node_as_a_whole(flow: fb.Flow, prep: fb.Flow) -> None:
+    @prep.node
+    def fill(parse: list[str]) -> list[str]:
+        for number in range(10):
+            sys.stdout.write(f"{number}\n")
+        return parse
+
+    @prep.node
+    def letters(fill: fb.each[str]) -> str:
+        sys.stdout.write("letter\n")
+        if fill == "?":
+            raise ValueError(fill)
+        return fill
+
+    flow.remove("joined")
+    prep.declare_ports(inputs={"text": "parse.text"}, outputs={"letters": "letters"})
+    flow.declare_ports(inputs={"text": "lines.text"}, outputs={"rows": "rows"})
+    book = fb.Flow("book")
+    book.add(flow, "pages", each="text", text=[f"a;b;{n}" for n in range(110)])
+    book.set_policy("pages", on_item_error="keep")
+
+    def inside(span: Any) -> list[Any]:
+        return [each for item in span for event in item.inner for each in (event, *_items(event))]
+
+    def _items(event: Any) -> list[Any]:
+        return inside(event.effects.items or []) if event.effects is not None else []
+
+    (span,) = book.run_sync().trace.spans
+    assert span.effects is not None
+    kept = inside(span.items)
+    assert len(span.effects.entries) == 2_000
+    assert span.effects.dropped_count == 110 * 3 * 11 - 2_000
+    own = [event.effects for event in kept if event.effects is not None and event.effects.items is None]
+    told = [event.effects for event in kept if event.effects is not None and event.effects.items is not None]
+    assert 0 < len(kept) <= 1_000
+    assert span.items[0].inner
+    assert sum(len(effects.entries) for effects in own) <= 2_000
+    assert max(len(effects.entries) for effects in told) <= 2_000
+    book.set("pages", text=[f"{n};?" for n in range(260)])
+    flow.set_policy("rows", on_item_error="fail")
+    book.run_sync(raise_errors=False)
+    assert book.last_run is not None
+    assert len(inside(book.last_run.trace.spans[0].items)) <= 2_000
+
+
 def test_no_more_items_are_at_work_than_the_bound_and_no_more_nodes_than_items(flow: fb.Flow, prep: fb.Flow) -> None:
     inside: list[int] = []
     most: list[int] = []
@@ -336,6 +381,49 @@ def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow, monkeyp
     assert (isinstance(found[1], fb.ErrorPacket), found[1].code) == (True, "FB404")
     assert [isinstance(value, str) for value in found] == [True, False, True]
     until(lambda: not [name for name, runs in flow.results.unresponsive.items() if runs()])
+
+
+@pytest.mark.parametrize(("whose", "policy"), [("parse", "keep"), ("rows", "keep"), ("parse", "fail")])
+def test_who_is_overdue_inside_is_given_up_and_counts_as_unresponsive(
+    flow: fb.Flow, prep: fb.Flow, monkeypatch: pytest.MonkeyPatch, whose: str, policy: Any
+) -> None:
+    gate = threading.Event()
+    began: list[str] = []
+    deadlines: list[Callable[[], None]] = []
+    call_later = flow.engine.timers.call_later
+
+    def noted(delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
+        if delay_s == 77:
+            deadlines.append(job)
+        return call_later(delay_s, job)
+
+    @prep.node
+    def parse(text: str) -> str:
+        if text != "e":
+            began.append(text)
+            gate.wait(60)
+        return text
+
+    monkeypatch.setattr(flow.engine.timers, "call_later", noted)
+    (prep if whose == "parse" else flow).set_policy(whose, timeout_s=77)
+    flow.set_policy("rows", on_item_error=policy, max_concurrency=2)
+    try:
+        run = flow.start(to="rows")
+        until(lambda: len(began) == 2)
+        for deadline in deadlines[: 2 if policy == "keep" else 1]:
+            deadline()
+        assert run.wait(30)
+        still_runs = flow.results.unresponsive["rows"]
+        assert still_runs()
+        if policy == "keep":
+            found = run["rows"]
+            assert [value.code for value in found[:2]] == ["FB404", "FB404"]
+            assert found[2] == "e.."
+        else:
+            assert [error.code for error in run.errors] == ["FB404"]
+    finally:
+        gate.set()
+    until(lambda: not still_runs())
 
 
 def test_an_item_is_tried_again_by_itself(flow: fb.Flow, prep: fb.Flow) -> None:
@@ -545,6 +633,48 @@ def test_tables_come_out_collected_once(tmp_path: Path) -> None:
     assert flow.check() == []
     run = flow.run_sync()
     assert (run["heights"], run["again"], calls["collected"]) == ([1, 2], [1, 2], 2)
+
+
+@pytest.mark.parametrize("gives", ["number", "table"])
+def test_a_file_that_a_node_inside_scans_is_watched_for_each_item(tmp_path: Path, gives: str) -> None:
+    inner, flow = fb.Flow("inner"), fb.Flow("f")
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for path in paths:
+        path.write_text("a\n1\n")
+
+    @inner.node
+    def table(path: str) -> pl.LazyFrame:
+        count(path[-5:])
+        return pl.scan_csv(path)
+
+    if gives == "number":
+
+        @inner.node
+        def height(table: pl.DataFrame) -> int:
+            return table.height
+
+    book = fb.Flow("book")
+    book.add(inner, "pages", each="path")
+    flow.add(book, "books", each="path", path=[[str(path)] for path in paths])
+    flow.add(inner, "pages", each="path", path=[str(path) for path in paths])
+
+    @flow.node
+    def heights(pages: list[Any]) -> list[int]:
+        return [page if isinstance(page, int) else page.collect().height for page in pages]
+
+    @flow.node
+    def nested(books: list[list[Any]]) -> list[int]:
+        return [page if isinstance(page, int) else page.collect().height for book in books for page in book]
+
+    run = flow.run_sync()
+    assert (run["heights"], run["nested"]) == ([1, 1], [1, 1])
+    assert flow.run_sync().recomputed == []
+    paths[1].write_text("a\n1\n2\n")
+    assert flow.stale()["pages"] == flow.stale()["books"] == "file b.csv changed"
+    run = flow.run_sync()
+    assert (run["heights"], run["nested"]) == ([1, 2], [1, 2])
+    assert run.explain("pages") == "pages fired: file b.csv changed (2 items: 1 unchanged)"
+    assert calls == {"a.csv": 2, "b.csv": 4}
 
 
 def _counted(values: pl.Series) -> pl.Series:
