@@ -128,7 +128,8 @@ def test_dead_letters(value: Any, number: int) -> None:
     flow = two_nodes()
     with typed_errors_only(flow):
         flow.dead_letters.replay(number, inputs={"a": value})
-    assert flow.dead_letters.drop(number) == 0
+    with typed_errors_only(flow):
+        flow.dead_letters.drop(number)
 
 
 @given(packets)
