@@ -216,6 +216,17 @@ def test_the_trace_shows_what_happened_inside_for_each_item(flow: fb.Flow) -> No
     assert again == set(spans)
 
 
+def test_a_trace_says_when_items_inside_an_item_are_left_out(flow: fb.Flow) -> None:
+    book = fb.Flow("book")
+    flow.declare_ports(inputs={"text": "lines.text"})
+    book.add(flow, "pages", each="text", text=["a;b"])
+    assert book.run_sync().trace.to_json()["summarised"] is False
+    book.set("pages", text=[";".join("abcdefghijklmnopqrstuvwxyz")])
+    trace = book.run_sync().trace.to_json()
+    inner = [span["node"] for span in trace["spans"] if span["node"].startswith("pages[0]/rows[")]
+    assert (trace["summarised"], len([name for name in inner if name.endswith("]")])) == (True, 20)
+
+
 def test_what_the_inner_nodes_print_is_told_of_the_node(flow: fb.Flow, prep: fb.Flow) -> None:
     @prep.node
     def fill(parse: list[str], width: int = 3) -> str:
