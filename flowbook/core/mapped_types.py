@@ -32,9 +32,10 @@ def mapped_type(node_type: NodeType, each: Sequence[str]) -> NodeType:
     body = node_type.body
     assert body is not None  # noqa: S101 -- asked before
     names = tuple(each)
-    if names not in body.mapped:
+    made = body.mapped.get(names)
+    if made is None:
         missing = [Port(name=name) for name in names if node_type.input(name) is None]
-        body.mapped[names] = NodeType(
+        made = NodeType(
             type_id=f"{node_type.type_id}[{', '.join(names)}]",
             function=node_type.function,
             inputs=tuple(_each(port) if port.name in names else port for port in (*node_type.inputs, *missing)),
@@ -47,7 +48,7 @@ def mapped_type(node_type: NodeType, each: Sequence[str]) -> NodeType:
             origin="flow",
             mapped=node_type,
         )
-    return body.mapped[names]
+    return body.mapped.setdefault(names, made)  # another thread may have been first
 
 
 def _each(port: Port) -> Port:

@@ -16,6 +16,7 @@ import pytest
 
 import flowbook as fb
 from flowbook.canvas.snapshot import snapshot
+from flowbook.core import mapped_types
 from flowbook.data.lasting_codecs import LastingCodecs
 from flowbook.runtime.execution import Execution
 from flowbook.session import session
@@ -544,6 +545,24 @@ def test_what_is_no_list_is_refused_with_the_name_of_the_input(flow: fb.Flow) ->
 
     (error,) = flow.run_sync(raise_errors=False).errors
     assert (error.code, error.node_id) == ("FB630", "rows")
+
+
+def test_two_threads_that_ask_for_its_type_get_the_same_one(prep: fb.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = fb.Flow("f")
+    flow.add(prep, "whole")
+    flow_type = flow["whole"].node_type
+    kind, others = mapped_types._kind, []
+
+    def meanwhile(node_type: Any) -> Any:
+        if not others:
+            others.append(None)
+            others[0] = mapped_types.mapped_type(flow_type, ["text"])
+        return kind(node_type)
+
+    monkeypatch.setattr(mapped_types, "_kind", meanwhile)
+    found = mapped_types.mapped_type(flow_type, ["text"])
+    assert found is others[0]
+    assert found is mapped_types.mapped_type(flow_type, ["text"])
 
 
 def test_lists_go_together_and_what_is_no_list_is_shared(prep: fb.Flow) -> None:
