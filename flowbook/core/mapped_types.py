@@ -101,9 +101,8 @@ def refuse_each(node_id: str, node_type: NodeType, policy: Mapping[str, Any], wh
     names = [port.name for port in flow_type.inputs]
     for name in policy.get("each", ()) if flow_type.body is not None else ():
         if name not in names:
-            raise UnknownIdError(
-                f"{node_id!r} has no input {name!r}", where=where, hint=did_you_mean(name, names), node=node_id
-            )
+            hint = did_you_mean(name, names) or no_inputs(node_id)
+            raise UnknownIdError(f"{node_id!r} has no input {name!r}", where=where, hint=hint, node=node_id)
     of_code = sorted(_OF_CODE & policy.keys()) if flow_type.body is not None else []
     if of_code:
         raise DefinitionError(
@@ -113,3 +112,8 @@ def refuse_each(node_id: str, node_type: NodeType, policy: Mapping[str, Any], wh
             hint="say it of the nodes in that flow",
             policy=of_code[0],
         )
+
+
+def no_inputs(node_id: str) -> str:
+    """Say what to do about a mapped flow without inputs."""
+    return f'its flow has no inputs: let a node in it take one, or flow.set_policy("{node_id}", each=[])'

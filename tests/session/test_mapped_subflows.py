@@ -565,6 +565,22 @@ def test_two_threads_that_ask_for_its_type_get_the_same_one(prep: fb.Flow, monke
     assert found is mapped_types.mapped_type(flow_type, ["text"])
 
 
+def test_of_a_flow_that_has_lost_its_inputs_it_is_said_what_to_do(flow: fb.Flow, prep: fb.Flow) -> None:
+    flow.disconnect("lines", "rows")
+    flow.set("rows", text=["a"])
+    prep.remove("parse")
+    prep.remove("fill")
+
+    @prep.node
+    def fill() -> str:
+        return "a"
+
+    (finding,) = [finding for finding in flow.check() if finding.code == "FB201"]
+    error = next(error for error in flow.run_sync(raise_errors=False).errors if error.node_id == "rows")
+    hint = 'its flow has no inputs: let a node in it take one, or flow.set_policy("rows", each=[])'
+    assert (finding.hint, error.hint) == (hint, hint)
+
+
 def test_lists_go_together_and_what_is_no_list_is_shared(prep: fb.Flow) -> None:
     flow = fb.Flow("f")
     prep.declare_ports(inputs={"line": "parse.text", "width": "fill.width", "sep": "parse.sep"})
