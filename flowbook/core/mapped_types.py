@@ -15,7 +15,7 @@ from flowbook.core.policies import Kind, Policy
 from flowbook.errors import DefinitionError, UnknownIdError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 #: What is said of code, and a flow is none.
 _OF_CODE: Final = frozenset({"isolation", "memory_bytes", "executor", "fusion"})
@@ -117,3 +117,26 @@ def refuse_each(node_id: str, node_type: NodeType, policy: Mapping[str, Any], wh
 def no_inputs(node_id: str) -> str:
     """Say what to do about a mapped flow without inputs."""
     return f'its flow has no inputs: let a node in it take one, or flow.set_policy("{node_id}", each=[])'
+
+
+def inside_mapped(node_id: str, type_of: Callable[[str], NodeType | None], where: str) -> UnknownIdError | None:
+    """Make the error of a name that is one of a node inside a mapped flow; None when it is not.
+
+    Args:
+        node_id: as it was asked for.
+        type_of: the types of the nodes there are, None for other names.
+        where: what is said of where that is.
+    """
+    parts = node_id.split("/")
+    for depth in range(1, len(parts)):
+        name, inner = "/".join(parts[:depth]), "/".join(parts[depth:]).partition(".")[0]
+        found = type_of(name)
+        if found is not None and found.mapped is not None:
+            return UnknownIdError(
+                f"{name!r} is run for each item of a list, so {node_id!r} is no node with one value",
+                where=where,
+                hint=f'run["{name}"] is the list of what it gives, run.trace.items("{name}") tells of each item, and '
+                f"run.trace.to_json() has the nodes inside: {name}[0]/{inner}",
+                node=node_id,
+            )
+    return None

@@ -581,6 +581,29 @@ def test_of_a_flow_that_has_lost_its_inputs_it_is_said_what_to_do(flow: fb.Flow,
     assert (finding.hint, error.hint) == (hint, hint)
 
 
+def test_who_asks_for_a_node_inside_is_told_where_to_look(flow: fb.Flow) -> None:
+    around = fb.Flow("around")
+    around.add(flow, "whole")
+    run = flow.run_sync()
+    whole = around.run_sync()
+    for ask, name in (
+        (lambda: flow.run_sync(to="rows/fill"), "rows"),
+        (lambda: run["rows/fill"], "rows"),
+        (lambda: run["rows/fill.result"], "rows"),
+        (lambda: run.explain("rows/fill"), "rows"),
+        (lambda: flow["rows/fill"], "rows"),
+        (lambda: whole["whole/rows/fill"], "whole/rows"),
+        (lambda: around.run_sync(to="whole/rows/fill"), "whole/rows"),
+    ):
+        with pytest.raises(KeyError, match=f"'{name}' is run for each item of a list") as caught:
+            ask()
+        assert f'run.trace.items("{name}")' in str(caught.value)
+        assert f"{name}[0]/fill" in str(caught.value)
+    assert "rows[0]/fill" in [span["node"] for span in run.trace.to_json()["spans"]]
+    with pytest.raises(KeyError, match="there is no node 'gone/fill'"):
+        flow.run_sync(to="gone/fill")
+
+
 def test_lists_go_together_and_what_is_no_list_is_shared(prep: fb.Flow) -> None:
     flow = fb.Flow("f")
     prep.declare_ports(inputs={"line": "parse.text", "width": "fill.width", "sep": "parse.sep"})
