@@ -332,12 +332,16 @@ class Trace:
         Raises:
             UnknownIdError: a KeyError: the run does not cover that node.
         """
-        span = next((span for span in self.spans if span.node == node_id), None)
+        spans = self.spans
+        span = next((span for span in spans if span.node == node_id), None)
         if span is None:
+            around = next((span.node for span in spans if span.items and node_id.startswith(f"{span.node}/")), "")
             raise UnknownIdError(
                 f"the run does not cover {node_id!r}",
                 where=f"flow {self.flow!r}, run {self.trace_id[:4]}",
-                hint=did_you_mean(node_id, [span.node for span in self.spans]),
+                hint=f'{around!r} is run for each item: run.trace.items("{around}")'
+                if around
+                else did_you_mean(node_id, [span.node for span in spans]),
             )
         rows = (
             {

@@ -551,7 +551,8 @@ def test_two_threads_that_ask_for_its_type_get_the_same_one(prep: fb.Flow, monke
     flow = fb.Flow("f")
     flow.add(prep, "whole")
     flow_type = flow["whole"].node_type
-    kind, others = mapped_types._kind, []
+    kind = mapped_types._kind
+    others: list[Any] = []
 
     def meanwhile(node_type: Any) -> Any:
         if not others:
@@ -600,6 +601,8 @@ def test_who_asks_for_a_node_inside_is_told_where_to_look(flow: fb.Flow) -> None
         assert f'run.trace.items("{name}")' in str(caught.value)
         assert f"{name}[0]/fill" in str(caught.value)
     assert "rows[0]/fill" in [span["node"] for span in run.trace.to_json()["spans"]]
+    with pytest.raises(KeyError, match=r"'rows' is run for each item: run\.trace\.items\(\"rows\"\)"):
+        run.trace.items("rows/fill")
     with pytest.raises(KeyError, match="there is no node 'gone/fill'"):
         flow.run_sync(to="gone/fill")
 
