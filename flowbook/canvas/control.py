@@ -441,6 +441,9 @@ class Hub:
 
     def _edit(self, channel: Channel, flow: Any, message: Message) -> Message:
         operations = message["ops"]
+        for operation in operations:
+            if operation.get("op") == "rename" and operation.get("namesFollow") is not False:
+                self._check_rename(flow, operation.get("node"))
         flow.apply(operations)
         documents = [operation for operation in operations if operation["op"] == "document"]
         # A browser that writes cells sends the text of the cell: after an undo there, or to have it win.
@@ -449,6 +452,24 @@ class Hub:
             self.flow_changed(flow)
         self._edited_by(channel, flow)
         return {}
+
+    def _check_rename(self, flow: Any, node_id: Any) -> None:
+        """Refuse another name for a node that has its name from its code, where a cell holds the document.
+
+        The text of that cell cannot say it, so undo there could not take it back, and when the code is run again the
+        node has its own name again.
+
+        Raises:
+            CanvasError: FB810.
+        """
+        if node_id in flow.coded and self.host.cell(flow)["text"] is not None:
+            raise CanvasError(
+                f"{node_id!r} has its name from its code",
+                code="FB810",
+                where=flow.data.where,
+                hint="rename it in its cell: the function, or the name after %%node",
+                node=node_id,
+            )
 
     def _edited_by(self, channel: Channel, flow: Any) -> None:
         watched = self._watched.get(flow)

@@ -10,7 +10,7 @@ is told in ``Applied`` and left to the caller, who knows of values.
                                                    # connect: "fields"? of the edge beyond its ends, as in documents
     {"op": "add", "typeId", "node", "x"?, "y"?, "settings"?, "policy"?}
     {"op": "remove", "node"}
-    {"op": "rename", "node", "to"}
+    {"op": "rename", "node", "to", "namesFollow"?}  # false, of undo: only explicit edges follow; see ``rename``
     {"op": "set", "node", "name", "value"}
     {"op": "policy", "node", "policy": {…}}        # fields as in documents: "timeoutS", "onChange", …
     {"op": "document", "text", "byHand"?}          # the whole flow; nodes that code defines stay. byHand: of
@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flowbook.core.document import policy_json, read_policy
+from flowbook.core.edge_book import Edge
 from flowbook.core.policies import Retry, checked_policy
 from flowbook.core.settings import same_json
 from flowbook.core.wiring import edge_between, wiring_of
@@ -171,6 +172,61 @@ def disconnect(data: FlowData, source: str, target: str) -> None:
     )
 
 
+def rename(data: FlowData, old: str, new: str, *, names_follow: bool = True) -> None:
+    """Give a node another id, together with the code that defines it under its own name.
+
+    An edge that such a rename made from a name is left to the name again where it says the same: so renaming a node
+    back gives the flow that it was.
+
+    Args:
+        data: changed in place.
+        old: its id.
+        new: its id from now on.
+        names_follow: every input goes on reading what it reads: where the names alone would say otherwise now, an
+            explicit edge is stored. False: only explicit edges follow, and names mean what they say.
+
+    Raises:
+        UnknownIdError: FB201, there is no node ``old``.
+        DuplicateIdError: FB202, ``new`` is taken.
+        WiringError: FB205, ``new`` cannot name a node.
+    """
+    before = list(wiring_of(data).links.values()) if names_follow else []
+    data.rename_with_type(old, new)
+    if old == new:
+        return
+    now = dict(wiring_of(data).links) if names_follow else {}
+    for was in before:
+        source, target = (new if end == old else end for end in (was.source, was.target))
+        link = now.get((target, was.target_port))
+        if link is not None and (link.source, link.source_port) == (source, was.source_port):
+            continue
+        # What is read by the node's own name is its primary output, whichever that is.
+        is_primary = source == new and data.type_of(new).primary_output(new) == was.source_port
+        edge = Edge(
+            source=source,
+            source_port=None if is_primary else was.source_port,
+            target=target,
+            target_port=was.target_port,
+            extra=next((edge.extra for edge in reversed(data.edges.at(target, was.target_port))), ()),
+        )
+        if source != target:
+            data.add_edge(edge)
+    leave_to_name(data, new)
+
+
+def leave_to_name(data: FlowData, node_id: str) -> None:
+    """Take the explicit edges away that were made of the node's name, where the name says the same again."""
+    for edge in data.edges.out_of(node_id):
+        if edge.target_port != node_id or edge.source_port is not None or edge.extra:
+            continue
+        end = edge.target, edge.target_port
+        was = wiring_of(data).links.get(end)
+        data.remove_edge(edge)
+        now = wiring_of(data).links.get(end)
+        if was is None or now is None or (now.source, now.source_port) != (was.source, was.source_port):
+            data.add_edge(edge)
+
+
 def _move(applied: Applied, operation: Operation, _around: Surroundings) -> None:
     is_left_to_layout = operation["x"] is None and operation["y"] is None
     applied.data.set_position(_take(operation, "node", str), None if is_left_to_layout else _place(operation))
@@ -239,7 +295,7 @@ def _remove(applied: Applied, operation: Operation, _around: Surroundings) -> No
 
 def _rename(applied: Applied, operation: Operation, _around: Surroundings) -> None:
     old, new = _take(operation, "node", str), _take(operation, "to", str)
-    applied.data.rename_with_type(old, new)
+    rename(applied.data, old, new, names_follow=operation.get("namesFollow") is not False)
     if old != new:
         applied.became.append((old, new))
         applied.moved = [new if node_id == old else node_id for node_id in applied.moved]

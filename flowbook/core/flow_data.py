@@ -153,7 +153,7 @@ class FlowData:
 
     def type_of(self, node_id: str) -> NodeType:
         """Return the node's type, a stub when its code is not known."""
-        node = self.node(node_id)
+        node = self.nodes.get(node_id) or self.node(node_id)  # which says what is wrong
         found = self.types.get(node.type_id) or stub_type(node.type_id)
         if found.body is not None and node.policy.get("each"):
             return mapped_type(found, node.policy["each"])
@@ -310,6 +310,12 @@ class FlowData:
         self.cuts = {
             (new if source == old else source, new if target == old else target, port): extra
             for (source, target, port), extra in self.cuts.items()
+        }
+        self.ports = {
+            side: {
+                name: new + end.removeprefix(old) if end.partition(".")[0] == old else end for name, end in ends.items()
+            }
+            for side, ends in self.ports.items()
         }
         self.revision += 1
 

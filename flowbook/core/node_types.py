@@ -12,13 +12,12 @@ import functools
 import inspect
 import linecache
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.annotations import Meaning, Setting, lookup_name, parse_annotation, read_annotation, value_type_of
 from flowbook.core.policies import Policy, checked_policy
-from flowbook.core.records import record
 from flowbook.core.settings import SettingSpec, to_json_value
 from flowbook.errors import DefinitionError
 
@@ -45,7 +44,7 @@ NODE_ID = re.compile(r"[A-Za-z_]\w*")
 _NEVER_JSON: Final = frozenset({"table", "series", "picture", "callable"})
 
 
-@record
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PortKind:
     """What is said of a port besides its name; ports of which the same is said share it.
 
@@ -83,7 +82,7 @@ class PortKind:
 _ANY_KIND: Final = PortKind()
 
 
-@record
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
     """A typed place on a node; what ``kind`` says can be asked of the port itself.
 
@@ -194,7 +193,7 @@ def gathered(port: Port) -> Port:
     return port.but(type="any", form="", is_gathered=True, container="list", item_type=port.type, item_form=port.form)
 
 
-@record
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeType:
     """A declaration that nodes are made from.
 

@@ -418,7 +418,7 @@ def type_problem(source_type: NodeType, source_port: str | None, target_type: No
     """Say in words why two ports cannot meet; empty when they can, or when nothing is known."""
     output: Port | None = source_type.output(source_port) if source_port else None
     entry = target_type.input(target_port)
-    if output is not None and entry is not None and output.type == entry.type and not entry.is_each:
+    if output is not None and entry is not None and output.kind.type == entry.kind.type and not entry.kind.is_each:
         return ""
     spec = target_type.setting(target_port)
     if output is None or (spec is None and entry is None) or "stub" in (source_type.origin, target_type.origin):

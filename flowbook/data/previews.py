@@ -1,4 +1,4 @@
-"""Makes the small JSON that a card shows of a value: a few rows, a spark line, a thumbnail, three lines of text.
+"""Makes the small JSON that a card shows of a value: a few rows, a line and a histogram, a thumbnail, lines of text.
 
 A preview costs the same for ten rows and for ten million: of tables only the head is read, of arrays at most 4,096
 elements evenly apart, and a lazy table is not collected unless its head is asked for. All text is plain text, cut

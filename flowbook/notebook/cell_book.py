@@ -23,11 +23,14 @@ class Cell:
         cell_id: what the front end calls it, or None.
         execution_count: its ``In[n]``.
         text: its raw text.
+        is_attended: whether somebody may be asked something while it runs; programs that run a notebook from the top,
+            each cell once, let nobody be asked.
     """
 
     cell_id: str | None
     execution_count: int
     text: str
+    is_attended: bool = False
 
     @property
     def label(self) -> str:

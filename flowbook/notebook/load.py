@@ -64,10 +64,15 @@ def _serve_main_thread(shell: Any) -> None:
 def _follow_cells(shell: Any, presenter: NotebookPresenter) -> None:
     def before(info: Any) -> None:
         if not info.silent:
-            metadata = _cell_metadata(shell)
+            metadata, is_attended = _asked_for(shell)
             # Not ``shell.execution_count``: some versions of IPython count before they tell, others after the cell.
             number = len(shell.history_manager.input_hist_raw)
-            cell = Cell(cell_id=metadata.get("cellId"), execution_count=number, text=str(info.raw_cell or ""))
+            cell = Cell(
+                cell_id=metadata.get("cellId"),
+                execution_count=number,
+                text=str(info.raw_cell or ""),
+                is_attended=is_attended,
+            )
             presenter.cell_starts(cell, metadata.get("deletedCells") or ())
 
     def after(result: Any) -> None:
@@ -78,16 +83,18 @@ def _follow_cells(shell: Any, presenter: NotebookPresenter) -> None:
     shell.events.register("post_run_cell", after)
     # The extension is loaded from inside a cell, whose start was not seen.
     history = shell.history_manager.input_hist_raw
-    cell = Cell(cell_id=_cell_metadata(shell).get("cellId"), execution_count=len(history) - 1, text=history[-1])
+    metadata, _ = _asked_for(shell)
+    cell = Cell(cell_id=metadata.get("cellId"), execution_count=len(history) - 1, text=history[-1])
     presenter.cell_starts(cell, ())
 
 
-def _cell_metadata(shell: Any) -> dict[str, Any]:
+def _asked_for(shell: Any) -> tuple[dict[str, Any], bool]:
+    """Return the metadata of the request that runs now, and whether somebody sits before it."""
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
-        return {}
+        return {}, True
     parent = kernel.get_parent("shell") or {}
-    return dict(parent.get("metadata") or {})
+    return dict(parent.get("metadata") or {}), bool((parent.get("content") or {}).get("allow_stdin"))
 
 
 def _register_formatters(shell: Any, presenter: NotebookPresenter) -> None:

@@ -11,6 +11,7 @@ from IPython.core.magic import no_var_expand
 from flowbook.core.annotations import read_annotation
 from flowbook.core.node_types import NodeType, Port, PortKind, node_type_of
 from flowbook.errors import CellError, FlowbookError
+from flowbook.notebook.cell_book import is_upper_half
 from flowbook.notebook.cell_function import CellFunction, build, line_of_body
 from flowbook.notebook.cell_source import function_text
 from flowbook.notebook.flow_cells import FlowCells
@@ -85,7 +86,7 @@ class Magics:
         """Run a ``%%node`` cell."""
         parsed = parse_node_line(line)
         cell = self._compile(parsed, body)
-        flow = self._flow_for(parsed)
+        flow = self._flow_for(parsed, cell.name)
         node_type = node_type_of_cell(cell, parsed, flow)
         with self.presenter.quiet():
             self.presenter.check(flow, cell.name)
@@ -114,15 +115,41 @@ class Magics:
             flags=compiler.flags,
         )
 
-    def _flow_for(self, parsed: NodeLine) -> Flow:
+    def _flow_for(self, parsed: NodeLine, name: str) -> Flow:
+        """Return the flow that the line names, else that of this cell, else the current one.
+
+        Raises:
+            CellError: FB541, the current flow has no such node and another one has, and it cannot be told whether this
+                is the cell of that one, edited.
+        """
         if parsed.flow is not None:
             return named_flow(parsed.flow)
-        cell = self.presenter.cell
+        cell, current = self.presenter.cell, self.presenter.current_flow
         known = self.presenter.flow_of_cell.get(cell.cell_id) if cell is not None and cell.cell_id else None
-        return named_flow(known or self.presenter.current_flow)
+        if known is not None or cell is None:
+            return named_flow(known or current)
+        with session.lock:
+            flows = {each: flow for each, flow in session.flows.items() if name in flow.data.nodes}
+        if current in flows:
+            return flows[current]
+        before = {each: self.presenter.book(flow).by_node.get(name) for each, flow in flows.items()}
+        halves = [each for each, other in before.items() if other is not None and is_upper_half(cell.text, other.text)]
+        if len(halves) == 1:
+            return flows[halves[0]]
+        # Who runs a notebook from the top runs each cell once, so this is another one.
+        unknown = [each for each, other in before.items() if other is not None and other.cell_id is None]
+        if unknown and cell.cell_id is None and cell.is_attended:
+            raise CellError(
+                f"{name!r} is a node of the flow {unknown[0]!r}, and the current flow is {current!r}",
+                code="FB541",
+                where=f"cell {cell.label}",
+                hint=f"say which of the two is meant: %%node {unknown[0]}.{name} or %%node {current}.{name}",
+                flows=[*unknown, current],
+            )
+        return named_flow(current)
 
     def _rename_if_same_cell(self, flow: Flow, name: str) -> None:
-        """The same cell under another name: edges, settings and position follow."""
+        """The same cell under another name: explicit edges, settings and position follow."""
         cell = self.presenter.cell
         if cell is None:
             return
@@ -130,7 +157,7 @@ class Magics:
         before = [node_id for node_id in book.names_of(cell) if node_id in flow.data.nodes]
         if len(before) != 1 or before[0] == name or name in flow.data.nodes:
             return
-        flow.rename(before[0], name)
+        flow.rename_with_cell(before[0], name)
 
     def _raise_own_failure(self, run: Run, cell: CellFunction) -> None:
         own = next((error for error in run.errors if error.node_id == cell.name), None)

@@ -54,7 +54,8 @@ def make_request(flow: FlowData, plan: Plan, wish: Wish) -> Request:
     Raises:
         UnknownIdError: FB201, no such node, setting or input.
         DefinitionError: FB103, FB104, FB110: a value that does not fit.
-        RunError: FB410 two scopes at once; FB411 a setting that an edge feeds.
+        RunError: FB410 two scopes at once; FB411 a setting that an edge feeds, an input that has a
+            constant.
         CycleError: FB203, the nodes to run read each other in a loop.
     """
     if wish.is_of_everything:
@@ -155,11 +156,13 @@ def _settings(flow: FlowData, plan: Plan, settings: Mapping[str, Any]) -> Iterab
         node_id, _, setting = name.partition(".")
         if not setting or node_id not in flow.nodes or setting not in flow.type_of(node_id).parameter_names:
             known = [f"{entry}.{own}" for entry in flow.nodes for own in flow.type_of(entry).parameter_names]
-            meant = [entry for entry in known if entry.partition(".")[2] == name]
+            own = [f"{name}.{spec.name}" for spec in flow.type_of(name).settings] if name in flow.nodes else []
+            meant = own or [entry for entry in known if entry.partition(".")[2] == name]
             raise UnknownIdError(
                 f"there is no setting {name!r}",
                 where=flow.where,
-                hint=did_you_mean(meant[0] if meant else name, known) or "the flow has no settings",
+                hint=did_you_mean(meant[0] if len(meant) == 1 else "" if meant else name, meant or known)
+                or "the flow has no settings",
                 setting=name,
             )
         slot = plan.slots[plan.index[node_id]]
@@ -183,6 +186,7 @@ def _inputs(flow: FlowData, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, 
     known = {name for _, name in opened} | {f"{node_id}.{name}" for node_id, name in opened}
     for name in inputs:
         if name not in known:
+            _refuse_constant(flow, plan, name)
             raise UnknownIdError(
                 f"the flow has no input {name!r}",
                 where=flow.where,
@@ -190,3 +194,24 @@ def _inputs(flow: FlowData, plan: Plan, inputs: Mapping[str, Any]) -> dict[str, 
                 input=name,
             )
     return dict(inputs)
+
+
+def _refuse_constant(flow: FlowData, plan: Plan, name: str) -> None:
+    """Say of an input that it has a constant.
+
+    Raises:
+        RunError: FB411.
+    """
+    for slot in plan.slots:
+        for entry in slot.bindings:
+            end = f"{slot.node_id}.{entry.name}"
+            is_constant = entry.kind == "constant" and slot.node_type.input(entry.name) is not None
+            if is_constant and name in (entry.name, end):
+                raise RunError(
+                    f"the input {end!r} has a constant",
+                    code="FB411",
+                    where=flow.where,
+                    hint=f'settings={{"{end}": …}} gives another for this run; '
+                    f'flow.reset("{slot.node_id}", "{entry.name}") takes it away',
+                    input=name,
+                )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowbook.errors import FlowbookError
 from flowbook.runtime.code_checks import Watch
+from flowbook.runtime.inputs import names_given
 from flowbook.runtime.keys import KeyMaker
 from flowbook.runtime.results import NodeResult, key_of_version
 
@@ -310,7 +311,7 @@ class Columns:
         function = slot.node_type.function
         assert function is not None  # noqa: S101 -- else it were not plain
         try:
-            code = self.engine.code_keys.made(function, skip=skipped_names(slot), last=self.code[slot.index])
+            code = self.engine.code_keys.made(function, skip=names_given(slot), last=self.code[slot.index])
         except FlowbookError:
             code = None  # whoever runs it with care says what is wrong
         if code is None or code.paths:
@@ -584,11 +585,6 @@ def token_of(slot: Slot, own: KeyParts) -> bytes:
     """
     is_code = not own.parts and len(own.code.parts) == 1 and all(binding.kind == "edge" for binding in slot.bindings)
     return bytes.fromhex(next(iter(own.code.parts.values())) if is_code else own.digest)
-
-
-def skipped_names(slot: Slot) -> list[str]:
-    """Names of a slot's function whose values do not come from the code."""
-    return [port.name for port in slot.node_type.inputs] + list(slot.settings)
 
 
 def _is_same(before: Slot, now: Slot, slots_before: list[Slot], slots_now: list[Slot]) -> bool:

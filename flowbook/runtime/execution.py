@@ -422,7 +422,13 @@ class Execution:
                 self._begin_general(())
                 self._kick(spare=1)
             return True
-        columns = self._columns = self.results.columns_for(self.plan, self.engine)
+        with (
+            self.lock
+        ):  # while it is held no cancel can end this run, and no later one lay out the columns for its plan
+            if self.done.is_set():
+                self._worker_count -= 1
+                return False
+            columns = self._columns = self.results.columns_for(self.plan, self.engine)
         self._was_plain = bytes(columns.front)
         scope = self.request.scope
         covered = columns.covered(scope, is_whole=self._is_whole)

@@ -124,7 +124,7 @@ class SlotInputs:
             return maker.finish(code, engine.versions)
         function = slot.node_type.function
         assert function is not None  # noqa: S101 -- stubs were decided before
-        skip = [port.name for port in slot.node_type.inputs] + list(slot.settings)
+        skip = [*names_given(slot), *without]
         if slot.node_type.origin == "document":
             return maker.finish(_source_key(slot.node_type), engine.versions)
         if slot.node_type.version:
@@ -386,6 +386,11 @@ class SlotInputs:
         if copies:
             self.copies_by_input[binding.name] = len(copies)
         return value
+
+
+def names_given(slot: Slot) -> list[str]:
+    """Names of the parameters that are given a value; the default of any other belongs to the code."""
+    return [binding.name for binding in slot.bindings if binding.kind != "open"] + list(slot.settings)
 
 
 def _key_inside(view: RunView, slot: Slot, without: Collection[str]) -> KeyParts:

@@ -119,10 +119,18 @@ def explain(old: KeyParts | None, new: KeyParts) -> str:
     """Say in words why ``new`` is not ``old``: the nearest cause first; ``"first run"`` when there is no old one."""
     if old is None:
         return "first run"
-    causes = [*explain_change(old.code, new.code), *_explain_parts(old, new)]
+    causes = explain_change(old.code, new.code)
+    if _given(old) != _given(new) and causes and causes[0].startswith("code of `"):
+        del causes[0]  # a default came or went with it
+    causes += _explain_parts(old, new)
     if not causes:
         return "nothing changed" if old.digest == new.digest else "flowbook or polars was upgraded"
     return causes[0] if len(causes) == 1 else f"{causes[0]} (and {len(causes) - 1} more)"
+
+
+def _given(key: KeyParts) -> set[str]:
+    """Name the inputs and settings that are given something."""
+    return {name for word, _, name in (label.partition(" ") for label in key.parts) if word in ("input", "setting")}
 
 
 def _explain_parts(old: KeyParts, new: KeyParts) -> list[str]:

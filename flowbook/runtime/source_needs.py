@@ -234,28 +234,8 @@ def function_text(function: Any, *, keeps_decorators: bool = True) -> str:
         return ""
     if unwrapped.__name__ == "<lambda>":
         return text if _is_assignment(text) else ""
-    is_node = hasattr(function, "__flowbook_node_type__") or _is_declared(text, surroundings(unwrapped))
+    is_node = hasattr(function, "__flowbook_node_type__")
     return text if keeps_decorators and not is_node else without_decorators(text)
-
-
-def _is_declared(text: str, lookup: Lookup) -> bool:
-    """Whether a decorator of a definition makes it a node: ``@flow.node``, ``@fb.node(…)`` or the like."""
-    if not text.startswith("@"):
-        return False
-    try:
-        (definition,) = ast.parse(text).body
-    except (SyntaxError, ValueError):
-        return False
-    for decorator in getattr(definition, "decorator_list", ()):
-        called = decorator.func if isinstance(decorator, ast.Call) else decorator
-        if getattr(called, "attr", getattr(called, "id", "")) != "node":
-            continue
-        owner = called.value if isinstance(called, ast.Attribute) else called
-        is_found, value = lookup(owner.id) if isinstance(owner, ast.Name) else (False, None)
-        home = getattr(value, "__module__", "") or getattr(value, "__name__", "")  # a module has but a name
-        if not is_found or str(home).partition(".")[0] == "flowbook":
-            return True
-    return False
 
 
 def _is_assignment(text: str) -> bool:

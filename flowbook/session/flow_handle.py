@@ -19,7 +19,7 @@ import flowbook
 from flowbook.core.atomic_file import replace_file
 from flowbook.core.checks import Finding, check
 from flowbook.core.document import canonical_text, dump, from_document, load, parse, to_document
-from flowbook.core.edits import apply_operations, disconnect
+from flowbook.core.edits import apply_operations, disconnect, leave_to_name, rename
 from flowbook.core.expansion import SEPARATOR, Expansion, expand, whole
 from flowbook.core.flow_data import FlowData, NodeInstance
 from flowbook.core.node_types import NodeType, default_node_id, node_type_of, stub_type
@@ -361,8 +361,7 @@ class Flow:
 
         def declare(function: FunctionT) -> FunctionT:
             node_type = node_type_of(function, type_id=name, outputs=outputs, mutable=mutable, policy=policy)
-            if outputs is not None or name is not None or mutable or policy or hasattr(function, NODE_TYPE_ATTRIBUTE):
-                _remember(function, node_type)  # else the function says it all
+            _remember(function, node_type)
             self.define(node_type)
             return function
 
@@ -419,6 +418,7 @@ class Flow:
             self._data.drop_type(old)
             self._own.pop(old, None)
             self._data.set_type(node_type)
+            leave_to_name(self._data, new)
             self._values_follow([(old, new)])
         if session.presenter is not None:
             session.presenter.renamed(self, old, new)
@@ -525,9 +525,7 @@ class Flow:
         if isinstance(node_type, str):
             return self._data.types.get(node_type) or session.registry.get(node_type)
         declared = getattr(node_type, NODE_TYPE_ATTRIBUTE, None)
-        found = declared if isinstance(declared, NodeType) else node_type_of(node_type)
-        known = self._data.types.get(found.type_id)
-        return known if known is not None and known == found else found
+        return declared if isinstance(declared, NodeType) else node_type_of(node_type)
 
     def connect(self, source: str, target: str) -> None:
         """Connect ``"node"`` or ``"node.port"`` to ``"node.port"`` (or to ``"node"`` when it has one input).
@@ -554,12 +552,29 @@ class Flow:
             self._values_follow([(node_id, None)])
 
     def rename(self, old: str, new: str) -> None:
-        """Give a node another id; edges, settings, position and value follow."""
+        """Give a node another id; edges, settings, position and value follow.
+
+        What read it by its name goes on reading it, by an explicit edge; an input that waits for the new name reads it
+        from now on. Renaming it back leaves such edges to the names again.
+
+        Raises:
+            UnknownIdError, DuplicateIdError, WiringError: nothing has changed.
+        """
+        self._rename(old, new, names_follow=True)
+
+    def rename_with_cell(self, old: str, new: str) -> None:
+        """The same, where its cell gives it the other name: explicit edges follow, and other cells mean what they say.
+
+        Whoever runs the cells from the top gets the same flow then.
+        """
+        self._rename(old, new, names_follow=False)
+
+    def _rename(self, old: str, new: str, *, names_follow: bool) -> None:
         with self._edit():
             if old == new:
                 self._data.node(old)
                 return
-            self._data.rename_with_type(old, new)
+            rename(self._data, old, new, names_follow=names_follow)
             self._values_follow([(old, new)])
         if session.presenter is not None:
             session.presenter.renamed(self, old, new)

@@ -115,10 +115,18 @@ class FlowLetters(Sequence["DeadLetter"]):
             return self._letters.store.take(number)
         except StoreError as error:
             if error.code == "FB904":
-                numbers = ", ".join(str(letter.letter_id) for letter in self._list()[:8])
-                error.where = f"flow {self._flow.name!r}"
-                error.hint = f"flow.dead_letters lists what there is: {numbers or 'nothing'}"
+                raise self._unknown(number) from None
             raise
+
+    def _unknown(self, number: object) -> StoreError:
+        numbers = ", ".join(str(letter.letter_id) for letter in self._list()[:8])
+        return StoreError(
+            f"there is no dead letter {number}",
+            code="FB904",
+            where=f"flow {self._flow.name!r}",
+            hint=f"flow.dead_letters lists what there is: {numbers or 'nothing'}",
+            letter=number,
+        )
 
     def _own(self, letter: DeadLetter) -> DeadLetter:
         if letter.flow != self._flow.name:
@@ -167,8 +175,15 @@ class FlowLetters(Sequence["DeadLetter"]):
 
         Returns:
             How many there were.
+
+        Raises:
+            StoreError: FB904, this flow has no letter of that number; none is dropped.
         """
-        numbers = letters or tuple(letter.letter_id for letter in self._list())
+        known = [letter.letter_id for letter in self._list()]
+        for number in letters:
+            if number not in known:
+                raise self._unknown(number)
+        numbers = letters or tuple(known)
         dropped = sum(self._letters.store.drop(number) for number in numbers)
         self._flow.letters_changed()
         return dropped

@@ -25,7 +25,7 @@ from flowbook.runtime.context import refuse_inside_firing
 from flowbook.runtime.decisions import Request
 from flowbook.runtime.execution import Execution
 from flowbook.runtime.results import FlowResults, NodeState
-from flowbook.runtime.run import SLICE_S, Run, RunInterrupt
+from flowbook.runtime.run import SLICE_S, AwaitInterrupt, Run, RunInterrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -333,11 +333,14 @@ class ParameterSweep:
                     return False
         except KeyboardInterrupt:
             self.cancel()
-            message = f"Interrupted: the sweep of {self._flow.name} was cancelled after {len(self._rows)} combinations"
-            raise RunInterrupt(message) from None
+            raise RunInterrupt(self._was_interrupted) from None
         if self._fault is not None:
             raise self._fault
         return True
+
+    @property
+    def _was_interrupted(self) -> str:
+        return f"Interrupted: sweep of {self._flow.name}, {len(self._rows)} of {len(self._checked)} combinations done"
 
     def _serve_main(self) -> None:
         if self._engine.main_queue.serve():
@@ -350,8 +353,9 @@ class ParameterSweep:
                 self._serve_main()
                 await asyncio.sleep(SLICE_S / 5)
         except (asyncio.CancelledError, KeyboardInterrupt):
+            # An interrupted cell: IPython cancels what it awaits. A KeyboardInterrupt would end the kernel's loop.
             self.cancel()
-            raise
+            raise AwaitInterrupt(self._was_interrupted) from None
         if self._fault is not None:
             raise self._fault
         if self.shared is not None:

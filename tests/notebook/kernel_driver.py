@@ -163,6 +163,8 @@ class Notebook:
         self.messages: list[dict[str, Any]] = []
         #: Whether cells bear ids, as in JupyterLab.
         self.has_ids = True
+        #: Whether its cells may ask somebody something, as in a terminal.
+        self.is_attended = False
         #: The flow that a test works on.
         self.flow = "main"
         self._deleted: list[str] = []
@@ -205,7 +207,7 @@ class Notebook:
         if self.has_ids:
             metadata = {"cellId": cell.id, "deletedCells": self._deleted, "recordTiming": False, "trusted": True}
         self._deleted = []
-        cell.asked = self._send(cell.code, metadata)
+        cell.asked = self._send(cell.code, metadata, allow_stdin=self.is_attended)
         return cell
 
     def finish(self, cell: Cell, timeout_s: float = DEADLINE_S) -> None:
@@ -369,7 +371,7 @@ def started_notebook() -> Iterator[Notebook]:
 def watched(notebook: Notebook) -> Iterator[Notebook]:
     """Give a kernel to one test: no names of another; no thread may fail unseen, and nothing unfit may be stored."""
     notebook.cells.clear()
-    notebook.has_ids = True
+    notebook.has_ids, notebook.is_attended = True, False
     notebook.clear_names()
     notebook.failures()
     yield notebook

@@ -315,3 +315,68 @@ def test_the_flow_line_magic_lists_flows_marks_the_current_one_and_switches(note
     assert f"→ {home}_new  0 nodes" in cell.printed
     assert f"  {home}  1 node" in cell.printed
     assert notebook.cell("%%node b\nb = 1").shown.node["flow"] == f"{home}_new"
+
+
+def test_a_cell_that_is_edited_stays_with_its_flow_though_another_became_current(notebook: Notebook) -> None:
+    other = f"{notebook.flow}_game"
+    cell = notebook.cell("%%node worst\nworst = 1\nbest = 3")
+    notebook.cell(f"import flowbook as fb\ngame = fb.flow({other!r})")
+    notebook.cell("%%node worst\nworst = 2\nbest = 3", cell)
+    assert notebook.of_flow("__getitem__('worst').value") == 2
+    notebook.cell(f"%flow {other}")
+    notebook.cell("%%node worst\nworst = 2")  # its upper half, after a split
+    assert notebook.ask(f"list(__import__('flowbook').flow({other!r}))") == []
+
+
+def test_without_cell_ids_a_name_of_another_flow_has_to_be_told(notebook: Notebook) -> None:
+    other = f"{notebook.flow}_game"
+    notebook.has_ids, notebook.is_attended = False, True
+    notebook.cell("%%node worst\nworst = 1")
+    notebook.cell(f"import flowbook as fb\ngame = fb.flow({other!r})")
+    refused = notebook.cell("%%node worst\nworst = 2", fails=True)
+    assert "FB541" in refused.error
+    assert f"%%node {notebook.flow}.worst or %%node {other}.worst" in refused.error
+    notebook.cell(f"%%node {notebook.flow}.worst\nworst = 2")
+    assert notebook.of_flow("__getitem__('worst').value") == 2
+    notebook.cell(f"%%node {other}.worst\nworst = 3")
+    notebook.cell("%%node worst\nworst = 4")
+    assert notebook.ask(f"__import__('flowbook').flow({other!r})['worst'].value") == 4
+
+
+def test_a_program_that_runs_each_cell_once_takes_the_flow_of_the_cells_above(notebook: Notebook) -> None:
+    other = f"{notebook.flow}_game"
+    notebook.has_ids = False
+    notebook.cell("%%node worst\nworst = 1")
+    notebook.cell(f"import flowbook as fb\ngame = fb.flow({other!r})")
+    notebook.cell("%%node worst\nworst = 2")
+    assert notebook.of_flow("__getitem__('worst').value") == 1
+    assert notebook.ask(f"__import__('flowbook').flow({other!r})['worst'].value") == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["%%node base\nbase = 1", "@flow.node\ndef base() -> int:\n    return 1"], ids=["node", "function"]
+)
+def test_a_cell_whose_node_was_renamed_elsewhere_gives_it_its_name_back_with_its_readers(
+    notebook: Notebook, text: str
+) -> None:
+    notebook.cell(f"import flowbook as fb\nflow = fb.flow({notebook.flow!r})")
+    cell = notebook.cell(text)
+    notebook.cell("%%node user\nuser = base + 1")
+    before = notebook.of_flow("document_text()")
+    notebook.cell("flow.rename('base', 'other')")
+    assert notebook.of_flow("check()") == []
+    notebook.again(cell)
+    notebook.cell("await flow.run()")
+    assert notebook.of_flow("document_text()") == before
+    assert notebook.of_flow("__getitem__('user').value") == 2
+
+
+def test_another_name_in_a_cell_leaves_those_that_read_the_old_one_waiting(notebook: Notebook) -> None:
+    cell = notebook.cell("%%node base\nbase = 1")
+    notebook.cell("%%node user\nuser = base + 1")
+    notebook.cell("%%node other\nother = 1", cell)
+    assert edges(notebook) == []
+    assert notebook.ask(f"[found.code for found in __import__('flowbook').flow({notebook.flow!r}).check()]")
+    notebook.cell("%%node base\nbase = 1", cell)
+    assert edges(notebook) == []
+    assert notebook.of_flow("run_sync()['user']") == 2

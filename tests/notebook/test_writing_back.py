@@ -503,3 +503,20 @@ def random_operation(chance: random.Random, nodes: list[str], step: int) -> dict
             {"op": "rename", "node": f"v{step % 5}", "to": f"v{(step + 1) % 5}"},
         ]
     )
+
+
+def test_a_node_that_has_its_name_from_its_code_is_not_renamed_where_a_cell_holds_the_flow(setup: Setup) -> None:
+    session.flows["f"] = Flow("f")
+    setup.define("a", "b")
+    tab = setup.open_tab()
+    rename = {"op": "rename", "node": "a", "to": "c"}
+    tab.ask("edit", flow="f", ops=[rename])
+    tab.ask("edit", flow="f", ops=[{**rename, "node": "c", "to": "a", "namesFollow": False}])
+    assert list(setup.flow) == ["a", "b"], "no cell says otherwise, and undo takes it back"
+    setup.run_cell()
+    answer = tab.ask("edit", flow="f", ops=[rename])
+    assert (answer["kind"], answer["code"], list(setup.flow)) == ("reject", "FB810", ["a", "b"])
+    assert "its cell" in answer["hint"]
+    tab.ask("edit", flow="f", ops=[{"op": "add", "typeId": "value", "node": "v"}])
+    assert tab.ask("edit", flow="f", ops=[{"op": "rename", "node": "v", "to": "w"}])["kind"] == "ack"
+    assert "w" in setup.flow

@@ -143,7 +143,23 @@ def test_a_node_keeps_so_many_bytes_and_no_more() -> None:
         kept = tracemalloc.get_traced_memory()[0] / 1_000
     finally:
         tracemalloc.stop()
-    assert kept < 3_600, f"{kept:.0f} bytes a node"
+    assert kept < 1_750, f"{kept:.0f} bytes a node"
+
+
+def test_a_node_is_declared_and_checked_in_so_many_calls_and_no_more() -> None:
+    namespace: dict[str, Any] = {}
+    for place in range(200):
+        above = f"n{place - 1}: int" if place else ""
+        exec(f"def n{place}({above}) -> int:\n    return {place}\n", namespace)  # noqa: S102 -- code of its own
+
+    def build() -> None:
+        flow = fb.Flow("built")
+        for place in range(200):
+            flow.node(namespace[f"n{place}"])
+        assert not flow.check()
+
+    build()  # what is made once for the process is made
+    assert calls_in(build).total() < 65 * 200
 
 
 @pytest.mark.parametrize("policy", [{}, {"max_concurrency": 1}])

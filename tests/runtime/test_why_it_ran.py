@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -439,3 +440,28 @@ def test_large_given_values_count_by_identity() -> None:
     assert flow.run_sync(inputs={"given": one}).recomputed == []
     run = flow.run_sync(inputs={"given": two})
     assert run.explain("reader") == "reader fired: given given changed"
+
+
+def test_the_default_of_an_input_that_nothing_gives_belongs_to_the_code() -> None:
+    flow = fb.Flow("defaults")
+
+    def declare(default: object) -> None:
+        @flow.node
+        def marked(k: int = 0, mark: Any = default) -> list[Any]:
+            return [k, mark]
+
+    declare(Fraction(1))
+    assert flow.run_sync()["marked"] == [0, Fraction(1)]
+    declare(Fraction(2))
+    run = flow.run_sync()
+    assert run["marked"] == [0, Fraction(2)]
+    assert run.explain("marked") == "marked fired: code of `marked` changed"
+
+    @flow.node
+    def three() -> int:
+        return 3
+
+    flow.connect("three", "marked.mark")
+    assert flow.run_sync().explain("marked") == "marked fired: now reads three"
+    declare(Fraction(3))  # it is not used
+    assert flow.run_sync().recomputed == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -218,6 +219,7 @@ def test_calls_crashes_and_overruns_leave_no_descriptor_thread_or_process_behind
         return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
 
     call(own_pool, WHO)
+    gc.collect()  # what earlier tests left behind is theirs
     before, seen = left(), set()
     for number in range(24):
         with contextlib.suppress(RunError):
@@ -225,5 +227,5 @@ def test_calls_crashes_and_overruns_leave_no_descriptor_thread_or_process_behind
             text = "def f(n):\n    import os\n    if n % 3 == 0:\n        os.abort()\n    while n % 3 == 1: pass"
             call(own_pool, text, n=number, timeout_s=0.05)
     assert len(seen) > 10
-    assert left() == before
+    assert all(now <= then for now, then in zip(left(), before, strict=True)), "some of earlier tests may go meanwhile"
     assert sum(map(is_running, seen)) <= 1

@@ -312,6 +312,10 @@ def test_letters_that_cannot_be_replayed_say_why_and_stay() -> None:
     with pytest.raises(fb.WiringError, match="FB201"):
         flow.dead_letters.replay()
     assert "the node is gone" in repr(flow.dead_letters)
+    for unknown in (99, "rate"):
+        with pytest.raises(StoreError, match=rf"FB904.*no dead letter {unknown}") as missing:
+            flow.dead_letters.drop(unknown)  # type: ignore[arg-type]
+        assert str(number) in missing.value.hint
     assert (len(flow.dead_letters), flow.dead_letters.drop(), len(flow.dead_letters)) == (1, 1, 0)
 
 

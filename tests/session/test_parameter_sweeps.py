@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import flowbook as fb
+from flowbook.runtime.run import AwaitInterrupt
 
 
 @pytest.fixture
@@ -256,3 +257,38 @@ def test_a_sweep_goes_over_mapped_nodes_item_by_item() -> None:
     rows = done(flow.sweep({"numbers.n": [2, 3, 4]})).rows
     assert rows[-1]["squares"] == [0, 1, 4, 9]
     assert [item.status for item in rows[-1].trace.spans[1].items] == ["cached"] * 3 + ["ok"]
+
+
+def test_a_node_in_place_of_its_setting_is_answered_with_that(flow: fb.Flow) -> None:
+    with pytest.raises(fb.FlowbookError, match="no setting 'load'") as caught:
+        flow.sweep({"load": [2, 3]})
+    assert caught.value.hint == "did you mean 'load.n'?"
+
+
+def test_a_sweep_whose_await_is_cancelled_says_in_one_line_how_far_it_came() -> None:
+    flow, gate, is_there = fb.Flow("gated"), threading.Event(), threading.Event()
+
+    @flow.node(kind="io")
+    def wait(n: int = 0) -> int:
+        if n == 2:
+            is_there.set()
+            assert gate.wait(60)
+        return n
+
+    async def awaited() -> str:
+        task = asyncio.ensure_future(_result_of(flow.sweep({"wait.n": [1, 2, 3]})))
+        assert await asyncio.to_thread(is_there.wait, 60)
+        task.cancel()
+        try:
+            await task
+        except AwaitInterrupt as error:
+            return "".join(error._render_traceback_())
+        finally:
+            gate.set()
+        return ""
+
+    assert asyncio.run(awaited()) == "Interrupted: sweep of gated, 1 of 3 combinations done"
+
+
+async def _result_of(sweep: Any) -> Any:
+    return await sweep

@@ -86,6 +86,7 @@ def test_what_a_part_needs_must_have_a_value(flow: fb.Flow, scope: dict[str, Any
         ({"to": "late", "only": "late"}, "FB410", "to and only", "one of them"),
         ({"settings": {"late.m": 1}}, "FB201", "no setting 'late.m'", "did you mean 'late.n'"),
         ({"settings": {"n": 1}}, "FB201", "no setting 'n'", "did you mean 'late.n'"),
+        ({"settings": {"late": 1}}, "FB201", "no setting 'late'", "did you mean 'late.n'"),
         ({"settings": {"lat.n": 1}}, "FB201", "no setting 'lat.n'", "did you mean 'late.n'"),
         ({"settings": {"late.n": "x"}}, "FB103", "n='x' is not of type int", "type int"),
         ({"settings": {"late.load": "x"}}, "FB411", "'late.load' is fed by 'load'", 'overrides={"load": …}'),
@@ -105,6 +106,20 @@ def test_a_run_that_cannot_begin_says_why_and_changes_nothing(
     assert words in caught.value.what
     assert hint in caught.value.hint
     assert flow.run_sync().recomputed == []
+
+
+def test_an_input_that_has_a_constant_says_how_another_is_given_for_one_run(flow: fb.Flow) -> None:
+    flow.set("load", path="a")
+    for name in ("path", "load.path"):
+        with pytest.raises(fb.RunError, match="FB411") as caught:
+            flow.run_sync(inputs={name: "b"})
+        assert caught.value.what == "the input 'load.path' has a constant"
+        assert 'settings={"load.path": …}' in caught.value.hint
+        assert 'flow.reset("load", "path")' in caught.value.hint
+    assert flow.run_sync(settings={"load.path": "b"})["load"] == "<b>"
+    assert flow.run_sync()["load"] == "<a>"
+    flow.reset("load", "path")
+    assert flow.run_sync(inputs={"path": "b"})["load"] == "<b>"
 
 
 def test_nodes_in_a_loop_cannot_run_and_the_others_can() -> None:

@@ -268,6 +268,7 @@ export class CellKeeper implements DocumentKeeper {
     const last = this.#done.at(-1);
     const cell = last && this.#cell(last.cellId);
     if (!last || cell?.text !== last.after) return false;
+    if (this.#options.steps.depth > last.depthAfter) return false; // the text says nothing of the canvas' last step
     this.#written = documentIn(last.before);
     cell.undo(last.before);
     this.#done.pop();

@@ -45,7 +45,7 @@ function inverseOfOne(state: FlowState, change: Change, background: Background):
     case "remove":
       return bringingBack(state, change.node, background);
     case "rename":
-      return [{ op: "rename", node: change.to, to: change.node }];
+      return [{ op: "rename", node: change.to, to: change.node, namesFollow: false }];
     case "policy":
       return [{ op: "policy", node: change.node, policy: policyBefore(state, change, background) }];
     case "document":

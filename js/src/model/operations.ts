@@ -43,7 +43,8 @@ export type EditOp =
       readonly like?: Likeness;
     }
   | { readonly op: "remove"; readonly node: string }
-  | { readonly op: "rename"; readonly node: string; readonly to: string }
+  /** What reads a node by its name goes on reading it; not so with `namesFollow: false`, which takes a rename back. */
+  | { readonly op: "rename"; readonly node: string; readonly to: string; readonly namesFollow?: false }
   | { readonly op: "policy"; readonly node: string; readonly policy: Readonly<Record<string, Json>> }
   /**
    * `fromCell`: the flow's cell holds this text already. `byHand`: it comes of undo or redo, so that settings it changes
@@ -74,7 +75,7 @@ export function applyChange(state: FlowState, change: Change): FlowState {
     case "remove":
       return removed(state, change.node);
     case "rename":
-      return renamed(state, change.node, change.to);
+      return renamed(state, change.node, change.to, change.namesFollow ?? true);
     case "policy":
       return withCard(state, change.node, (card) => withPolicy(card, change.policy));
     case "document":
@@ -203,7 +204,8 @@ function removed(state: FlowState, id: string): FlowState {
   return withPortMarks({ ...state, cards, edges }, touched);
 }
 
-function renamed(state: FlowState, id: string, to: string): FlowState {
+/** What reads the node by its name reads it by an edge afterwards; taking the rename back leaves that to the name again. */
+function renamed(state: FlowState, id: string, to: string, namesFollow: boolean): FlowState {
   const card = state.cards.get(id);
   if (!card || id === to || state.cards.has(to)) return state;
   const cards = new Map(
@@ -211,12 +213,14 @@ function renamed(state: FlowState, id: string, to: string): FlowState {
   );
   const edges = new Map<string, Edge>();
   for (const edge of state.edges.values()) {
-    const moved = {
+    const moved: { -readonly [key in keyof Edge]: Edge[key] } = {
       ...edge,
       source: edge.source === id ? to : edge.source,
       target: edge.target === id ? to : edge.target,
     };
     const same = moved.source === edge.source && moved.target === edge.target;
+    if (edge.source === id && edge.targetPort === id) moved.implicit = false;
+    if (edge.source === id && edge.targetPort === to && !namesFollow) moved.implicit = true;
     edges.set(edgeId(moved), same ? edge : moved);
   }
   return { ...state, cards, edges };

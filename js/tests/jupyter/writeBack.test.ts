@@ -305,6 +305,20 @@ describe("undo", () => {
     expect(bench.history.last?.label).toBe("pin a");
   });
 
+  it("of a step of which the text says nothing is the canvas' own, and leaves the one before it", async () => {
+    const step = (label: string): void => bench.history.add({ label, key: null, redo: [], undo: [], cids: [] });
+    step("set a.n");
+    bench.edited(documentOf(at("a", 35)));
+    await settled();
+    step("set a.m to what it was");
+    expect(bench.keeper.history.undo()).toBe(false);
+    expect(bench.text()).toBe(cellOf(at("a", 35)));
+    bench.history.undo([]);
+    expect(bench.keeper.history.undo()).toBe(true);
+    expect(bench.text()).toBe(cellOf(at("a", 30)));
+    expect(bench.history.last).toBeNull();
+  });
+
   it("leaves what was typed after the last write alone", async () => {
     bench.type("# mine");
     expect(bench.keeper.history.undo()).toBe(false);

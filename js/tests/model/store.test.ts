@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Snapshot } from "../../src/model/flow";
+import { inverseOf } from "../../src/model/inverse";
 import { FlowStore } from "../../src/model/store";
 import { readCanvas } from "../../src/protocol/reading";
 import fixture from "../fixtures/protocol.json";
@@ -127,6 +128,20 @@ describe("changes made here", () => {
     store.propose("c1", { op: "rename", node: "late_flights", to: "late" });
     expect([...store.state.cards.keys()][3]).toBe("late");
     expect([...store.state.edges.values()].some((edge) => edge.source === "late_flights")).toBe(false);
+  });
+
+  it("join by an edge what read a node by its name that it has no more, until that is undone", () => {
+    const store = FlowStore.recorded(flights());
+    const isNamed = (): readonly boolean[] =>
+      [...store.state.edges.values()].filter((edge) => edge.targetPort === "late_flights").map((edge) => edge.implicit);
+    expect(isNamed()).toContain(true);
+    const change = { op: "rename" as const, node: "late_flights", to: "late" };
+    const undo = inverseOf(store.state, [change], { facts: null, isMoved: () => false });
+    store.propose("c1", change);
+    expect(isNamed()).not.toContain(true);
+    expect(undo).toEqual([{ op: "rename", node: "late", to: "late_flights", namesFollow: false }]);
+    store.propose("c2", ...undo);
+    expect(isNamed()).toContain(true);
   });
 
   it("wait for nobody once the kernel is gone", () => {
