@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.edge_book import Edge, EdgeBook
-from flowbook.core.mapped_types import mapped_type, refuse_each
+from flowbook.core.mapped_types import inside_mapped, mapped_type, refuse_each
 from flowbook.core.node_types import ERROR, NODE_ID, NodeType, stub_type
 from flowbook.core.policies import POLICY_FIELDS, FlowPolicy, checked_policy
 from flowbook.core.settings import same_json, to_json_value
@@ -143,7 +143,8 @@ class FlowData:
         try:
             return self.nodes[node_id]
         except KeyError:
-            raise UnknownIdError(
+            inside = inside_mapped(node_id, lambda name: self.type_of(name) if name in self.nodes else None, self.where)
+            raise inside or UnknownIdError(
                 f"there is no node {node_id!r}",
                 where=self.where,
                 hint=did_you_mean(node_id, self.nodes) or "the flow has no nodes yet",

@@ -15,7 +15,7 @@ from flowbook.core.policies import Kind, Policy
 from flowbook.errors import DefinitionError, UnknownIdError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 #: What is said of code, and a flow is none.
 _OF_CODE: Final = frozenset({"isolation", "memory_bytes", "executor", "fusion"})
@@ -32,9 +32,10 @@ def mapped_type(node_type: NodeType, each: Sequence[str]) -> NodeType:
     body = node_type.body
     assert body is not None  # noqa: S101 -- asked before
     names = tuple(each)
-    if names not in body.mapped:
+    made = body.mapped.get(names)
+    if made is None:
         missing = [Port(name=name) for name in names if node_type.input(name) is None]
-        body.mapped[names] = NodeType(
+        made = NodeType(
             type_id=f"{node_type.type_id}[{', '.join(names)}]",
             function=node_type.function,
             inputs=tuple(_each(port) if port.name in names else port for port in (*node_type.inputs, *missing)),
@@ -47,7 +48,7 @@ def mapped_type(node_type: NodeType, each: Sequence[str]) -> NodeType:
             origin="flow",
             mapped=node_type,
         )
-    return body.mapped[names]
+    return body.mapped.setdefault(names, made)  # another thread may have been first
 
 
 def _each(port: Port) -> Port:
@@ -100,9 +101,8 @@ def refuse_each(node_id: str, node_type: NodeType, policy: Mapping[str, Any], wh
     names = [port.name for port in flow_type.inputs]
     for name in policy.get("each", ()) if flow_type.body is not None else ():
         if name not in names:
-            raise UnknownIdError(
-                f"{node_id!r} has no input {name!r}", where=where, hint=did_you_mean(name, names), node=node_id
-            )
+            hint = did_you_mean(name, names) or no_inputs(node_id)
+            raise UnknownIdError(f"{node_id!r} has no input {name!r}", where=where, hint=hint, node=node_id)
     of_code = sorted(_OF_CODE & policy.keys()) if flow_type.body is not None else []
     if of_code:
         raise DefinitionError(
@@ -112,3 +112,31 @@ def refuse_each(node_id: str, node_type: NodeType, policy: Mapping[str, Any], wh
             hint="say it of the nodes in that flow",
             policy=of_code[0],
         )
+
+
+def no_inputs(node_id: str) -> str:
+    """Say what to do about a mapped flow without inputs."""
+    return f'its flow has no inputs: let a node in it take one, or flow.set_policy("{node_id}", each=[])'
+
+
+def inside_mapped(node_id: str, type_of: Callable[[str], NodeType | None], where: str) -> UnknownIdError | None:
+    """Make the error of a name that is one of a node inside a mapped flow; None when it is not.
+
+    Args:
+        node_id: as it was asked for.
+        type_of: the types of the nodes there are, None for other names.
+        where: what is said of where that is.
+    """
+    parts = node_id.split("/")
+    for depth in range(1, len(parts)):
+        name, inner = "/".join(parts[:depth]), "/".join(parts[depth:]).partition(".")[0]
+        found = type_of(name)
+        if found is not None and found.mapped is not None:
+            return UnknownIdError(
+                f"{name!r} is run for each item of a list, so {node_id!r} is no node with one value",
+                where=where,
+                hint=f'run["{name}"] is the list of what it gives, run.trace.items("{name}") tells of each item, and '
+                f"run.trace.to_json() has the nodes inside: {name}[0]/{inner}",
+                node=node_id,
+            )
+    return None

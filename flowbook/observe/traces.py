@@ -111,6 +111,14 @@ class FusedSpan:
     error: str
 
 
+@dataclass(slots=True)
+class _Room:
+    """How many spans of inner nodes may still follow for one node, and whether something was left out of it."""
+
+    left: int = _MOST_INNER
+    is_short: bool = False
+
+
 class Trace:
     """Collects the events of one run; readable at any time, complete when ``is_final``.
 
@@ -274,6 +282,12 @@ class Trace:
         What is stored is a record: a value that was computed in this run is stamped ``recorded``, never ``live``.
         """
         took_s, spans = self.took_s, self.spans
+        told: list[Span] = []
+        is_summarised = False
+        for span in _with_subflows(spans):
+            room = _Room()
+            told += (span, *self._item_spans(span, span.node, room))
+            is_summarised |= room.is_short
         started_at = dt.datetime.fromtimestamp(self._started_at or self._asked_at, tz=dt.UTC)
         return {
             "flowbook": FORMAT,
@@ -282,17 +296,13 @@ class Trace:
             **json_names({"run_id": self.trace_id, "seq": self.seq, "status": self.status, "final": self.is_final}),
             **json_names({"started_at": started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}),
             **json_names({"took_s": round(took_s, 6)}),
-            "summarised": any(map(_is_summarised, spans)),
+            "summarised": is_summarised,
             "counts": json_names(self.counts()),
-            "spans": [
-                _span_json(entry)
-                for span in _with_subflows(spans)
-                for entry in (span, *self._item_spans(span, span.node, [_MOST_INNER]))
-            ],
+            "spans": [_span_json(span) for span in told],
             "fused": [_fused_json(span) for span in self.fused],
         }
 
-    def _item_spans(self, span: Span, node_id: str, room: list[int]) -> Iterator[Span]:
+    def _item_spans(self, span: Span, node_id: str, room: _Room) -> Iterator[Span]:
         """Give the stored spans of a mapped node's items: those that failed, then the first of the others.
 
         Those of the nodes of a flow that was run for an item follow it: ``rows[3]/parse``.
@@ -300,14 +310,16 @@ class Trace:
         Args:
             span: of the node.
             node_id: of the node, as events name it.
-            room: one number: how many spans of inner nodes may follow; of an item all of them are given, or none.
+            room: for spans of inner nodes; of an item all of them are given, or none.
         """
         kept = sorted(span.items, key=lambda item: (item.error is None, item.index))[:_MOST_ITEMS]
+        room.is_short |= len(kept) < len(span.items)
         for item in sorted(kept, key=lambda item: item.index):
             yield (whole := _item_span(span, item))
-            if len(item.inner) > room[0]:
+            if len(item.inner) > room.left:
+                room.is_short = True
                 continue
-            room[0] -= len(item.inner)
+            room.left -= len(item.inner)
             for event in item.inner:
                 inner = Span(node=whole.node + event.node_id.removeprefix(node_id))
                 self._fill(inner, event)
@@ -320,12 +332,16 @@ class Trace:
         Raises:
             UnknownIdError: a KeyError: the run does not cover that node.
         """
-        span = next((span for span in self.spans if span.node == node_id), None)
+        spans = self.spans
+        span = next((span for span in spans if span.node == node_id), None)
         if span is None:
+            around = next((span.node for span in spans if span.items and node_id.startswith(f"{span.node}/")), "")
             raise UnknownIdError(
                 f"the run does not cover {node_id!r}",
                 where=f"flow {self.flow!r}, run {self.trace_id[:4]}",
-                hint=did_you_mean(node_id, [span.node for span in self.spans]),
+                hint=f'{around!r} is run for each item: run.trace.items("{around}")'
+                if around
+                else did_you_mean(node_id, [span.node for span in spans]),
             )
         rows = (
             {
@@ -425,11 +441,6 @@ def _whole(name: str, members: list[Span]) -> Span:
         copies=sum(span.copies for span in members),
         copied_bytes=sum(span.copied_bytes for span in members),
     )
-
-
-def _is_summarised(span: Span) -> bool:
-    """Whether not every item of a mapped node, or not every node of a flow that was run for one, has its span."""
-    return len(span.items) > _MOST_ITEMS or sum(len(item.inner) for item in span.items) > _MOST_INNER
 
 
 def _item_span(span: Span, item: ItemSpan) -> Span:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.core.events import NodeFinished
+from flowbook.core.mapped_types import no_inputs
 from flowbook.core.node_types import ERROR
 from flowbook.core.subflows import GIVEN, alone
 from flowbook.errors import RunError, UnknownIdError
@@ -115,11 +116,13 @@ class FlowCalls:
         assert flow_type is not None  # noqa: S101 -- asked before
         missing = [name for name in slot.node_type.each_names if flow_type.input(name) is None]
         if missing:
+            known = ", ".join(port.name for port in flow_type.inputs)
             raise UnknownIdError(
                 f"{slot.node_id!r} is run for each item of {missing[0]!r}, which is no input of its flow",
                 where=f"flow {run.plan.flow!r}, node {slot.node_id!r}",
-                hint=f'flow.set_policy("{slot.node_id}", each=…) with some of: '
-                + ", ".join(port.name for port in flow_type.inputs),
+                hint=f'flow.set_policy("{slot.node_id}", each=…) with some of: {known}'
+                if known
+                else no_inputs(slot.node_id),
                 node=slot.node_id,
             )
         self._given = [name for name in flow_type.parameter_names if name in given]

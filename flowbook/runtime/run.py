@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowbook.core.events import RunFinished
+from flowbook.core.mapped_types import inside_mapped
 from flowbook.core.node_types import ERROR
 from flowbook.errors import FlowFailedError, NodeFailedError, RunError, UnknownIdError, did_you_mean
 from flowbook.runtime.context import refuse_inside_firing
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from flowbook.core.events import Event, RunStatus
+    from flowbook.core.node_types import NodeType
     from flowbook.core.packets import ErrorPacket
     from flowbook.runtime.copies import CopyTable
     from flowbook.runtime.decisions import Decision
@@ -249,9 +251,14 @@ class Run:
 
     def _decision(self, node_id: str) -> Decision | None:
         if not self._execution.covers(node_id):
-            raise UnknownIdError(
+            plan, where = self._execution.plan, f"flow {self.flow!r}, run {self.id[:4]}"
+
+            def type_of(name: str) -> NodeType | None:
+                return plan.slots[plan.index[name]].node_type if name in plan.index else None
+
+            raise inside_mapped(node_id, type_of, where) or UnknownIdError(
                 f"the run does not cover {node_id!r}",
-                where=f"flow {self.flow!r}, run {self.id[:4]}",
+                where=where,
                 hint=did_you_mean(node_id, self._execution.node_ids),
                 node=node_id,
             )

@@ -16,6 +16,7 @@ import pytest
 
 import flowbook as fb
 from flowbook.canvas.snapshot import snapshot
+from flowbook.core import mapped_types
 from flowbook.data.lasting_codecs import LastingCodecs
 from flowbook.runtime.execution import Execution
 from flowbook.session import session
@@ -214,6 +215,17 @@ def test_the_trace_shows_what_happened_inside_for_each_item(flow: fb.Flow) -> No
     flow.set("lines", text="a;b!;c")
     again = {span["node"] for span in flow.run_sync(force=True).trace.to_json()["spans"]}
     assert again == set(spans)
+
+
+def test_a_trace_says_when_items_inside_an_item_are_left_out(flow: fb.Flow) -> None:
+    book = fb.Flow("book")
+    flow.declare_ports(inputs={"text": "lines.text"})
+    book.add(flow, "pages", each="text", text=["a;b"])
+    assert book.run_sync().trace.to_json()["summarised"] is False
+    book.set("pages", text=[";".join("abcdefghijklmnopqrstuvwxyz")])
+    trace = book.run_sync().trace.to_json()
+    inner = [span["node"] for span in trace["spans"] if span["node"].startswith("pages[0]/rows[")]
+    assert (trace["summarised"], len([name for name in inner if name.endswith("]")])) == (True, 20)
 
 
 def test_what_the_inner_nodes_print_is_told_of_the_node(flow: fb.Flow, prep: fb.Flow) -> None:
@@ -533,6 +545,66 @@ def test_what_is_no_list_is_refused_with_the_name_of_the_input(flow: fb.Flow) ->
 
     (error,) = flow.run_sync(raise_errors=False).errors
     assert (error.code, error.node_id) == ("FB630", "rows")
+
+
+def test_two_threads_that_ask_for_its_type_get_the_same_one(prep: fb.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = fb.Flow("f")
+    flow.add(prep, "whole")
+    flow_type = flow["whole"].node_type
+    kind = mapped_types._kind
+    others: list[Any] = []
+
+    def meanwhile(node_type: Any) -> Any:
+        if not others:
+            others.append(None)
+            others[0] = mapped_types.mapped_type(flow_type, ["text"])
+        return kind(node_type)
+
+    monkeypatch.setattr(mapped_types, "_kind", meanwhile)
+    found = mapped_types.mapped_type(flow_type, ["text"])
+    assert found is others[0]
+    assert found is mapped_types.mapped_type(flow_type, ["text"])
+
+
+def test_of_a_flow_that_has_lost_its_inputs_it_is_said_what_to_do(flow: fb.Flow, prep: fb.Flow) -> None:
+    flow.disconnect("lines", "rows")
+    flow.set("rows", text=["a"])
+    prep.remove("parse")
+    prep.remove("fill")
+
+    @prep.node
+    def fill() -> str:
+        return "a"
+
+    (finding,) = [finding for finding in flow.check() if finding.code == "FB201"]
+    error = next(error for error in flow.run_sync(raise_errors=False).errors if error.node_id == "rows")
+    hint = 'its flow has no inputs: let a node in it take one, or flow.set_policy("rows", each=[])'
+    assert (finding.hint, error.hint) == (hint, hint)
+
+
+def test_who_asks_for_a_node_inside_is_told_where_to_look(flow: fb.Flow) -> None:
+    around = fb.Flow("around")
+    around.add(flow, "whole")
+    run = flow.run_sync()
+    whole = around.run_sync()
+    for ask, name in (
+        (lambda: flow.run_sync(to="rows/fill"), "rows"),
+        (lambda: run["rows/fill"], "rows"),
+        (lambda: run["rows/fill.result"], "rows"),
+        (lambda: run.explain("rows/fill"), "rows"),
+        (lambda: flow["rows/fill"], "rows"),
+        (lambda: whole["whole/rows/fill"], "whole/rows"),
+        (lambda: around.run_sync(to="whole/rows/fill"), "whole/rows"),
+    ):
+        with pytest.raises(KeyError, match=f"'{name}' is run for each item of a list") as caught:
+            ask()
+        assert f'run.trace.items("{name}")' in str(caught.value)
+        assert f"{name}[0]/fill" in str(caught.value)
+    assert "rows[0]/fill" in [span["node"] for span in run.trace.to_json()["spans"]]
+    with pytest.raises(KeyError, match=r"'rows' is run for each item: run\.trace\.items\(\"rows\"\)"):
+        run.trace.items("rows/fill")
+    with pytest.raises(KeyError, match="there is no node 'gone/fill'"):
+        flow.run_sync(to="gone/fill")
 
 
 def test_lists_go_together_and_what_is_no_list_is_shared(prep: fb.Flow) -> None:
