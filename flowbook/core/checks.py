@@ -61,6 +61,8 @@ def check(
         node_type = flow.type_of(node_id)
         findings.extend(_node(flow, wiring, node_id, node_type, is_given))
         findings.extend(_each(flow, node_id, node_type))
+        if "memory_bytes" in flow.nodes[node_id].policy or node_type.policy.memory_bytes is not None:
+            findings.extend(_limits(flow, node_id, node_type))
         body = (node_type.mapped or node_type).body
         if body is not None:
             findings.extend(_inside(node_id, body))
@@ -75,6 +77,20 @@ def _each(flow: FlowData, node_id: str, node_type: NodeType) -> Iterator[Finding
             refuse_each(node_id, node_type, {"each": policy["each"]}, "")
         except FlowbookError as error:
             yield Finding(code=error.code, severity="error", message=error.what, node_id=node_id, hint=error.hint)
+
+
+def _limits(flow: FlowData, node_id: str, node_type: NodeType) -> Iterator[Finding]:
+    """Check that a limit of memory is one: the kernel's own is nobody's to limit."""
+    own, said = flow.nodes[node_id].policy, node_type.policy
+    limit_bytes = own.get("memory_bytes", said.memory_bytes)
+    if limit_bytes is not None and own.get("isolation", said.isolation) == "none":
+        yield Finding(
+            code="FB101",
+            severity="note",
+            message=f"memory_bytes of {node_id!r} limits nothing: the node runs in the kernel",
+            node_id=node_id,
+            hint='isolation="process" gives it a process of its own',
+        )
 
 
 def _policy(flow: FlowData) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from flowbook.errors import DefinitionError, did_you_mean
 
@@ -139,6 +139,13 @@ _FLAGS = ("muted", "bypassed", "pinned")
 POLICY_FIELDS = tuple(entry.name for entry in fields(Policy))
 
 
+#: What is said where a function is declared, and is no policy.
+_OF_DECLARATIONS: Final = {
+    "mutable": 'say it where the function is declared: @flow.node(mutable=["its input"])',
+    "outputs": 'say it where the function is declared: @flow.node(outputs=["one", "other"])',
+}
+
+
 def checked_policy(values: Mapping[str, Any]) -> dict[str, Any]:
     """Check policy fields given by a person and bring them into their Python form.
 
@@ -153,7 +160,10 @@ def checked_policy(values: Mapping[str, Any]) -> dict[str, Any]:
 def _checked_field(name: str, value: Any) -> Any:
     if name not in POLICY_FIELDS:
         raise DefinitionError(
-            f"there is no policy {name!r}", code="FB101", hint=did_you_mean(name, POLICY_FIELDS), policy=name
+            f"there is no policy {name!r}",
+            code="FB101",
+            hint=_OF_DECLARATIONS.get(name) or did_you_mean(name, POLICY_FIELDS),
+            policy=name,
         )
     if name in _CHOICES and value not in _CHOICES[name]:
         allowed = ", ".join(repr(choice) for choice in _CHOICES[name])

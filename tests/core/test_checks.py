@@ -119,6 +119,12 @@ CASES: list[tuple[list[Any], dict[str, Any], list[tuple[str, str, str | None, st
             ("FB207", "error", "late", "a text is not a table", "between"),
         ],
     ),
+    (
+        ["source", {"id": "late", "policy": {"memoryBytes": 100}}],
+        {},
+        [("FB101", "note", "late", "memory_bytes of 'late' limits nothing", 'isolation="process"')],
+    ),
+    (["source", {"id": "late", "policy": {"memoryBytes": 100, "isolation": "process"}}], {}, []),
 ]
 
 

@@ -58,6 +58,12 @@ REFUSALS: list[tuple[Callable[[FlowData], Any], str, str, str]] = [
     (lambda flow: flow.set_value("late", "n", 1.5), "FB103", "n=1.5 is not of type int", "type int"),
     (lambda flow: flow.set_value("lste", "n", 1), "FB201", "no node 'lste'", "did you mean 'late'"),
     (lambda flow: flow.set_policy("late", {"mutd": True}), "FB101", "no policy 'mutd'", "did you mean 'muted'"),
+    (
+        lambda flow: flow.set_policy("late", {"mutable": True}),
+        "FB101",
+        "no policy 'mutable'",
+        "where the function is declared",
+    ),
     (lambda flow: flow.rename_node("lat", "x"), "FB201", "no node 'lat'", "'late'"),
     (lambda flow: flow.rename_node("late", "source"), "FB202", "a node 'source' already", "another id"),
     (lambda flow: flow.rename_node("late", "1"), "FB205", "cannot name a node", "letters, digits"),
