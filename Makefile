@@ -10,8 +10,6 @@ READY := .venv/.ready
 UNFINISHED := .venv/.unfinished
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 NPM := $(BIN)/python js/hatch_build.py
-PYTEST := $(BIN)/python -m pytest -m "not soak"
-KERNEL_TESTS := tests/headless tests/lab tests/lesson tests/notebook tests/widget tests/session/test_saved_flows.py
 EXTENSION := .venv/.extension
 EXTENSION_SOURCES := js/package.json js/package-lock.json js/hatch_build.py js/bundle-widget.mjs \
   $(wildcard js/tsconfig*.json) \
@@ -34,17 +32,7 @@ demo: $(READY)
 ## Check everything: lint, then the tests (not the soak tests).
 test: lint $(EXTENSION)
 	$(NPM) test
-	@# Tests with a kernel wait for it most of the time, so the others run beside them. Those with one take turns: a
-	@# kernel's ports are free until it takes them. What the others say comes at the end.
-	@said=$$(mktemp) && trap 'rm -f "$$said"' EXIT && \
-	echo '$(PYTEST) $(KERNEL_TESTS:%=--ignore=%) (beside the next; what it says comes below)' && \
-	{ $(PYTEST) $(KERNEL_TESTS:%=--ignore=%) >"$$said" 2>&1 & } && others=$$! && \
-	echo '$(PYTEST) $(KERNEL_TESTS)' && \
-	{ $(PYTEST) $(KERNEL_TESTS); kernels_code=$$?; \
-	  wait $$others; others_code=$$?; \
-	  cat "$$said"; \
-	  test $$kernels_code = 0 || echo "Tests with a kernel failed: see above, before the others."; \
-	  exit $$((kernels_code ? kernels_code : others_code)); }
+	$(BIN)/python -m pytest -m "not soak"
 
 ## Open the notebooks in JupyterLab, on this machine only.
 lab: $(EXTENSION)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,11 @@ class _FiringEffects:
             self._note_copies(name, copies)
 
 
+#: CPython 3.11 counts the depth of syntax trees for all threads together: of two that parse, one may fail for nothing
+#: (gh-106905). Calls for the items of a list come at one time.
+_reading = threading.Lock()
+
+
 def portable_code(node_type: NodeType, lookup: Callable[[str], tuple[bool, Any]]) -> PortableCode:
     """Describe a type's function so that another process of this machine can make it.
 
@@ -170,7 +176,9 @@ def portable_code(node_type: NodeType, lookup: Callable[[str], tuple[bool, Any]]
         return _of_file(node_type, function)
     if node_type.origin == "code" and _is_importable(function):
         return PortableCode(name=function.__qualname__, module=function.__module__)
-    parts = code_in_parts(node_type, lookup)
+    with _reading:
+        parts = code_in_parts(node_type, lookup)
+        parameters = tuple(parameter_names(parts.text)) if parts is not None else ()
     if parts is None:
         raise _unportable(node_type)
     return PortableCode(
@@ -179,7 +187,7 @@ def portable_code(node_type: NodeType, lookup: Callable[[str], tuple[bool, Any]]
         source=parts.text,
         filename=node_type.filename,
         first_line=parts.first_line,
-        parameters=tuple(parameter_names(parts.text)),
+        parameters=parameters,
     )
 
 
