@@ -14,7 +14,9 @@ way above.
 Nodes that give lazy tables only build plans when they fire; they are parked until all of their region were built, and
 what somebody needs of it is collected in one pass (``fusion``, ``fused_pass``).
 
-A node that takes the items of a list is called for each of them within its one firing (``item_runs``). Of a flow that
+However a node is fired, its code is called in one place, with what it prints captured (``calling``). A node that
+takes the items of a list is called for each of them within its one firing (``item_runs``); where the node is a flow,
+each item is a run of that flow (``flow_calls``), and the flow counts as code (``flow_code``). Of any other flow that
 is a node of another one the plan holds the nodes only; what they come to together is summed up when it is asked for
 (``subflow_states``). What a node opens is kept from firing to firing (``resources``), what the nodes of a run share
 ends with it (``run_state``), and a failure that nobody takes is handed to whoever keeps dead letters (``letters``).

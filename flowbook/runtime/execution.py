@@ -422,9 +422,8 @@ class Execution:
                 self._begin_general(())
                 self._kick(spare=1)
             return True
-        with (
-            self.lock
-        ):  # while it is held no cancel can end this run, and no later one lay out the columns for its plan
+        # While the lock is held no cancel can end this run, so that no later one lays out the columns for its own plan.
+        with self.lock:
             if self.done.is_set():
                 self._worker_count -= 1
                 return False

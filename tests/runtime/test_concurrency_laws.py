@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import sys
 import threading
 import time
 from collections import Counter
@@ -23,7 +22,9 @@ import flowbook as fb
 from tests.strategies import examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("hurried_threads")
 
 MAPPED = ("items", "async items", "flows")
 
@@ -191,15 +192,6 @@ def _add(flow: fb.Flow, name: str, spec: Spec, reads: list[str]) -> None:
     flow.set(name, me=name, turns=spec.turns)
     if spec.style in MAPPED:
         flow.set(name, item=list(range(spec.items)))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def hurried_threads() -> Iterator[None]:
-    """Threads take turns so often that every order of events comes up."""
-    usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(2e-5)
-    yield
-    sys.setswitchinterval(usual_s)
 
 
 @given(cases)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,7 +22,9 @@ from flowbook.core.events import NodeFinished, NodeStarted
 from tests.strategies import examples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("hurried_threads")
 
 #: A node of so many failures never works.
 NEVER = 99
@@ -228,15 +229,6 @@ def obeys(nodes: list[Spec], policy: fb.FlowPolicy) -> None:
                     sources = [*reckoning.reads[event.node_id], reckoning.handles.get(event.node_id)]
                     assert all(decided[source] < place[id(event)] for source in sources if source)
     assert book.now == 0
-
-
-@pytest.fixture(autouse=True, scope="module")
-def hurried_threads() -> Iterator[None]:
-    """Threads take turns so often that every order of events comes up."""
-    usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(2e-5)
-    yield
-    sys.setswitchinterval(usual_s)
 
 
 @given(cases)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,22 +12,13 @@ from tests.runtime.random_flows import Lived, live, run_all
 from tests.strategies import NAMES, Shape, Step, examples, histories
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import flowbook as fb
+
+pytestmark = pytest.mark.usefixtures("hurried_threads")
 
 History = tuple[list[Shape], list[Step]]
 #: Each name, and the one that takes its place where names must decide nothing.
 OTHER = dict(zip(NAMES, reversed(NAMES), strict=True))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def hurried_threads() -> Iterator[None]:
-    """Threads take turns so often that every order of events comes up."""
-    usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(2e-5)
-    yield
-    sys.setswitchinterval(usual_s)
 
 
 def _check(lived: Lived) -> None:

@@ -366,15 +366,23 @@ def test_a_node_inside_that_does_not_answer_makes_the_whole_unresponsive(flow: f
     until(lambda: not [name for name, runs in flow.results.unresponsive.items() if runs()])
 
 
-def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow, monkeypatch: pytest.MonkeyPatch) -> None:
-    began = threading.Event()
-    deadlines: list[Callable[[], None]] = []
+@pytest.fixture
+def deadlines(flow: fb.Flow, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """What happens once a deadline of 77 s is over, in the order in which they were set."""
+    noted: list[Callable[[], None]] = []
     call_later = flow.engine.timers.call_later
 
-    def noted(delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
+    def note(delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
         if delay_s == 77:
-            deadlines.append(job)
+            noted.append(job)
         return call_later(delay_s, job)
+
+    monkeypatch.setattr(flow.engine.timers, "call_later", note)
+    return noted
+
+
+def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow, deadlines: list[Callable[[], None]]) -> None:
+    began = threading.Event()
 
     @prep.node
     def parse(text: str, ctx: fb.Context) -> str:
@@ -383,7 +391,6 @@ def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow, monkeyp
             ctx.wait(60)
         return text
 
-    monkeypatch.setattr(flow.engine.timers, "call_later", noted)
     flow.set_policy("rows", timeout_s=77, on_item_error="keep", max_concurrency=1)
     run = flow.start(to="rows")
     assert began.wait(20)
@@ -397,17 +404,10 @@ def test_an_item_has_a_deadline_of_its_own(flow: fb.Flow, prep: fb.Flow, monkeyp
 
 @pytest.mark.parametrize(("whose", "policy"), [("parse", "keep"), ("rows", "keep"), ("parse", "fail")])
 def test_who_is_overdue_inside_is_given_up_and_counts_as_unresponsive(
-    flow: fb.Flow, prep: fb.Flow, monkeypatch: pytest.MonkeyPatch, whose: str, policy: Any
+    flow: fb.Flow, prep: fb.Flow, deadlines: list[Callable[[], None]], whose: str, policy: Any
 ) -> None:
     gate = threading.Event()
     began: list[str] = []
-    deadlines: list[Callable[[], None]] = []
-    call_later = flow.engine.timers.call_later
-
-    def noted(delay_s: float, job: Callable[[], None]) -> Callable[[], None]:
-        if delay_s == 77:
-            deadlines.append(job)
-        return call_later(delay_s, job)
 
     @prep.node
     def parse(text: str) -> str:
@@ -416,7 +416,6 @@ def test_who_is_overdue_inside_is_given_up_and_counts_as_unresponsive(
             gate.wait(60)
         return text
 
-    monkeypatch.setattr(flow.engine.timers, "call_later", noted)
     (prep if whose == "parse" else flow).set_policy(whose, timeout_s=77)
     flow.set_policy("rows", on_item_error=policy, max_concurrency=2)
     try:
